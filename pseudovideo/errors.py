@@ -1,0 +1,35 @@
+"""The one kind of error that `main` prints as a sentence, no traceback."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class UserError(ValueError):
+  """A mistake that the user can mend; the message is one full sentence.
+
+  It says what was given, what is allowed, and how to fix it. The command line
+  prints it and exits with code 2.
+  """
+
+
+def unknown(kind: str, name: object, allowed: Iterable[str]) -> UserError:
+  """The error for a name that is not among `allowed`, which it lists."""
+  allowed = sorted(allowed)
+  close = difflib.get_close_matches(str(name), allowed, n=1)
+  hint = f"; did you mean {close[0]!r}?" if close else "."
+  return UserError(
+    f"There is no {kind} named {name!r}{hint} Choose one of: "
+    f"{', '.join(allowed)}."
+  )
+
+
+def look_up(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+  """`table[name]`.
+
+  Raises:
+    UserError: there is no such name; the message lists the choices.
+  """
+  if name not in table:
+    raise unknown(kind, name, table)
+  return table[name]

@@ -1,0 +1,62 @@
+"""Package metadata. Build settings and tool settings are in pyproject.toml."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+  r'__version__ = "(.+)"', (ROOT / "pseudovideo/__init__.py").read_text()
+).group(1)
+
+DATA = [
+  "tensorflow-datasets>=4.9.10,<5",
+  "array_record>=0.8",
+  # tensorflow-datasets imports it without declaring it.
+  "importlib_resources",
+]
+TEST = ["pytest>=8", "pytest-xdist>=3.6", "scipy>=1.13", "hypothesis>=6"]
+
+setuptools.setup(
+  name="pseudovideo",
+  version=VERSION,
+  description="Image generation as the last frame of a pseudo video, in JAX.",
+  long_description=(ROOT / "README.md").read_text(),
+  long_description_content_type="text/markdown",
+  license="Apache-2.0",
+  packages=setuptools.find_packages(
+    include=["pseudovideo*", "configs*", "experiments*"]
+  ),
+  python_requires=">=3.11",
+  install_requires=[
+    "absl-py>=2",
+    "jax>=0.10.2,<0.13",
+    "flax>=0.12.8,<0.13",
+    "optax>=0.2.8,<0.3",
+    "orbax-checkpoint>=0.12.8,<0.13",
+    "ml_collections>=1.1,<2",
+    "numpy>=2.0",
+    "pillow>=11",
+    "scikit-learn>=1.5",
+    "tensorboardX>=2.6.5,<3",
+    "tqdm>=4.66",
+    *DATA,
+  ],
+  extras_require={
+    "cuda": ["jax[cuda12]>=0.10.2,<0.13"],
+    "tpu": ["jax[tpu]>=0.10.2,<0.13"],
+    # Only to write the official TFDS sets: 1.3 GB, never imported otherwise.
+    "prepare": ["tensorflow-cpu>=2.18"],
+    "colab": ["matplotlib>=3.8"],
+    "test": TEST,
+    "dev": [*TEST, "ruff>=0.14", "pre-commit>=3.7"],
+  },
+  classifiers=[
+    "License :: OSI Approved :: Apache Software License",
+    "Programming Language :: Python :: 3",
+    "Programming Language :: Python :: 3.11",
+    "Programming Language :: Python :: 3.12",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+  ],
+)
