@@ -1,0 +1,147 @@
+"""Pseudo videos of Gaussian noise (Sec. 4.2 of the pseudo-video paper).
+
+With beta_1 <= ... <= beta_{T-1}, independent eps_t ~ N(0, I), and from the
+image x_T backwards, t = 1 .. T - 1:
+
+  x_{T-t} = sqrt(1 - beta_t) source_t + sqrt(beta_t) eps_t
+  first order   source_t = x_{T-t+1}
+  high order    source_t = mean(x_{T-t+1}, .., x_T)
+
+The smallest beta makes the frame next to the image. High-order frames are not
+only no Markov chain but also cleaner than first-order frames of the same
+betas. The control for that is a first-order chain of the same signal-to-noise
+ratios. Every frame is a_t x_T + noise of variance v_t; with the high-order
+frames' SNR_t = a_t^2 / v_t,
+
+  matched       alphabar_t = SNR_t / (1 + SNR_t),  alphabar_0 = 1,
+                beta_t = 1 - alphabar_t / alphabar_{t-1}.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pseudovideo import keys
+from pseudovideo.augmentations import common
+
+
+def chain(
+  image: jax.Array,
+  noise: Sequence[jax.Array],
+  betas: Sequence[float],
+  *,
+  high_order: bool,
+) -> list[jax.Array]:
+  """Frames x_{T-1}, x_{T-2}, .. x_1: in this order, the cleanest first.
+
+  Args:
+    image: x_T, of any shape; a jax or a numpy array.
+    noise: eps_1 .. eps_{T-1}, each of the image's shape.
+    betas: beta_1 .. beta_{T-1}.
+    high_order: whether a frame starts from the mean of all later frames rather
+      than from the next one alone.
+  """
+  frames, previous, total = [], image, image
+  for t, (beta, eps) in enumerate(zip(betas, noise, strict=True), start=1):
+    source = total / t if high_order else previous
+    previous = math.sqrt(1 - beta) * source + math.sqrt(beta) * eps
+    total = total + previous
+    frames.append(previous)
+  return frames
+
+
+def weights(betas: Sequence[float], *, high_order: bool) -> np.ndarray:
+  """Every frame as a combination of the image and the noises.
+
+  Returns:
+    (T - 1, T) float64. Row t - 1 belongs to frame x_{T-t}; column 0 is the
+    coefficient of x_T, column s that of eps_s.
+  """
+  image, *noise = np.eye(len(betas) + 1)
+  return np.stack(chain(image, noise, betas, high_order=high_order))
+
+
+def linear_betas(
+  frames: int, beta_min: float, beta_max: float
+) -> tuple[float, ...]:
+  """beta_1 .. beta_{T-1}, evenly spaced from `beta_min` to `beta_max`."""
+  return tuple(np.linspace(beta_min, beta_max, frames - 1).tolist())
+
+
+@functools.lru_cache
+def matched_betas(
+  frames: int, beta_min: float, beta_max: float
+) -> tuple[float, ...]:
+  """First-order betas with the SNRs of the high-order frames, in float64."""
+  rows = weights(linear_betas(frames, beta_min, beta_max), high_order=True)
+  ratios = np.square(rows[:, 0]) / np.square(rows[:, 1:]).sum(1)
+  kept = np.concatenate([[1.0], ratios / (1 + ratios)])
+  return tuple((1 - kept[1:] / kept[:-1]).tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noise:
+  """Fields and frame order of the three chains.
+
+  Attributes:
+    frames: T, at least 2.
+    beta_min: variance of the first noise added, next to the image.
+    beta_max: variance of the last one; 0 < beta_min <= beta_max < 1. With
+      T = 2 only `beta_min` is used.
+  """
+
+  frames: int = 8
+  beta_min: float = 1e-4
+  beta_max: float = 0.05
+
+  def __post_init__(self):
+    common.check_frames(self.frames)
+    common.check_between(
+      "beta_min", self.beta_min, "beta_max", self.beta_max, below=1.0
+    )
+
+  def betas(self) -> tuple[float, ...]:
+    """beta_1 .. beta_{T-1}; the first makes the frame next to the image."""
+    return linear_betas(self.frames, self.beta_min, self.beta_max)
+
+  def _video(
+    self, images: jax.Array, key: jax.Array, high_order: bool
+  ) -> jax.Array:
+    batch, *shape = images.shape
+    noise = keys.normal(key, (batch, self.frames - 1, *shape))
+    frames = chain(
+      images,
+      list(jnp.moveaxis(noise, 1, 0)),
+      self.betas(),
+      high_order=high_order,
+    )
+    return common.append_image(jnp.stack(frames[::-1], axis=1), images)
+
+
+class FirstOrder(_Noise):
+  """Gaussian noise added again and again, a first-order Markov chain."""
+
+  def __call__(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+    """(B, H, W, C) float32, scalar or (B,) keys -> (B, T, H, W, C)."""
+    return self._video(images, key, high_order=False)
+
+
+class HighOrder(_Noise):
+  """Gaussian noise added to the mean of all later frames."""
+
+  def __call__(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
+    """(B, H, W, C) float32, scalar or (B,) keys -> (B, T, H, W, C)."""
+    return self._video(images, key, high_order=True)
+
+
+class MatchedSNR(FirstOrder):
+  """A first-order chain with the signal-to-noise ratios of `HighOrder`."""
+
+  def betas(self) -> tuple[float, ...]:
+    """beta_1 .. beta_{T-1}, matched; their first is `beta_min` again."""
+    return matched_betas(self.frames, self.beta_min, self.beta_max)
