@@ -53,7 +53,7 @@ def grid(
   images: np.ndarray,
   *,
   columns: int | None = None,
-  border: int = 1,
+  border: int = 3,
   scale: int | None = None,
 ) -> np.ndarray:
   """Images side by side, row after row, with a border around every one.

@@ -1,0 +1,239 @@
+"""Line charts as inline SVG; colours come from the page's style sheet."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""Label -> (x, y), of equal lengths."""
+
+COLOURS = 6
+"""The style sheet has classes s0 .. s5; a seventh series reuses the first."""
+
+MOST_POINTS = 400
+"""A longer series is drawn as means over equally many neighbours."""
+
+MOST_TITLES = 60
+"""So many points of a series, evenly spaced, say their values on hovering."""
+
+WIDTH, HEIGHT = 480, 270
+LEFT, RIGHT, TOP, BOTTOM = 58, 468, 32, 226
+
+
+class Axis(NamedTuple):
+  """Values low .. high, laid out on pixels start .. end."""
+
+  low: float
+  high: float
+  start: float
+  end: float
+  log: bool
+
+  def place(self, values: np.ndarray) -> np.ndarray:
+    """Pixels of values; nan where a value cannot be shown."""
+    low, high = self.low, self.high
+    if self.log:
+      values = np.log(np.where(values > 0, values, np.nan))
+      low, high = math.log(low), math.log(high)
+    part = (values - low) / (high - low)
+    return self.start + part * (self.end - self.start)
+
+  def ticks(self) -> list[float]:
+    make = log_ticks if self.log else ticks
+    return make(self.low, self.high)
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+  """Round numbers in [low, high], evenly spaced by 1, 2 or 5 times 10^k.
+
+  Args:
+    low: less than `high`; both finite.
+    high: upper end.
+    most: the range holds at most this many steps, and at least most / 2.5.
+
+  Returns:
+    Ascending multiples of the step.
+  """
+  least = (high - low) / most
+  power = math.floor(math.log10(least))
+  factor = next(
+    (f for f in (1, 2, 5) if f * 10.0**power >= least * (1 - 1e-9)), 10
+  )
+  step = factor * 10.0**power
+  first = math.ceil(low / step - 1e-9)
+  last = math.floor(high / step + 1e-9)
+  # Integers times or over a power of ten, so that 3 steps of 0.1 are 0.3.
+  numerator, denominator = 10 ** max(power, 0), 10 ** max(-power, 0)
+  return [n * factor * numerator / denominator for n in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+  """Round numbers in [low, high] for a logarithmic axis; 0 < low < high.
+
+  Powers of ten, thinned to at most `most`; over less than two decades 1, 2
+  and 5 times these; over a short range those of a linear axis.
+  """
+  first = math.ceil(math.log10(low) - 1e-9)
+  last = math.floor(math.log10(high) + 1e-9)
+  if last - first >= 2:
+    stride = math.ceil((last - first + 1) / most)
+    return [10.0**power for power in range(first, last + 1, stride)]
+  found = [
+    factor * 10.0**power
+    for power in range(first - 1, last + 1)
+    for factor in (1, 2, 5)
+    if low <= factor * 10.0**power <= high
+  ]
+  return found if len(found) >= 3 else ticks(low, high, most)
+
+
+def line_chart(
+  series: Series, xlabel: str, ylabel: str, *, log: bool = False
+) -> str:
+  """The SVG of one chart.
+
+  Args:
+    series: the lines; points that are not finite (or, with `log`, not
+      positive) leave a gap, and a series may be empty.
+    xlabel: what runs to the right, with its unit.
+    ylabel: what runs upwards, with its unit.
+    log: logarithmic y axis.
+
+  Returns:
+    An `<svg>` element, with a text in place of the lines if no point can be
+    drawn.
+  """
+  lines = {label: _thin(*_clean(x, y, log)) for label, (x, y) in series.items()}
+  shown = [points[~np.isnan(points).any(1)] for points in lines.values()]
+  points = np.concatenate(shown) if shown else np.zeros((0, 2))
+  head = (
+    f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label='
+    f'"{html.escape(ylabel)} against {html.escape(xlabel)}">'
+    f'<text class="ylabel" x="0" y="14">{html.escape(ylabel)}</text>'
+  )
+  if not len(points):
+    middle = f'x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle"'
+    return f"{head}<text {middle}>no finite values</text></svg>"
+  x_low, x_high = _limits(points[:, 0], 0, False)
+  # Steps 1 .. n are shown on an axis that begins with 0.
+  x_low = 0.0 if 0 < x_low < x_high / 10 else x_low
+  x_axis = Axis(x_low, x_high, LEFT, RIGHT, False)
+  y_axis = Axis(*_limits(points[:, 1], 0.05, log), BOTTOM, TOP, log)
+  parts = [head, _frame(x_axis, y_axis, xlabel)]
+  for i, (label, line) in enumerate(lines.items()):
+    place = np.stack([x_axis.place(line[:, 0]), y_axis.place(line[:, 1])], 1)
+    parts.append(f'<g class="s{i % COLOURS}">{_path(place)}')
+    size = _bin_size(len(series[label][0]))
+    parts.append(f"{_titles(label, line, place, size)}</g>")
+  return "".join(parts) + "</svg>"
+
+
+def legend(labels: Sequence[str]) -> str:
+  """The HTML list of colours and labels, in the order of the series."""
+  items = "".join(
+    f'<li class="s{i % COLOURS}">{html.escape(label)}</li>'
+    for i, label in enumerate(labels)
+  )
+  return f'<ul class="legend">{items}</ul>'
+
+
+def number(value: float) -> str:
+  """A number with at most six digits: 1,600 or 0.05 or 1e-05."""
+  return f"{value:,.6g}"
+
+
+def _clean(
+  x: Sequence[float], y: Sequence[float], log: bool
+) -> tuple[np.ndarray, np.ndarray]:
+  """Float64 arrays, with nan for what cannot be drawn."""
+  x, y = np.array(x, np.float64), np.array(y, np.float64)
+  bad = ~(np.abs(x) < 1e300) | ~(np.abs(y) < 1e300)
+  if log:
+    bad |= ~(y > 0)
+  y[bad] = np.nan
+  return x, y
+
+
+def _bin_size(length: int) -> int:
+  """How many neighbours one drawn point is the mean of."""
+  return math.ceil(length / MOST_POINTS) or 1
+
+
+def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+  """(n, 2) points, n <= MOST_POINTS; each the mean of equally many."""
+  starts = np.arange(0, len(x), _bin_size(len(x)))
+  if not len(starts):
+    return np.zeros((0, 2))
+  counts = np.diff([*starts, len(x)])
+  means = [np.add.reduceat(values, starts) / counts for values in (x, y)]
+  return np.stack(means, 1)
+
+
+def _limits(
+  values: np.ndarray, margin: float, log: bool
+) -> tuple[float, float]:
+  low, high = float(values.min()), float(values.max())
+  if log:
+    low, high = math.log(low), math.log(high)
+  if high - low <= 1e-12 * max(abs(low), abs(high)):
+    margin, width = 1, abs(low) / 10 or 1.0
+  else:
+    width = high - low
+  low, high = low - margin * width, high + margin * width
+  return (math.exp(low), math.exp(high)) if log else (low, high)
+
+
+def _frame(x_axis: Axis, y_axis: Axis, xlabel: str) -> str:
+  """Grid lines, tick labels, and the name of the x axis."""
+  parts = []
+  for value in y_axis.ticks():
+    y = f"{float(y_axis.place(np.float64(value))):.1f}"
+    parts.append(
+      f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}"/>'
+      f'<text class="tick" x="{LEFT - 7}" y="{y}" dy="0.32em"'
+      f' text-anchor="end">{number(value)}</text>'
+    )
+  for value in x_axis.ticks():
+    x = f"{float(x_axis.place(np.float64(value))):.1f}"
+    parts.append(
+      f'<line class="axis" x1="{x}" x2="{x}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
+      f'<text class="tick" x="{x}" y="{BOTTOM + 18}"'
+      f' text-anchor="middle">{number(value)}</text>'
+    )
+  parts.append(
+    f'<line class="axis" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>'
+    f'<text class="xlabel" x="{RIGHT}" y="{HEIGHT - 6}" text-anchor="end">'
+    f"{html.escape(xlabel)}</text>"
+  )
+  return "".join(parts)
+
+
+def _path(place: np.ndarray) -> str:
+  """One path through (n, 2) pixels, broken at nan; a lone point is a dot."""
+  commands, pen_down = [], False
+  for x, y in place:
+    if math.isnan(x) or math.isnan(y):
+      pen_down = False
+    else:
+      # "h0" gives a piece of one point a length, hence round caps.
+      commands.append(
+        f"L{x:.1f},{y:.1f}" if pen_down else f"M{x:.1f},{y:.1f}h0"
+      )
+      pen_down = True
+  return f'<path d="{"".join(commands)}"/>'
+
+
+def _titles(label: str, line: np.ndarray, place: np.ndarray, size: int) -> str:
+  """Circles that appear on hovering and say the values."""
+  seen = np.flatnonzero(~np.isnan(place).any(1))
+  stride = math.ceil(len(seen) / MOST_TITLES) or 1
+  mean = f" (mean of {size})" if size > 1 else ""
+  return "".join(
+    f'<circle cx="{place[i, 0]:.1f}" cy="{place[i, 1]:.1f}" r="4"><title>'
+    f"{html.escape(label)}: {number(line[i, 1])} at {number(line[i, 0])}"
+    f"{mean}</title></circle>"
+    for i in seen[::stride]
+  )

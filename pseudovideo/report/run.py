@@ -1,0 +1,244 @@
+"""The report of one training run, and the parts that it is made of.
+
+Each `add_...` writes one section of a page, so that a page about two runs
+calls the same functions.
+"""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pseudovideo import images
+from pseudovideo.report import page
+
+FILE = "report.html"
+
+Row = Mapping[str, Any]
+
+Scores = Mapping[str, Mapping[str, Row]]
+"""Label of a row -> metric -> record."""
+
+COUNTERS = ("images_seen", "seconds")
+"""Logged names that only grow with the steps, and have no chart."""
+
+HASH_DIGITS = 12
+"""So many digits of a hash are shown."""
+
+
+def run_report(
+  workdir: str | os.PathLike,
+  *,
+  title: str,
+  pseudo_videos: np.ndarray | None = None,
+  generated_videos: np.ndarray | None = None,
+  samples: np.ndarray | None = None,
+  real: np.ndarray | None = None,
+  metrics: Sequence[Row] = (),
+  results: Mapping[str, Any] | None = None,
+  config: Mapping[str, Any] | None = None,
+) -> pathlib.Path:
+  """Writes `workdir/report.html`; what is not given is left out.
+
+  Args:
+    workdir: folder of the run.
+    title: name of the run.
+    pseudo_videos: uint8 (N, T, H, W, C), made of training images.
+    generated_videos: uint8 (N, T, H, W, C), from the model.
+    samples: uint8 (N, H, W, C), last frames from the model; 64 or 100 of them
+      make a grid that a person can look through.
+    real: uint8 (N, H, W, C), held-out images; as many as there are samples
+      are shown.
+    metrics: rows of `writer.read_metrics`.
+    results: what `results.json` holds; see `add_results`.
+    config: plain nested dict.
+
+  Returns:
+    The path of the page.
+  """
+  report = page.Report(title, "One training run, in pictures and numbers.")
+  add_videos(report, pseudo_videos, generated_videos)
+  add_samples(report, samples, real)
+  if results:
+    add_results(report, results)
+  add_curves(report, {"": metrics})
+  if config:
+    add_config(report, config)
+  return report.write(pathlib.Path(workdir, FILE))
+
+
+def add_videos(
+  report: page.Report,
+  pseudo_videos: np.ndarray | None,
+  generated_videos: np.ndarray | None,
+) -> None:
+  """Film strips of the training data and of the model, if there are any."""
+  if pseudo_videos is not None:
+    report.section("Pseudo videos", "What the model is trained on.")
+    report.film_strip(
+      pseudo_videos,
+      "Each row is one training image: from its most corrupted version on the "
+      "left to the image itself, the marked last frame.",
+    )
+  if generated_videos is not None:
+    report.section(
+      "Generated videos",
+      "What the model makes, frame after frame, from left to right.",
+    )
+    report.film_strip(
+      generated_videos,
+      "Each row is one video from the model. Only the marked last frame "
+      "counts as a sample.",
+    )
+
+
+def add_samples(
+  report: page.Report, samples: np.ndarray | None, real: np.ndarray | None
+) -> None:
+  """Grids of samples and of as many real images, side by side."""
+  if samples is None:
+    return
+  pictures = [(images.grid(samples), f"Generated ({len(samples)}).")]
+  if real is not None:
+    real = real[: len(samples)]
+    pictures.append((images.grid(real), f"Real, held out ({len(real)})."))
+  report.section("Samples", "Last frames as they come, none picked.")
+  report.figures(pictures)
+
+
+def add_curves(report: page.Report, runs: Mapping[str, Sequence[Row]]) -> None:
+  """One chart per logged name, one line per run and split.
+
+  Args:
+    report: the page.
+    runs: label of the run (which may be empty) -> rows of
+      `writer.read_metrics`.
+  """
+  names: dict[str, dict[str, tuple[list, list]]] = {}
+  for label, rows in runs.items():
+    for row in rows:
+      line = f"{label} {_words(row['split'])}".strip()
+      for name in row.keys() - {"step", "split", *COUNTERS}:
+        x, y = names.setdefault(name, {}).setdefault(line, ([], []))
+        x.append(row["step"])
+        y.append(row[name])
+  if not names:
+    return
+  report.section("Curves")
+  for name in sorted(names, key=lambda name: (name != "loss", name)):
+    report.chart(names[name], "step", _words(name), log=_is_steep(names[name]))
+
+
+def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
+  """The scores of a run, how each is defined, and where they come from.
+
+  Args:
+    report: the page.
+    results: what `results.json` holds. `metrics` is what
+      `metrics.scoring.score` returns: row ("generated", "real") -> metric ->
+      record. Every other entry says where the numbers come from.
+  """
+  report.section("Scores")
+  rows = results.get("metrics", {})
+  if rows:
+    add_scores(report, rows)
+    add_definitions(report, rows)
+  report.key_values(
+    {
+      _words(name): value
+      for name, value in results.items()
+      if not isinstance(value, dict | list)
+    }
+  )
+  report.details("results.json", json.dumps(results, indent=2, default=str))
+
+
+def add_scores(report: page.Report, rows: Scores) -> None:
+  """One line per metric: its value and N in each row, side by side.
+
+  Args:
+    report: the page.
+    rows: label of the row -> metric -> record.
+  """
+  header = ["metric", "better"]
+  for label in rows:
+    header += [_words(label), "N"]
+  lines = []
+  for name in _metrics(rows):
+    first = _first(rows, name)
+    line = [name, first.get("better")]
+    for scores in rows.values():
+      record = scores.get(name, {})
+      line += [_value(record), record.get("num_samples")]
+    lines.append([*line, _reference(first)])
+  report.table([*header, "reference"], lines)
+
+
+def add_definitions(report: page.Report, rows: Scores) -> None:
+  """What each metric is, and the network that it looks through."""
+  lines = []
+  for name in _metrics(rows):
+    record = _first(rows, name)
+    network = record.get("feature_network") or {}
+    weights = network.get("weights_hash", "")[:HASH_DIGITS] or None
+    lines.append([name, record.get("definition"), network.get("name"), weights])
+  report.table(
+    ["metric", "definition", "network", "weights hash"],
+    lines,
+    "What the metrics are. The hash is that of the network's weights.",
+  )
+
+
+def add_config(
+  report: page.Report, config: Mapping[str, Any], title: str = "Config"
+) -> None:
+  """The config as JSON, folded away."""
+  report.section(title)
+  report.details("Show all fields", json.dumps(config, indent=2, default=str))
+
+
+def _words(name: str) -> str:
+  return name.replace("_", " ")
+
+
+def _metrics(rows: Scores) -> list[str]:
+  """Names of all metrics, in the order in which they first appear."""
+  return list(
+    dict.fromkeys(name for scores in rows.values() for name in scores)
+  )
+
+
+def _first(rows: Scores, name: str) -> Row:
+  """The record of a metric in the first row that has it."""
+  return next(scores[name] for scores in rows.values() if name in scores)
+
+
+def _value(record: Row) -> Any:
+  """The value, with its standard deviation if there is one."""
+  if record.get("std") is None:
+    return record.get("value")
+  return f"{record['value']:.4g} ± {record['std']:.2g}"
+
+
+def _reference(record: Row) -> str | None:
+  """The set that a metric compares with, and its size."""
+  if record.get("reference_split") is None:
+    return None
+  return f"{record['reference_split']} ({record['reference_size']:,})"
+
+
+def _is_steep(lines: Mapping[str, tuple[list, list]]) -> bool:
+  """Whether a logarithmic axis shows more of these lines.
+
+  All values are positive, and half of them lie in the lowest tenth of the
+  range, as those of a loss that first falls steeply.
+  """
+  values = [v for _, y in lines.values() for v in y if math.isfinite(v)]
+  if not values or min(values) <= 0:
+    return False
+  low, high = min(values), max(values)
+  return float(np.median(values)) < low + 0.1 * (high - low)
