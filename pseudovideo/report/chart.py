@@ -131,11 +131,12 @@ def line_chart(
   return "".join(parts) + "</svg>"
 
 
-def legend(labels: Sequence[str]) -> str:
-  """The HTML list of colours and labels, in the order of the series."""
+def legend(series: Series) -> str:
+  """The HTML list of colours and labels of the series that have points."""
   items = "".join(
     f'<li class="s{i % COLOURS}">{html.escape(label)}</li>'
-    for i, label in enumerate(labels)
+    for i, (label, (x, _)) in enumerate(series.items())
+    if len(x)
   )
   return f'<ul class="legend">{items}</ul>'
 

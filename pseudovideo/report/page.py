@@ -115,7 +115,7 @@ class Report:
       log: logarithmic y axis.
     """
     drawing = chart.line_chart(series, xlabel, ylabel, log=log)
-    legend = chart.legend(list(series)) if len(series) > 1 else ""
+    legend = chart.legend(series) if len(series) > 1 else ""
     self._charts.append(
       f"<figure>{drawing}{legend}{_caption(caption)}</figure>"
     )

@@ -113,19 +113,25 @@ def add_samples(
 def add_curves(report: page.Report, runs: Mapping[str, Sequence[Row]]) -> None:
   """One chart per logged name, one line per run and split.
 
+  A line has the same colour in every chart.
+
   Args:
     report: the page.
     runs: label of the run (which may be empty) -> rows of
       `writer.read_metrics`.
   """
+  logged = [
+    (f"{label} {_words(row['split'])}".strip(), row)
+    for label, rows in runs.items()
+    for row in rows
+  ]
+  lines = dict.fromkeys(line for line, _ in logged)
   names: dict[str, dict[str, tuple[list, list]]] = {}
-  for label, rows in runs.items():
-    for row in rows:
-      line = f"{label} {_words(row['split'])}".strip()
-      for name in row.keys() - {"step", "split", *COUNTERS}:
-        x, y = names.setdefault(name, {}).setdefault(line, ([], []))
-        x.append(row["step"])
-        y.append(row[name])
+  for line, row in logged:
+    for name in row.keys() - {"step", "split", *COUNTERS}:
+      series = names.setdefault(name, {line: ([], []) for line in lines})
+      series[line][0].append(row["step"])
+      series[line][1].append(row[name])
   if not names:
     return
   report.section("Curves")

@@ -205,4 +205,5 @@ def test_texts_are_escaped():
   texts = [element.text for element in parse(svg).iter("text")]
   assert texts.count(evil) == 2
   assert next(parse(svg).iter("title")).text.startswith(evil)
-  assert parse(chart.legend([evil])).find("li").text == evil
+  legend = parse(chart.legend({"empty": ([], []), evil: ([0], [1])}))
+  assert [(li.get("class"), li.text) for li in legend] == [("s1", evil)]
