@@ -1,1 +1,1 @@
-
+"""Networks: Linen modules with plain fields, never the whole config."""

@@ -1,0 +1,247 @@
+"""Blocks shared by the U-Nets: residual, attention, resampling, time.
+
+They follow improved DDPM (Nichol & Dhariwal 2021) and its descendants, the
+heat-dissipation model (Rissanen et al. 2022) and flexible video diffusion
+(Harvey et al. 2022); the flags are the points where these differ. Parameters
+are float32; `dtype` is the type of the arithmetic, but normalisation and
+softmax are always float32. Initialisation is that of PyTorch, in which the
+published models were trained: weight and bias uniform on
++-1/sqrt(fan_in), and zero where a block is to start as the identity.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import keys
+
+CONDITIONINGS = ("additive", "scale_shift")
+
+_kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def _bias_init(fan_in: int):
+  bound = 1 / math.sqrt(fan_in)
+
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init
+
+
+def conv(
+  features: int,
+  in_features: int,
+  *,
+  name: str,
+  dtype: jnp.dtype,
+  kernel: int = 3,
+  stride: int = 1,
+  zero: bool = False,
+) -> nn.Conv:
+  """A square convolution with symmetric zero padding (kernel - 1) / 2.
+
+  Padding is explicit because 'SAME' pads asymmetrically at stride 2.
+  """
+  pad = (kernel - 1) // 2
+  zeros = nn.initializers.zeros_init()
+  return nn.Conv(
+    features,
+    (kernel, kernel),
+    strides=(stride, stride),
+    padding=((pad, pad), (pad, pad)),
+    kernel_init=zeros if zero else _kernel_init,
+    bias_init=zeros if zero else _bias_init(in_features * kernel * kernel),
+    dtype=dtype,
+    name=name,
+  )
+
+
+def dense(
+  features: int,
+  in_features: int,
+  *,
+  name: str,
+  dtype: jnp.dtype,
+  zero: bool = False,
+) -> nn.Dense:
+  """A linear layer over the last axis."""
+  zeros = nn.initializers.zeros_init()
+  return nn.Dense(
+    features,
+    kernel_init=zeros if zero else _kernel_init,
+    bias_init=zeros if zero else _bias_init(in_features),
+    dtype=dtype,
+    name=name,
+  )
+
+
+def group_norm(groups: int, *, name: str) -> nn.GroupNorm:
+  """GroupNorm in float32 with PyTorch's epsilon, 1e-5 (Flax has 1e-6)."""
+  return nn.GroupNorm(groups, epsilon=1e-5, dtype=jnp.float32, name=name)
+
+
+def timestep_embedding(timesteps: jax.Array, width: int) -> jax.Array:
+  """Sinusoidal embedding [cos | sin] with frequencies 10000^(-i/half).
+
+  Args:
+    timesteps: (B,) integers or floats.
+    width: an even number; half = width / 2, i = 0 .. half - 1.
+
+  Returns:
+    (B, width) float32.
+  """
+  half = width // 2
+  frequencies = jnp.exp(-math.log(10000) / half * jnp.arange(half))
+  angles = timesteps.astype(jnp.float32)[:, None] * frequencies[None, :]
+  return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
+class TimeEmbedding(nn.Module):
+  """Sinusoid of width C, then Linear(4C), SiLU, Linear(4C).
+
+  Attributes:
+    channels: C, the base width of the network.
+    dtype: type of the arithmetic.
+  """
+
+  channels: int
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, timesteps: jax.Array) -> jax.Array:
+    """(B,) -> (B, 4C)."""
+    width = 4 * self.channels
+    x = timestep_embedding(timesteps, self.channels)
+    x = dense(width, self.channels, name="in", dtype=self.dtype)(x)
+    return dense(width, width, name="out", dtype=self.dtype)(nn.silu(x))
+
+
+class ExampleDropout(nn.Module):
+  """Dropout whose mask belongs to the example, not to the batch.
+
+  Attributes:
+    rate: probability of a zero, in [0, 1).
+  """
+
+  rate: float
+
+  @nn.compact
+  def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+    """(B, ...) -> (B, ...); `key` scalar or (B,), None switches it off."""
+    if key is None or self.rate == 0:
+      return x
+    key = keys.named(key, "/".join(self.path))
+    keep = keys.uniform(key, x.shape) >= self.rate
+    return jnp.where(keep, x / (1 - self.rate), 0).astype(x.dtype)
+
+
+class ResBlock(nn.Module):
+  """GroupNorm-SiLU-conv, time, GroupNorm-SiLU-dropout-zero conv, plus skip.
+
+  Attributes:
+    features: output channels.
+    groups: groups of the normalisation; must divide input and output channels.
+    dropout: rate, in [0, 1).
+    conditioning: `additive` adds one number per channel before the second
+      GroupNorm; `scale_shift` maps its output h to h (1 + scale) + shift.
+    dtype: type of the arithmetic.
+  """
+
+  features: int
+  groups: int = 32
+  dropout: float = 0.0
+  conditioning: str = "scale_shift"
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self,
+    x: jax.Array,
+    embedding: jax.Array,
+    dropout_key: jax.Array | None = None,
+  ) -> jax.Array:
+    """(B, H, W, C), (B, E) -> (B, H, W, features)."""
+    width = self.features
+    h = nn.silu(group_norm(self.groups, name="norm_in")(x)).astype(self.dtype)
+    h = conv(width, x.shape[-1], name="conv_in", dtype=self.dtype)(h)
+    shifted = self.conditioning == "scale_shift"
+    e = dense(
+      2 * width if shifted else width,
+      embedding.shape[-1],
+      name="time",
+      dtype=self.dtype,
+    )(nn.silu(embedding))[:, None, None, :]
+    norm = group_norm(self.groups, name="norm_out")
+    if shifted:
+      scale, shift = jnp.split(e.astype(jnp.float32), 2, axis=-1)
+      h = norm(h) * (1 + scale) + shift
+    else:
+      h = norm(h + e)
+    h = nn.silu(h).astype(self.dtype)
+    h = ExampleDropout(self.dropout, name="dropout")(h, dropout_key)
+    h = conv(width, width, name="conv_out", dtype=self.dtype, zero=True)(h)
+    if x.shape[-1] != width:
+      x = conv(width, x.shape[-1], name="skip", dtype=self.dtype, kernel=1)(x)
+    return x + h
+
+
+class SelfAttention(nn.Module):
+  """Multi-head attention over all positions, with a residual connection.
+
+  The 3C channels of the `qkv` layer are q | k | v, each split into heads.
+
+  Attributes:
+    heads: number of heads; must divide the channels.
+    groups: groups of the normalisation.
+    dtype: type of the arithmetic (softmax in float32).
+  """
+
+  heads: int = 1
+  groups: int = 32
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, H, W, C) -> (B, H, W, C)."""
+    b, height, width, c = x.shape
+    size = c // self.heads
+    h = group_norm(self.groups, name="norm")(x).astype(self.dtype)
+    h = h.reshape(b, height * width, c)
+    qkv = dense(3 * c, c, name="qkv", dtype=self.dtype)(h)
+    q, k, v = jnp.moveaxis(
+      qkv.reshape(b, height * width, 3, self.heads, size), 2, 0
+    )
+    scale = size**-0.25
+    logits = jnp.einsum("bnhd,bmhd->bhnm", q * scale, k * scale)
+    weights = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+    h = jnp.einsum("bhnm,bmhd->bnhd", weights.astype(self.dtype), v)
+    h = h.reshape(b, height, width, c)
+    return x + dense(c, c, name="out", dtype=self.dtype, zero=True)(h)
+
+
+class Downsample(nn.Module):
+  """3x3 convolution with stride 2."""
+
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, H, W, C) -> (B, H/2, W/2, C)."""
+    c = x.shape[-1]
+    return conv(c, c, name="conv", dtype=self.dtype, stride=2)(x)
+
+
+class Upsample(nn.Module):
+  """Nearest-neighbour doubling, then a 3x3 convolution."""
+
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, H, W, C) -> (B, 2H, 2W, C)."""
+    c = x.shape[-1]
+    x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    return conv(c, c, name="conv", dtype=self.dtype)(x)
