@@ -1,1 +1,1 @@
-
+"""Losses: arrays in, one value per example out; reduction is outside."""

@@ -1,1 +1,1 @@
-
+"""Samplers: each takes a function, not a model."""

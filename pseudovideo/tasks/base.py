@@ -1,0 +1,91 @@
+"""What every task offers, and the terms of its loss."""
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+Params = Any
+Extra = Any
+Batch = dict[str, jax.Array]
+
+
+class Term(NamedTuple):
+  """One named term of a loss, before any reduction.
+
+  The step reduces it to sum(value * weight) / sum(weight) over the batch, adds
+  it to the loss times `coefficient`, and logs it without.
+
+  Attributes:
+    value: (B,).
+    weight: (B,), for instance 0 where the example says nothing about the term.
+    coefficient: scalar; the Python number 0 means: logged, not optimised.
+  """
+
+  value: jax.Array
+  weight: jax.Array
+  coefficient: jax.Array | float = 1.0
+
+
+Terms = dict[str, Term]
+
+
+class Task(Protocol):
+  """A system: model, loss and sampler together.
+
+  Implementations are frozen dataclasses whose fields come from the config.
+
+  Attributes:
+    image_shape: (H, W, C).
+    binarize: how images are made black and white, see `pixels.binarize`.
+    value_range: the range of pixels inside the model.
+    network_evaluations: calls of the network per sampled image.
+  """
+
+  image_shape: tuple[int, int, int]
+  binarize: str
+  value_range: tuple[float, float]
+
+  @property
+  def network_evaluations(self) -> int: ...
+
+  def check(self) -> None:
+    """Raises `UserError` for fields that cannot work."""
+
+  def init(self, key: jax.Array, data: Any) -> tuple[Params, Extra]:
+    """Parameters, and what is saved with them but not optimised.
+
+    Args:
+      key: scalar key.
+      data: the `ImageSet` to be trained on.
+    """
+
+  def loss(
+    self,
+    params: Params,
+    extra: Extra,
+    batch: Batch,
+    *,
+    key: jax.Array,
+    step: jax.Array,
+    train: bool,
+  ) -> tuple[Terms, Extra]:
+    """Terms of the loss of `batch["image"]`, uint8 (B, H, W, C).
+
+    Args:
+      params: being optimised.
+      extra: the second result of `init`.
+      batch: from the data pipeline.
+      key: scalar or (B,) keys.
+      step: number of updates done, for warm-ups.
+      train: whether dropout and the like are on.
+    """
+
+  def sample(
+    self, params: Params, extra: Extra, *, key: jax.Array, num: int
+  ) -> jax.Array:
+    """(num, T, H, W, C) videos; sample i depends on key i only."""
+
+  def pseudo_video(
+    self, params: Params, extra: Extra, images: jax.Array, *, key: jax.Array
+  ) -> jax.Array:
+    """What the model is trained on: uint8 (B, H, W, C) -> (B, T, H, W, C)."""
