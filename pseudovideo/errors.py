@@ -33,3 +33,7 @@ def look_up(kind: str, name: str, table: Mapping[str, Any]) -> Any:
   if name not in table:
     raise unknown(kind, name, table)
   return table[name]
+
+
+class RunError(RuntimeError):
+  """A run that cannot go on; printed as a sentence, exit code 1."""

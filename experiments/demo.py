@@ -1,0 +1,208 @@
+"""The motivating experiment (Table 1, Figure 2) on digits, in ten minutes.
+
+  make demo          or:  python -m experiments.demo [--preset=tiny]
+
+Trains an HVAE whose encoder is the heat equation and one whose encoder is
+learned, both with the same decoder network and for about the same time, samples
+both, scores the last frames, prints a table and writes one page with pictures.
+What is finished is not done again.
+"""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from configs import hvae
+from pseudovideo import (
+  command_line,
+  configuration,
+  evaluate,
+  images,
+  results,
+  runs,
+  train,
+  writer,
+)
+from pseudovideo.report import page
+from pseudovideo.report import run as run_report
+
+LABELS = {"heat": "pseudo-video encoder", "learned": "free encoder"}
+
+
+def run_row(encoder: str, preset: str, workdir: pathlib.Path) -> dict[str, Any]:
+  """Trains and scores one model, or finds it done; returns its results.
+
+  Raises:
+    Stopped: a signal came while it was training.
+  """
+  config = configuration.complete(
+    hvae.get_config(f"encoder={encoder},preset={preset}")
+  )
+  outcome = train.train(config, workdir)
+  if outcome.stopped_by is not None:
+    raise Stopped(outcome)
+  done = workdir / evaluate.RESULTS_FILE
+  if done.exists():
+    record = results.read(done)
+    same = not configuration.differences(record["config"], config)
+    if same and (workdir / evaluate.SAMPLES_FILE).exists():
+      return record
+  return evaluate.evaluate(runs.restore(workdir))
+
+
+class Stopped(Exception):
+  """Training was stopped by a signal."""
+
+  def __init__(self, outcome: train.Outcome):
+    super().__init__(outcome)
+    self.outcome = outcome
+
+
+def table(
+  records: dict[str, dict[str, Any]],
+) -> tuple[list[str], list[list[str]]]:
+  """Header and rows: one per model, and the held-out data."""
+  first = next(iter(records.values()))
+  names = [metric["name"] for metric in first["metrics"]]
+  header = [
+    "",
+    *names,
+    "images",
+    "parameters",
+    "steps",
+    "images seen",
+    "seconds",
+  ]
+  rows = [
+    [
+      LABELS[encoder],
+      *_values(record["metrics"]),
+      str(record["num_samples"]),
+      f"{record['num_parameters']:,}",
+      f"{record['step']:,}",
+      f"{record['images_seen']:,}",
+      f"{record['train_seconds']:.0f}",
+    ]
+    for encoder, record in records.items()
+  ]
+  held_out = first["real_metrics"]
+  number = str(held_out[0]["num_samples"])
+  rows.append(["held-out data", *_values(held_out), number, "", "", "", ""])
+  return header, rows
+
+
+def _values(metrics: Sequence[dict[str, Any]]) -> list[str]:
+  return [f"{metric['value']:.3f}" for metric in metrics]
+
+
+def as_text(header: list[str], rows: list[list[str]]) -> str:
+  """A table with aligned columns."""
+  lines = [header, *rows]
+  widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+  return "\n".join(
+    "  ".join(
+      cell.ljust(width) if i == 0 else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ).rstrip()
+    for line in lines
+  )
+
+
+def write_page(
+  records: dict[str, dict[str, Any]], workdir: pathlib.Path
+) -> pathlib.Path:
+  """The report of both runs."""
+  restored = {encoder: runs.restore(workdir / encoder) for encoder in records}
+  drawn = {
+    encoder: evaluate.load_samples(workdir / encoder / evaluate.SAMPLES_FILE)
+    for encoder in records
+  }
+  report = page.Report(
+    "Free encoder against pseudo-video encoder",
+    "Two hierarchical VAEs with the same decoder network, trained on 1,437 "
+    "handwritten digits for about the same time. One is told what its "
+    "intermediate states are: blurred versions of the image.",
+  )
+  report.section("Scores")
+  report.table(*table(records), caption=_caption(records))
+  image_set = next(iter(restored.values())).image_set
+  report.section("Samples", "Last frames as they come, none picked.")
+  shown = 100
+  report.figures(
+    [
+      *(
+        (
+          images.grid(drawn[e].images[:shown]),
+          LABELS[e].capitalize(),
+        )
+        for e in records
+      ),
+      (
+        images.grid(np.asarray(image_set.test_images[:shown])),
+        "Held-out data",
+      ),
+    ]
+  )
+  for encoder, run in restored.items():
+    report.section(f"Videos of the {LABELS[encoder]}")
+    report.film_strip(
+      evaluate.pseudo_videos(run),
+      "What the encoder makes of training images: from the last latent on the "
+      "left to the image, the marked last frame.",
+    )
+    report.film_strip(
+      drawn[encoder].videos, "Generated; the marked last frame is the sample."
+    )
+  run_report.add_curves(
+    report,
+    {LABELS[e]: writer.read_metrics(workdir / e) for e in records},
+  )
+  for encoder, record in records.items():
+    run_report.add_config(report, record["config"], f"Config: {encoder}")
+  return report.write(workdir / "report.html")
+
+
+def _caption(records: dict[str, dict[str, Any]]) -> str:
+  first = next(iter(records.values()))
+  network = next(
+    m["feature_network"] for m in first["metrics"] if "feature_network" in m
+  )
+  return (
+    f"Features and classes are those of {network['name']}, a classifier with "
+    f"{100 * network['held_out_accuracy']:.1f}% accuracy on held-out digits; "
+    "its scores cannot be compared with FID or with those of another network. "
+    "Distances are to the training split."
+  )
+
+
+def run(argv: Sequence[str]) -> int:
+  """The whole demo; returns the exit code."""
+  values = flags.FlagValues()
+  flags.DEFINE_enum(
+    "preset", "small", ["tiny", "small"], "Budget.", flag_values=values
+  )
+  flags.DEFINE_string(
+    "workdir", "runs/demo", "Folder of both runs.", flag_values=values
+  )
+  command_line.parse(argv, values)
+  command_line.set_up()
+  workdir = pathlib.Path(values.workdir, values.preset)
+  records = {}
+  for i, encoder in enumerate(LABELS, 1):
+    print(f"[{i}/{len(LABELS)}] HVAE with a {LABELS[encoder]}", flush=True)
+    try:
+      records[encoder] = run_row(encoder, values.preset, workdir / encoder)
+    except Stopped as stop:
+      print(command_line.stop_sentence(stop.outcome))
+      return 128 + stop.outcome.stopped_by
+  print(f"\n{as_text(*table(records))}\n\n{_caption(records)}\n")
+  print(f"Done. Open the report: {write_page(records, workdir).absolute()}")
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(command_line.exit_code(run, sys.argv[1:]))

@@ -1,0 +1,344 @@
+"""From an `ml_collections` config to checked objects.
+
+A config file returns a ConfigDict with the sections
+
+  data       the data set and how its pixels are made
+  task       `name`, and the fields of that task's dataclass
+  model      the fields of the task's network (and `encoder`, where it has one)
+  optimizer  `OptimizerConfig`
+  train      `TrainConfig`
+  evaluate   `EvaluateConfig`
+
+Every section becomes a dataclass, so that an unknown field, a missing one or
+a wrong type is refused with one sentence before anything is compiled. The JSON
+form of the config travels in the checkpoint.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pseudovideo import errors, optimizers, pixels, tasks
+
+# Fields that may change when a run is resumed: they do not alter its numbers.
+RESUMABLE = ("train.log_every", "train.eval_every", "train.save_every")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """Section `data`.
+
+  Attributes:
+    name: of the data set, see `pseudovideo.data`.
+    binarize: `none`, `bernoulli` (redrawn at every step) or `threshold`.
+  """
+
+  name: str
+  binarize: str = "none"
+
+  def check(self) -> None:
+    """Raises `UserError` for values outside their range."""
+    if self.binarize not in pixels.BINARIZE:
+      raise errors.unknown("data.binarize", self.binarize, pixels.BINARIZE)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """Section `train`.
+
+  Attributes:
+    steps: number of updates.
+    batch_size: images per update, over all devices and processes.
+    accumulate: micro-batches per update.
+    seed: of the weights, the order of the images and all noise.
+    log_every: steps between lines of metrics.
+    eval_every: steps between held-out losses and sample grids; 0 for none.
+    save_every: steps between checkpoints.
+    keep: how many checkpoints stay.
+    grid: images in the sample grids.
+  """
+
+  steps: int
+  batch_size: int
+  accumulate: int = 1
+  seed: int = 0
+  log_every: int = 100
+  eval_every: int = 1000
+  save_every: int = 1000
+  keep: int = 3
+  grid: int = 16
+
+  def check(self) -> None:
+    """Raises `UserError` for values outside their range."""
+    for name in (
+      "steps",
+      "batch_size",
+      "accumulate",
+      "log_every",
+      "save_every",
+      "keep",
+      "grid",
+    ):
+      if getattr(self, name) < 1:
+        raise errors.UserError(
+          f"train.{name} must be at least 1; got {getattr(self, name)}."
+        )
+    if self.eval_every < 0 or self.seed < 0:
+      raise errors.UserError(
+        "train.eval_every and train.seed must not be negative; got "
+        f"{self.eval_every} and {self.seed}."
+      )
+    if self.batch_size % self.accumulate:
+      raise errors.UserError(
+        "train.accumulate must divide train.batch_size; got "
+        f"{self.accumulate} and {self.batch_size}."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+  """Section `evaluate`.
+
+  Attributes:
+    num_samples: images that are generated and scored.
+    batch_size: images per call of the sampler.
+    seed: of the samples and of the metrics that draw subsets.
+  """
+
+  num_samples: int = 1000
+  batch_size: int = 250
+  seed: int = 0
+
+  def check(self) -> None:
+    """Raises `UserError` for values outside their range."""
+    if self.num_samples < 2 or self.batch_size < 1 or self.seed < 0:
+      raise errors.UserError(
+        "evaluate.num_samples must be at least 2, evaluate.batch_size at least "
+        f"1 and evaluate.seed not negative; got {self.num_samples}, "
+        f"{self.batch_size} and {self.seed}."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """All sections, checked.
+
+  Attributes:
+    title: what the run is called in logs and reports.
+    data: see there.
+    task: name of the task.
+    task_fields: its fields that do not depend on the data.
+    optimizer: see there.
+    train: see there.
+    evaluate: see there.
+  """
+
+  title: str
+  data: DataConfig
+  task: str
+  task_fields: dict[str, Any]
+  optimizer: optimizers.OptimizerConfig
+  train: TrainConfig
+  evaluate: EvaluateConfig
+
+  def make_task(self, image_shape: tuple[int, int, int]) -> Any:
+    """The task for images of the given (H, W, C), checked."""
+    task = tasks.TABLE[self.task](
+      image_shape=image_shape, binarize=self.data.binarize, **self.task_fields
+    )
+    task.check()
+    return task
+
+
+def parse(raw: Mapping[str, Any]) -> Config:
+  """Checks names, types and ranges of all sections.
+
+  Args:
+    raw: the ConfigDict of a config file, or its JSON form.
+
+  Raises:
+    UserError: the first mistake found, in one sentence.
+  """
+  raw = plain(raw)
+  task, schemas = _schemas(raw)
+  for section in raw:
+    if section not in ("title", *schemas):
+      raise errors.unknown("section of the config", section, schemas)
+  checked = {
+    section: check_fields(cls, raw.get(section, {}), section, given)
+    for section, (cls, given) in schemas.items()
+  }
+  task_fields = checked.pop("task")
+  task_fields.pop("name")
+  built = {s: schemas[s][0](**fields) for s, fields in checked.items()}
+  for network in set(built) & set(tasks.NETWORKS):
+    task_fields[network] = built.pop(network)
+  for section in built.values():
+    section.check()
+  optimizers.make_schedule(built["optimizer"], built["train"].steps)
+  return Config(
+    title=raw.get("title", "run"), task=task, task_fields=task_fields, **built
+  )
+
+
+def complete(raw: Mapping[str, Any]) -> dict[str, Any]:
+  """The config with every field that has a default written out.
+
+  So that any of them can be overridden on the command line, and a saved config
+  does not depend on later defaults.
+  """
+  raw = plain(raw)
+  _, schemas = _schemas(raw)
+  full = {"title": raw.get("title", "run")}
+  for section, (cls, given) in schemas.items():
+    defaults = {
+      name: field.default
+      for name, field in _fields(cls, given).items()
+      if field.default not in (dataclasses.MISSING, None)
+    }
+    full[section] = defaults | raw.pop(section, {})
+  return full | raw
+
+
+def _schemas(
+  raw: Mapping[str, Any],
+) -> tuple[str, dict[str, tuple[type, tuple[str, ...]]]]:
+  """The task's name; per section its class, and fields not from the config."""
+  name = raw.get("task", {}).get("name")
+  task = errors.look_up("task", name, tasks.TABLE)
+  hints = typing.get_type_hints(task)
+  networks = [field for field in tasks.NETWORKS if field in hints]
+  of_module = ("parent", "name")
+  return name, {
+    "data": (DataConfig, ()),
+    "task": (task, ("image_shape", "binarize", *networks)),
+    **{field: (hints[field], of_module) for field in networks},
+    "optimizer": (optimizers.OptimizerConfig, ()),
+    "train": (TrainConfig, ()),
+    "evaluate": (EvaluateConfig, ()),
+  }
+
+
+def _fields(
+  cls: type, given: tuple[str, ...]
+) -> dict[str, dataclasses.Field[Any]]:
+  return {f.name: f for f in dataclasses.fields(cls) if f.name not in given}
+
+
+def check_fields(
+  cls: type,
+  section: Mapping[str, Any],
+  path: str,
+  given: tuple[str, ...] = (),
+) -> dict[str, Any]:
+  """The section with lists made tuples, after checking names and types.
+
+  Args:
+    cls: a dataclass or Linen module.
+    section: field values; `task.name` is allowed beside the task's fields.
+    path: how the section is called in messages.
+    given: fields that do not come from the config.
+
+  Raises:
+    UserError: an unknown field, a missing one, or a wrong type.
+  """
+  hints = typing.get_type_hints(cls)
+  fields = _fields(cls, given)
+  allowed = set(fields)
+  if path == "task":
+    allowed.add("name")
+    hints["name"] = str
+  checked = {}
+  for name, value in section.items():
+    if name not in allowed:
+      raise errors.unknown(f"field of {path}", name, fields)
+    checked[name] = _fitted(value, hints[name], f"{path}.{name}")
+  for name, field in fields.items():
+    required = (
+      field.default is dataclasses.MISSING
+      and field.default_factory is dataclasses.MISSING
+    )
+    if required and name not in checked:
+      raise errors.UserError(f"The config lacks the field {path}.{name}.")
+  return checked
+
+
+def _fitted(value: Any, hint: Any, path: str) -> Any:
+  """The value as the type `hint`, or a sentence."""
+  options = (
+    typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+  )
+  for option in options:
+    if typing.get_origin(option) is tuple:
+      element = typing.get_args(option)[0]
+      if isinstance(value, list | tuple):
+        return tuple(_fitted(v, element, path) for v in value)
+    elif option is float and type(value) in (int, float):
+      return float(value)
+    elif type(value) is option:
+      return value
+  raise errors.UserError(
+    f"{path} must be {spoken(hint)}; got {value!r} ({type(value).__name__})."
+  )
+
+
+def spoken(hint: Any) -> str:
+  """A type in words."""
+  if isinstance(hint, types.UnionType):
+    return " or ".join(spoken(h) for h in typing.get_args(hint))
+  if typing.get_origin(hint) is tuple:
+    return f"a tuple of values that are each {spoken(typing.get_args(hint)[0])}"
+  words = {
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    bool: "True or False",
+    tuple: "a tuple",
+    types.NoneType: "None",
+  }
+  return words[hint]
+
+
+def plain(raw: Mapping[str, Any]) -> dict[str, Any]:
+  """A ConfigDict (or nested mapping) as nested dicts."""
+  return {
+    key: plain(value)
+    if isinstance(value, Mapping) or hasattr(value, "items")
+    else value
+    for key, value in raw.items()
+  }
+
+
+def to_json(raw: Mapping[str, Any]) -> dict[str, Any]:
+  """The config as JSON knows it: tuples become lists."""
+  return json.loads(json.dumps(plain(raw)))
+
+
+def flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """{'train': {'steps': 3}} -> {'train.steps': 3}."""
+  flat = {}
+  for key, value in raw.items():
+    if isinstance(value, Mapping):
+      flat |= flatten(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def differences(
+  saved: Mapping[str, Any], given: Mapping[str, Any]
+) -> list[str]:
+  """Fields in which two configs differ, except those that may change.
+
+  Returns:
+    Sentences such as "train.seed is 1, was 0".
+  """
+  saved, given = flatten(to_json(saved)), flatten(to_json(given))
+  return [
+    f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
+    for name in sorted(saved.keys() | given.keys())
+    if saved.get(name) != given.get(name) and name not in RESUMABLE
+  ]

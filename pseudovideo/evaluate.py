@@ -1,0 +1,247 @@
+"""From a checkpoint to scores: restore, sample, last frame, metrics, report."""
+
+import dataclasses
+import os
+import pathlib
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from pseudovideo import (
+  errors,
+  images,
+  keys,
+  metrics,
+  pixels,
+  results,
+  runs,
+  sampling,
+  sharding,
+  state,
+  writer,
+)
+from pseudovideo.report import run as run_report
+
+SAMPLES_FILE = "samples.npz"
+RESULTS_FILE = "results.json"
+_SHOWN = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+  """Generated images and what they cost.
+
+  Attributes:
+    images: (N, H, W, C) uint8, the last frames.
+    videos: (n, T, H, W, C) uint8, the first few whole videos.
+    seed: of the key; None when unknown.
+    seconds: wall time, compilation included; None when unknown.
+  """
+
+  images: np.ndarray
+  videos: np.ndarray | None
+  seed: int | None
+  seconds: float | None
+
+
+def draw(run: runs.Run, num_samples: int | None = None) -> Samples:
+  """Samples from the averaged weights of a run.
+
+  Args:
+    run: of `runs.restore`.
+    num_samples: by default `evaluate.num_samples` of its config.
+  """
+  config = run.config.evaluate
+  num = config.num_samples if num_samples is None else num_samples
+  if num < 1:
+    raise errors.UserError(f"--num_samples must be at least 1; got {num}.")
+  progress = writer.Progress(num, description=f"sampling {run.config.title}")
+  begin = time.monotonic()
+  frames, videos = sampling.generate_images(
+    run.params,
+    run.extra,
+    key=keys.named(jax.random.key(config.seed), "samples"),
+    num=num,
+    batch_size=min(num, config.batch_size),
+    sampler=sampling.make_sampler(run.task, sharding.make_mesh()),
+    progress=progress.update,
+  )
+  progress.close()
+  return Samples(frames, videos, config.seed, time.monotonic() - begin)
+
+
+def sample(run: runs.Run, *, num_samples: int | None = None) -> str:
+  """Draws samples and writes npz and pictures; returns a sentence."""
+  drawn = draw(run, num_samples)
+  path = run.workdir / SAMPLES_FILE
+  save_samples(path, drawn, run.step)
+  for name, picture in {
+    "samples": images.grid(drawn.images[:_SHOWN]),
+    "generated_videos": images.film_strip(drawn.videos),
+  }.items():
+    images.save_png(run.workdir / f"{name}.png", picture)
+  return (
+    f"{len(drawn.images)} samples of step {run.step} are in {path}, pictures "
+    f"in {run.workdir}/samples.png and generated_videos.png."
+  )
+
+
+def evaluate(
+  run: runs.Run,
+  *,
+  num_samples: int | None = None,
+  samples: str | os.PathLike | None = None,
+) -> dict[str, Any]:
+  """Scores last frames; writes results.json and report.html, prints a table.
+
+  Samples that it draws are kept, in samples.npz.
+
+  Args:
+    run: of `runs.restore`.
+    num_samples: how many images to score; by default as the config says, or
+      all in `samples`.
+    samples: npz file with `images` (N, H, W, C) uint8 to score instead of
+      drawing new ones.
+
+  Returns:
+    What results.json holds.
+
+  Raises:
+    UserError: more samples are asked for than the file holds.
+  """
+  if samples is None:
+    drawn = draw(run, num_samples)
+    save_samples(run.workdir / SAMPLES_FILE, drawn, run.step)
+  else:
+    drawn = load_samples(samples)
+  num = len(drawn.images) if num_samples is None else num_samples
+  network = None
+  if run.image_set.train_labels is not None:
+    network = metrics.get_feature_network(
+      run.image_set, binarize=run.config.data.binarize
+    )
+  scores = metrics.score(
+    drawn.images,
+    run.image_set,
+    network,
+    num_samples=num,
+    seed=run.config.evaluate.seed,
+  )
+  record = _record(run, drawn, scores, num)
+  results.write(run.workdir / RESULTS_FILE, record)
+  page = write_report(run, drawn, record)
+  for line in table_lines(scores):
+    print(line)
+  print(f"Scores are in {run.workdir / RESULTS_FILE}, the report in {page}.")
+  return record
+
+
+def table_lines(scores: dict[str, dict[str, Any]]) -> list[str]:
+  """Generated and held-out scores side by side, as text."""
+  lines = [f"{'metric':<20}{'generated':>14}{'held-out data':>16}"]
+  for name, record in scores["generated"].items():
+    real = scores["real"][name]
+    lines.append(f"{name:<20}{record['value']:>14.4f}{real['value']:>16.4f}")
+  counts = [
+    next(iter(scores[row].values()))["num_samples"]
+    for row in ("generated", "real")
+  ]
+  lines.append(f"{'images':<20}{counts[0]:>14}{counts[1]:>16}")
+  return lines
+
+
+def write_report(
+  run: runs.Run, drawn: Samples, record: dict[str, Any]
+) -> pathlib.Path:
+  """report.html of the run."""
+  return run_report.run_report(
+    run.workdir,
+    title=run.config.title,
+    pseudo_videos=pseudo_videos(run),
+    generated_videos=drawn.videos,
+    samples=drawn.images[:_SHOWN],
+    real=np.asarray(run.image_set.test_images[:_SHOWN]),
+    metrics=writer.read_metrics(run.workdir),
+    results=record,
+    config=run.raw,
+  )
+
+
+def pseudo_videos(run: runs.Run) -> np.ndarray:
+  """What the model is trained on, (n, T, H, W, C) uint8."""
+  chosen = np.asarray(run.image_set.train_images[: sampling.FILM_STRIPS])
+  key = keys.named(jax.random.key(run.config.evaluate.seed), "pseudo_videos")
+
+  @jax.jit
+  def make(params, extra, batch):
+    video = run.task.pseudo_video(params, extra, batch, key=key)
+    return pixels.to_uint8(video, run.task.value_range)
+
+  return np.asarray(make(run.params, run.extra, chosen))
+
+
+def _record(run, drawn, scores, num) -> dict[str, Any]:
+  """Everything that is needed to quote the scores."""
+  config = run.config
+  rows = [r for r in writer.read_metrics(run.workdir) if r["split"] == "train"]
+  rows = [r for r in rows if r["step"] <= run.step]
+  return {
+    "title": config.title,
+    "metrics": list(scores["generated"].values()),
+    "real_metrics": list(scores["real"].values()),
+    "num_samples": num,
+    "seed": config.train.seed,
+    "sample_seed": drawn.seed,
+    "ema": True,
+    "step": run.step,
+    "images_seen": run.step * config.train.batch_size,
+    "num_parameters": state.count_parameters(run.params),
+    "network_evaluations_per_sample": run.task.network_evaluations,
+    "train_seconds": rows[-1]["seconds"] if rows else None,
+    "sample_seconds": drawn.seconds,
+    "data_source": run.image_set.source,
+    "data_fingerprint": run.image_set.fingerprint,
+    "config": run.raw,
+    **results.provenance(),
+  }
+
+
+def save_samples(path: pathlib.Path, drawn: Samples, step: int) -> None:
+  """Writes `images`, `videos`, `seed` and `step` to an npz file, atomically."""
+  part = path.with_name(f".{path.name}.{os.getpid()}.part")
+  with part.open("wb") as file:
+    np.savez_compressed(
+      file,
+      images=drawn.images,
+      videos=drawn.videos,
+      seed=drawn.seed,
+      step=step,
+    )
+  part.replace(path)
+
+
+def load_samples(path: str | os.PathLike) -> Samples:
+  """Reads an npz file with `images`, never executing anything in it.
+
+  Raises:
+    UserError: it is no such file.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      loaded = {name: file[name] for name in file.files}
+  except (OSError, ValueError) as error:
+    raise errors.UserError(
+      f"{path} cannot be read as an npz file of arrays: {error}."
+    ) from error
+  frames = loaded.get("images")
+  if frames is None or frames.ndim != 4 or frames.dtype != np.uint8:
+    raise errors.UserError(
+      f"{path} must hold an array `images`, uint8 (N, H, W, C); it has "
+      f"{ {name: (a.dtype.name, a.shape) for name, a in loaded.items()} }."
+    )
+  seed = loaded.get("seed")
+  return Samples(
+    frames, loaded.get("videos"), None if seed is None else int(seed), None
+  )

@@ -1,0 +1,88 @@
+"""Command line: train, sample from and evaluate a run.
+
+  python -m pseudovideo.main --mode=train --workdir=DIR \\
+      --config=configs/hvae.py:dataset=digits [--config.train.steps=100 ...]
+  python -m pseudovideo.main --mode=sample --workdir=DIR [--num_samples=100]
+  python -m pseudovideo.main --mode=evaluate --workdir=DIR [--num_samples=1000]
+
+Sampling and evaluation take the config from the checkpoint. A mistake in what
+was given ends with one sentence and exit code 2, a run that cannot go on with
+exit code 1; a signal saves and ends with 128 + its number.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from pseudovideo import command_line, errors
+
+MODES = ("train", "sample", "evaluate")
+
+
+def define_flags() -> flags.FlagValues:
+  """The flags, apart from --config."""
+  values = flags.FlagValues()
+  flags.DEFINE_enum("mode", "train", MODES, "What to do.", flag_values=values)
+  flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+  flags.DEFINE_string(
+    "data_dir", None, "Where TFDS data sets are.", flag_values=values
+  )
+  flags.DEFINE_integer(
+    "step", None, "Checkpoint to use; the newest if absent.", flag_values=values
+  )
+  flags.DEFINE_integer(
+    "num_samples", None, "Overrides evaluate.num_samples.", flag_values=values
+  )
+  flags.DEFINE_string(
+    "samples", None, "Evaluate these (npz), draw none.", flag_values=values
+  )
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Does what the arguments say; returns the exit code."""
+  values = define_flags()
+  config = command_line.parse(argv, values)
+  if values.workdir is None:
+    raise errors.UserError("Say where the run is, with --workdir=DIR.")
+  command_line.set_up()
+  # Imported late, so that a mistake in the arguments is answered at once.
+  from pseudovideo import evaluate, runs, train
+
+  if values.mode == "train":
+    if config is None:
+      config = runs.saved_config(values.workdir)
+    outcome = train.train(config, values.workdir, data_dir=values.data_dir)
+    if outcome.stopped_by is not None:
+      print(command_line.stop_sentence(outcome))
+      return 128 + outcome.stopped_by
+    print(f"Trained {outcome.step} steps; the run is in {values.workdir}.")
+    return 0
+  if config is not None:
+    raise errors.UserError(
+      f"--mode={values.mode} takes its config from the checkpoint; leave "
+      "--config away."
+    )
+  restored = runs.restore(
+    values.workdir, step=values.step, data_dir=values.data_dir
+  )
+  if values.mode == "sample":
+    print(evaluate.sample(restored, num_samples=values.num_samples))
+  else:
+    evaluate.evaluate(
+      restored, num_samples=values.num_samples, samples=values.samples
+    )
+  return 0
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  if "--help" in argv or "-h" in argv:
+    print(f"{__doc__}\n{define_flags().main_module_help()}")
+    return 0
+  return command_line.exit_code(run, argv)
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""Ctrl-C and SIGTERM as a request that a loop can honour at its next step."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+
+class StopRequest:
+  """Which signal asked to stop, None so far."""
+
+  def __init__(self):
+    self.signal: signal.Signals | None = None
+
+
+@contextlib.contextmanager
+def catch_stop() -> Iterator[StopRequest]:
+  """Within it, SIGINT and SIGTERM only take a note.
+
+  A second SIGINT raises KeyboardInterrupt, for whoever cannot wait. Must be
+  entered in the main thread.
+  """
+  request = StopRequest()
+
+  def handle(number, frame):
+    del frame
+    if request.signal is not None and number == signal.SIGINT:
+      raise KeyboardInterrupt
+    request.signal = signal.Signals(number)
+
+  caught = (signal.SIGINT, signal.SIGTERM)
+  before = {number: signal.signal(number, handle) for number in caught}
+  try:
+    yield request
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
