@@ -73,8 +73,9 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
   """Round numbers in [low, high] for a logarithmic axis; 0 < low < high.
 
-  Powers of ten, thinned to at most `most`; over less than two decades 1, 2
-  and 5 times these; over a short range those of a linear axis.
+  Powers of ten, thinned to at most `most`, if there are three or more; else
+  1, 2 and 5 times powers of ten, at most nine, again if there are three or
+  more; else, over a short range, those of a linear axis.
   """
   first = math.ceil(math.log10(low) - 1e-9)
   last = math.floor(math.log10(high) + 1e-9)
