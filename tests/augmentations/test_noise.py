@@ -125,8 +125,11 @@ def test_the_first_noise_is_the_same_in_all(key):
 def test_frames_match_their_weights_in_float64(key):
   """x_{T-t} = a_t x_T + sum_s w_ts eps_s, with the very noise of the key."""
   images = keys.uniform(keys.named(key, "images"), (2, 4, 4, 1))
-  eps = np.float64(keys.normal(key, (2, 7, 4, 4, 1)))
-  parts = np.concatenate([np.float64(images)[:, None], eps], 1)
+  rows = keys.example_keys(key, 2)
+  eps = np.stack(
+    [keys.normal(keys.numbered(rows, t), images.shape) for t in range(1, 8)], 1
+  )
+  parts = np.concatenate([images[:, None], eps], 1).astype(np.float64)
   for name in CHAINS:
     augmentation = augmentations.make(name)
     rows = noise.weights(augmentation.betas(), high_order=name == "high_order")
