@@ -6,7 +6,8 @@ the number of devices, or on how a batch is cut into micro-batches.
 
 Wherever a function takes `key` together with a batch of B examples it accepts
 either one scalar key, from which the B keys are derived, or the (B,) array of
-keys itself.
+keys itself. It calls `example_keys` first and derives with `named` and
+`numbered` from the result: the order matters.
 """
 
 import zlib

@@ -133,6 +133,7 @@ class ExampleDropout(nn.Module):
     """(B, ...) -> (B, ...); `key` scalar or (B,), None switches it off."""
     if key is None or self.rate == 0:
       return x
+    key = keys.example_keys(key, x.shape[0])
     key = keys.named(key, "/".join(self.path))
     keep = keys.uniform(key, x.shape) >= self.rate
     return jnp.where(keep, x / (1 - self.rate), 0).astype(x.dtype)
