@@ -1,0 +1,31 @@
+"""The benchmark compares like with like, and runs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import augmentations as benchmark
+from pseudovideo import augmentations, keys
+
+
+@pytest.mark.parametrize("frames", [3, 10])
+def test_the_convolutions_make_the_same_video(key, frames):
+  images = keys.uniform(key, (2, 12, 9, 3))
+  np.testing.assert_allclose(
+    benchmark.convolution_blur(images, frames=frames),
+    augmentations.make("blur", frames=frames)(images),
+    atol=1e-6,
+  )
+
+
+def test_it_prints_and_writes_every_row(tmp_path, capsys):
+  out = tmp_path / "cost.json"
+  small = ["--frames=3", "--size=8", "--batch=2", "--repeats=1"]
+  benchmark.main([*small, f"--out={out}"])
+  printed = capsys.readouterr().out
+  rows = json.loads(out.read_text())["rows"]
+  assert {row["name"] for row in rows} > set(augmentations.TABLE)
+  for row in rows:
+    assert row["name"] in printed
+    assert row["us_per_image"] > 0

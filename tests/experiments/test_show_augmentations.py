@@ -1,0 +1,47 @@
+"""The picture of all augmentations, on the digits."""
+
+import numpy as np
+
+from experiments import show_augmentations
+from pseudovideo import augmentations
+
+
+def test_every_augmentation_has_its_strip(tmp_path, capsys, monkeypatch):
+  strips = {}
+  monkeypatch.setattr(
+    show_augmentations,
+    "labelled",
+    lambda s: strips.update(s) or np.zeros((4, 4, 3), np.uint8),
+  )
+  arguments = ["--num=2", f"--out={tmp_path}"]
+  assert show_augmentations.main(arguments) == 0
+  written = tmp_path / "augmentations_digits.png"
+  assert capsys.readouterr().out.strip() == str(written)
+  assert written.exists()
+  assert set(augmentations.TABLE) < set(strips)
+  # The last column is the same two digits in every strip, seen as they are.
+  width = strips["identity"].shape[1]
+  for strip in strips.values():
+    np.testing.assert_array_equal(
+      strip[4:-4, 4 - width : -4], strips["identity"][4:-4, 4:-4]
+    )
+  assert strips["blur, 18 frames"].shape[1] > 2 * strips["blur"].shape[1]
+
+
+def test_strips_are_flush_right_with_labels():
+  grey = np.full((40, 60, 3), 90, np.uint8)
+  dark = np.full((40, 90, 3), 30, np.uint8)
+  canvas = show_augmentations.labelled({"one": grey, "two": dark})
+  gap = show_augmentations.FONT_SIZE
+  np.testing.assert_array_equal(canvas[gap : gap + 40, -gap - 60 : -gap], grey)
+  second = canvas[2 * gap + 40 : 2 * gap + 80]
+  np.testing.assert_array_equal(second[:, -gap - 90 : -gap], dark)
+  assert second[:, : -gap - 90].min() < 60, "no label left of the strip"
+
+
+def test_a_mistake_is_one_sentence(tmp_path, capsys):
+  assert show_augmentations.main(["--num=0", f"--out={tmp_path}"]) == 2
+  assert "1437" in capsys.readouterr().err
+  wrong = ["--dataset=digit", f"--out={tmp_path}"]
+  assert show_augmentations.main(wrong) == 2
+  assert "did you mean 'digits'" in capsys.readouterr().err
