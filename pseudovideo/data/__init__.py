@@ -1,0 +1,41 @@
+"""Data sets: a name in, uint8 images and labels out."""
+
+from pseudovideo import errors
+from pseudovideo.data import digits, folder, tfds_sets
+from pseudovideo.data.image_set import ImageSet
+
+__all__ = ["SETS", "ImageSet", "load"]
+
+# Each entry is given the text after the colon of the name, and `data_dir`.
+SETS = {
+  "digits": lambda path, data_dir: digits.load(),
+  "mnist": lambda path, data_dir: tfds_sets.load("mnist", data_dir),
+  "cifar10": lambda path, data_dir: tfds_sets.load("cifar10", data_dir),
+  "celeb_a": lambda path, data_dir: tfds_sets.load("celeb_a", data_dir),
+  "folder": lambda path, data_dir: folder.load(path),
+}
+
+
+def load(name: str, *, data_dir: str | None = None) -> ImageSet:
+  """The data set of that name, decoded; a second call reads a cache.
+
+  Args:
+    name: `digits`, `mnist`, `cifar10`, `celeb_a`, or `folder:PATH` for the
+      images below a folder; `folder:PATH?size=32` scales and crops each of
+      them to 32x32.
+    data_dir: where the TFDS sets (`mnist`, `cifar10`, `celeb_a`) are. By
+      default $PSEUDOVIDEO_DATA_DIR, else $TFDS_DATA_DIR, else
+      ~/tensorflow_datasets.
+
+  Raises:
+    UserError: an unknown name, a set that is not on this machine, images that
+      cannot be read or differ in size.
+  """
+  kind, colon, path = name.partition(":")
+  loader = errors.look_up("data set", kind, SETS)
+  if colon and kind != "folder":
+    raise errors.UserError(
+      f"The data set {name!r} has a colon, which only `folder:PATH` may have; "
+      f"write {kind!r}."
+    )
+  return loader(path, data_dir)

@@ -1,0 +1,255 @@
+"""Decoded image sets on disk: written once, memory-mapped, checked at load.
+
+A set is a folder `<name>-<key>` below `folders.cache_dir("data")`:
+
+  <array>.npy   the arrays
+  meta.json     the SHA-256 of every array file, the fingerprint of the set,
+                and a SHA-256 of these facts themselves
+
+The key is a hash of what the set was made from, so changed sources give
+another folder. A folder is written under a temporary name, flushed to disk and
+renamed, so a killed or a concurrent writer never leaves half a set under the
+final name. A damaged folder is reported, thrown away and written again.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from pseudovideo import errors, folders
+
+# Raise it when the layout, or the decoding of any set, changes.
+VERSION = 1
+# Bytes of the beginning and of the end of a source file that enter the key.
+SAMPLE = 65_536
+LEFTOVER_AGE = 86_400  # seconds
+
+NewArray = Callable[..., np.ndarray]
+
+
+class _DamagedError(Exception):
+  """A folder of the cache whose contents are not what was written."""
+
+
+def load(
+  name: str, made_from: Any, build: Callable[[NewArray], None]
+) -> tuple[dict[str, np.ndarray], str]:
+  """The arrays of a set, from the cache where it holds them intact.
+
+  Args:
+    name: beginning of the folder's name, for people.
+    made_from: anything that JSON can write and that changes whenever the
+      arrays would.
+    build: makes the arrays: it is given `new_array(name, shape, dtype)`, which
+      returns a writable array on disk, and fills each of them.
+
+  Returns:
+    Read-only memory-mapped arrays by name, and their fingerprint.
+
+  Raises:
+    UserError: the cache cannot be written.
+  """
+  key = _hash({"version": VERSION, "made_from": made_from})[:20]
+  folder = folders.cache_dir("data") / f"{name}-{key}"
+  if folder.exists():
+    try:
+      return _read(folder)
+    except _DamagedError as damage:
+      logging.warning(
+        "The cached data set %s is damaged (%s); it is made again.",
+        folder,
+        damage,
+      )
+      _discard(folder)
+  logging.info("Decoding %s once, into %s", name, folder)
+  with _temporary(folder) as temporary:
+    _write(temporary, build)
+    # Opened before the renaming: whatever other processes then do with the
+    # folder, these arrays stay.
+    result = _read_new(temporary)
+    # The other writer, if there was one, wrote the same.
+    with contextlib.suppress(FileExistsError):
+      _rename(temporary, folder)
+  return result
+
+
+def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
+  """What identifies source files without reading large ones completely.
+
+  Args:
+    root: the folder that the names are relative to.
+    files: the files.
+
+  Returns:
+    For each file its relative name, size in bytes, time of last change in
+    nanoseconds, and the SHA-256 of its first and last 64 KiB.
+  """
+  return [[path.relative_to(root).as_posix(), *_stamp(path)] for path in files]
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
+  """SHA-256 (hexadecimal) of the names, types, shapes and contents."""
+  facts = {
+    name: [
+      str(array.dtype),
+      list(array.shape),
+      hashlib.sha256(np.ascontiguousarray(array)).hexdigest(),
+    ]
+    for name, array in arrays.items()
+  }
+  return _hash(facts)
+
+
+def _stamp(path: pathlib.Path) -> tuple[int, int, str]:
+  with path.open("rb") as file:
+    status = os.fstat(file.fileno())
+    digest = hashlib.sha256(file.read(SAMPLE))
+    if status.st_size > SAMPLE:
+      file.seek(max(SAMPLE, status.st_size - SAMPLE))
+      digest.update(file.read())
+  return status.st_size, status.st_mtime_ns, digest.hexdigest()
+
+
+def _hash(facts: Any) -> str:
+  text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_hash(path: pathlib.Path) -> str:
+  with path.open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
+  """The arrays and the fingerprint, or _DamagedError."""
+  try:
+    meta = json.loads((folder / "meta.json").read_bytes())
+    facts = meta["facts"]
+    if _hash(facts) != meta["sha256"]:
+      raise _DamagedError("meta.json does not match its checksum")
+    for file, digest in facts["files"].items():
+      path = folder / file
+      if (size := path.stat().st_size) > 1e9:
+        logging.info("Checking %s (%.1f GB)", path, size / 1e9)
+      if _file_hash(path) != digest:
+        raise _DamagedError(f"{file} does not match its checksum")
+    arrays = {
+      pathlib.Path(file).stem: np.load(
+        folder / file, mmap_mode="r", allow_pickle=False
+      )
+      for file in facts["files"]
+    }
+    return arrays, facts["fingerprint"]
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise _DamagedError(f"{type(error).__name__}: {error}") from error
+
+
+def _read_new(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
+  try:
+    return _read(folder)
+  except _DamagedError as damage:
+    raise errors.UserError(
+      f"What was just written to {folder} reads differently ({damage}); check "
+      "the disk, or set XDG_CACHE_HOME to another one."
+    ) from damage
+
+
+def _write(folder: pathlib.Path, build: Callable[[NewArray], None]) -> None:
+  """Fills `folder` and waits until the disk holds it."""
+  arrays = {}
+
+  def new_array(
+    name: str, shape: tuple[int, ...], dtype: Any = np.uint8
+  ) -> np.ndarray:
+    arrays[name] = _reserve(folder / f"{name}.npy", shape, dtype)
+    return arrays[name]
+
+  build(new_array)
+  for array in arrays.values():
+    array.flush()
+  facts = {
+    "fingerprint": fingerprint(arrays),
+    "files": {f"{n}.npy": _file_hash(folder / f"{n}.npy") for n in arrays},
+  }
+  meta = json.dumps({"facts": facts, "sha256": _hash(facts)}, indent=2)
+  (folder / "meta.json").write_text(meta)
+  for path in folder.iterdir():
+    _sync(path)
+  _sync(folder)
+
+
+def _reserve(
+  path: pathlib.Path, shape: tuple[int, ...], dtype: Any
+) -> np.ndarray:
+  """A writable array on disk; a full disk is an error here, not a crash."""
+  array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+  if hasattr(os, "posix_fallocate"):
+    with path.open("r+b") as file:
+      try:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+      except OSError as error:
+        raise _unwritable(path.parent.parent, error) from error
+  return array
+
+
+@contextlib.contextmanager
+def _temporary(folder: pathlib.Path):
+  """A new folder beside `folder`, removed at the end if it is still there."""
+  parent = folder.parent
+  try:
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    temporary.chmod(0o755)
+  except OSError as error:
+    raise _unwritable(parent, error) from error
+  for leftover in parent.glob(".new-*"):  # of killed writers
+    with contextlib.suppress(OSError):
+      if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE:
+        shutil.rmtree(leftover)
+  try:
+    yield temporary
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Atomic; FileExistsError where there is a folder `target` already."""
+  try:
+    source.rename(target)
+  except OSError as error:
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+      raise FileExistsError(target) from error
+    raise
+  _sync(target.parent)
+
+
+def _discard(folder: pathlib.Path) -> None:
+  """Removes a folder; other processes see it whole or not at all."""
+  with _temporary(folder) as temporary, contextlib.suppress(FileNotFoundError):
+    folder.rename(temporary / "damaged")
+
+
+def _sync(path: pathlib.Path) -> None:
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def _unwritable(folder: pathlib.Path, error: OSError) -> errors.UserError:
+  return errors.UserError(
+    f"Decoded images cannot be kept in {folder} ({error.strerror}); make room "
+    "there, or set XDG_CACHE_HOME to a folder with room that you may write."
+  )

@@ -1,0 +1,132 @@
+"""Image files and records to uint8 arrays, by Pillow, in several threads."""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from pseudovideo import errors
+
+if TYPE_CHECKING:
+  from PIL import Image
+
+# A decompression bomb is refused before it is decoded; below Pillow's own
+# bound, which only warns.
+MAX_PIXELS = 2**26
+GREY_MODES = ("1", "L", "LA")
+DEEP_MODES = ("I", "F")  # and I;16, I;16B, ...
+BLOCK = 256
+
+
+@contextlib.contextmanager
+def opened(source: pathlib.Path | IO[bytes], where: str) -> Iterator:
+  """The image in a file, opened but not yet decoded.
+
+  Args:
+    source: a path or an open file.
+    where: what to call it in an error.
+
+  Raises:
+    UserError: not an image, a broken one, too large, or more than 8 bits per
+      channel; also when the `with` block fails to decode it.
+  """
+  from PIL import Image
+
+  try:
+    with Image.open(source) as image:
+      _check(image, where)
+      yield image
+  except errors.UserError:
+    raise
+  except Exception as error:  # Pillow's plug-ins raise many types.
+    raise errors.UserError(
+      f"{where} cannot be read as an image ({type(error).__name__}: {error}); "
+      "replace or remove it."
+    ) from error
+
+
+def _check(image: "Image.Image", where: str) -> None:
+  if image.width * image.height > MAX_PIXELS:
+    raise errors.UserError(
+      f"{where} is an image of {image.width}x{image.height}, more than "
+      f"{MAX_PIXELS:,} pixels; make it smaller or remove it."
+    )
+  if image.mode.split(";")[0] in DEEP_MODES:
+    raise errors.UserError(
+      f"{where} has more than 8 bits per channel (Pillow mode {image.mode!r}); "
+      "convert it to 8 bits."
+    )
+
+
+def square(image: "Image.Image", side: int) -> "Image.Image":
+  """A side x side image: halved, resized, cropped around its centre.
+
+  As improved-diffusion (Nichol & Dhariwal 2021) prepares its images: halve by
+  a box filter while the shorter side is at least 2 * side, then resize so that
+  it is `side` (bicubic), then crop.
+
+  Args:
+    image: a Pillow image of mode L or RGB, its shorter side >= 1.
+    side: in pixels.
+  """
+  from PIL import Image
+
+  while min(image.size) >= 2 * side:
+    half = (image.width // 2, image.height // 2)
+    image = image.resize(half, Image.Resampling.BOX)
+  scale = side / min(image.size)
+  size = (round(scale * image.width), round(scale * image.height))
+  image = image.resize(size, Image.Resampling.BICUBIC)
+  left, top = (image.width - side) // 2, (image.height - side) // 2
+  return image.crop((left, top, left + side, top + side))
+
+
+def to_array(
+  image: "Image.Image", channels: int, side: int | None
+) -> np.ndarray:
+  """(H, W, channels) uint8 of an open image; transparency is dropped.
+
+  Args:
+    image: from `opened`.
+    channels: 1 for grey, 3 for RGB.
+    side: if given, see `square`.
+  """
+  image = image.convert("L" if channels == 1 else "RGB")
+  if side is not None:
+    image = square(image, side)
+  return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def in_blocks(work: Callable[[int, int], None], total: int, title: str) -> None:
+  """Calls work(start, stop) over 0 .. total - 1, in threads.
+
+  Shows a progress bar on a terminal. The first exception, in the order of the
+  blocks, stops the rest and is raised.
+
+  Args:
+    work: treats items start .. stop - 1.
+    total: number of items.
+    title: of the progress bar.
+  """
+  import tqdm
+
+  with (
+    concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    tqdm.tqdm(total=total, desc=title, unit="image", disable=None) as bar,
+  ):
+    futures = [
+      (pool.submit(work, start, stop), stop - start)
+      for start in range(0, total, BLOCK)
+      for stop in [min(start + BLOCK, total)]
+    ]
+    try:
+      for future, size in futures:
+        future.result()
+        bar.update(size)
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise

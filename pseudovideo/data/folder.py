@@ -1,0 +1,218 @@
+"""Any folder of images as a data set.
+
+`folder:PATH` takes every png, jpg, jpeg, webp and bmp below PATH, sorted by
+its path relative to PATH. If PATH has sub-folders `train` and `test` they are
+the splits, and if every image of both lies in a sub-folder of its split, those
+are the classes. Otherwise a tenth of the images is held out: those whose
+relative paths have the smallest SHA-256.
+"""
+
+import dataclasses
+import hashlib
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from absl import logging
+
+from pseudovideo import errors
+from pseudovideo.data import cache, decoding
+from pseudovideo.data.image_set import ImageSet
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SYNTAX = "`folder:PATH` or `folder:PATH?size=32`"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+  files: list[pathlib.Path]
+  labels: list[int] | None
+
+
+def load(argument: str) -> ImageSet:
+  """The images below a folder.
+
+  Args:
+    argument: `PATH`, or `PATH?size=32` to scale and crop every image to 32x32
+      as `decoding.square` does.
+
+  Raises:
+    UserError: no such folder, too few images, a broken image, or images of
+      different sizes.
+  """
+  root, side = _parse(argument)
+  files = _list_images(root)
+  splits, classes = _split(root, files)
+  arrays, fingerprint = cache.load(
+    "folder",
+    {"side": side, "files": cache.stamps(root, files)},
+    lambda new_array: _build(root, splits, side, new_array),
+  )
+  count = sum(len(split.files) for split in splits.values())
+  return ImageSet(
+    name=f"folder:{argument}",
+    train_images=arrays["train_images"],
+    train_labels=arrays.get("train_labels"),
+    test_images=arrays["test_images"],
+    test_labels=arrays.get("test_labels"),
+    num_classes=len(classes) if classes else None,
+    source=f"{count:,} images in {root}.",
+    fingerprint=fingerprint,
+  )
+
+
+def _parse(argument: str) -> tuple[pathlib.Path, int | None]:
+  path, question, size = argument.partition("?size=")
+  if question and not (size.isdecimal() and int(size) > 0):
+    raise errors.UserError(
+      f"The size {size!r} in 'folder:{argument}' is not a positive number of "
+      f"pixels; write {SYNTAX}."
+    )
+  root = pathlib.Path(path).expanduser()
+  if not path or not root.is_dir():
+    raise errors.UserError(
+      f"'folder:{argument}' names no folder that exists; write {SYNTAX}."
+    )
+  return root, int(size) if question else None
+
+
+def _list_images(root: pathlib.Path) -> list[pathlib.Path]:
+  """Every image below `root`, sorted by relative path; hidden ones excluded."""
+  files = []
+  for folder, subfolders, names in os.walk(root):
+    subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    files += [
+      pathlib.Path(folder, name)
+      for name in names
+      if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    ]
+  return sorted(files, key=lambda path: _relative(root, path))
+
+
+def _relative(root: pathlib.Path, path: pathlib.Path) -> str:
+  return path.relative_to(root).as_posix()
+
+
+def _split(
+  root: pathlib.Path, files: Sequence[pathlib.Path]
+) -> tuple[dict[str, _Split], list[str]]:
+  """The two splits, and the names of the classes (empty if there are none)."""
+  if (root / "train").is_dir() and (root / "test").is_dir():
+    return _given_split(root, files)
+  if len(files) < 2:
+    raise errors.UserError(
+      f"There are {len(files)} images in {root}; at least 2 are needed, "
+      f"with one of the endings {', '.join(SUFFIXES)}."
+    )
+
+  def rank(path: pathlib.Path) -> bytes:
+    return hashlib.sha256(os.fsencode(_relative(root, path))).digest()
+
+  test = set(sorted(files, key=rank)[: math.ceil(len(files) / 10)])
+  train = [path for path in files if path not in test]
+  test = [path for path in files if path in test]
+  return {"train": _Split(train, None), "test": _Split(test, None)}, []
+
+
+def _given_split(
+  root: pathlib.Path, files: Sequence[pathlib.Path]
+) -> tuple[dict[str, _Split], list[str]]:
+  parts = {path: path.relative_to(root).parts for path in files}
+  members = {
+    split: [path for path in files if parts[path][0] == split]
+    for split in ("train", "test")
+  }
+  for split, paths in members.items():
+    if not paths:
+      raise errors.UserError(
+        f"There are no images in {root / split}; put some there, with one of "
+        f"the endings {', '.join(SUFFIXES)}."
+      )
+  used = sum(len(paths) for paths in members.values())
+  if used < len(files):
+    logging.warning(
+      "%d of the %d images in %s are neither in train nor in test: left out.",
+      len(files) - used,
+      len(files),
+      root,
+    )
+  if any(len(parts[path]) < 3 for paths in members.values() for path in paths):
+    return {s: _Split(paths, None) for s, paths in members.items()}, []
+  classes = sorted({parts[path][1] for path in members["train"]})
+  for path in members["test"]:
+    if parts[path][1] not in classes:
+      raise errors.UserError(
+        f"{path} is of a class that {root / 'train'} does not have; its "
+        f"classes are {', '.join(classes)}."
+      )
+  return {
+    split: _Split(paths, [classes.index(parts[path][1]) for path in paths])
+    for split, paths in members.items()
+  }, classes
+
+
+def _build(
+  root: pathlib.Path,
+  splits: dict[str, _Split],
+  side: int | None,
+  new_array: cache.NewArray,
+) -> None:
+  files = [path for split in splits.values() for path in split.files]
+  shape = _common_shape(files, side)
+  for name, split in splits.items():
+    images = new_array(f"{name}_images", (len(split.files), *shape))
+    _decode(split.files, images, side, f"decoding {name}")
+    if split.labels is not None:
+      labels = new_array(f"{name}_labels", (len(split.files),), np.int32)
+      labels[:] = split.labels
+
+
+def _decode(
+  files: Sequence[pathlib.Path],
+  images: np.ndarray,
+  side: int | None,
+  title: str,
+) -> None:
+  def work(start: int, stop: int) -> None:
+    for i in range(start, stop):
+      with decoding.opened(files[i], str(files[i])) as image:
+        images[i] = decoding.to_array(image, images.shape[-1], side)
+
+  decoding.in_blocks(work, len(files), title)
+
+
+def _common_shape(
+  files: Sequence[pathlib.Path], side: int | None
+) -> tuple[int, int, int]:
+  """(H, W, C) of all the images, from their headers; C = 1 if all are grey."""
+  sizes = np.zeros((len(files), 2), int)
+  grey = np.zeros(len(files), bool)
+
+  def work(start: int, stop: int) -> None:
+    for i in range(start, stop):
+      with decoding.opened(files[i], str(files[i])) as image:
+        sizes[i] = image.size
+        grey[i] = image.mode in decoding.GREY_MODES
+
+  decoding.in_blocks(work, len(files), "looking at images")
+  channels = 1 if grey.all() else 3
+  if side is not None:
+    small = np.flatnonzero(sizes.min(1) < side)
+    if small.size:
+      width, height = sizes[small[0]]
+      raise errors.UserError(
+        f"{files[small[0]]} is {width}x{height}, smaller than the asked size "
+        f"{side}; ask for a smaller size or remove it."
+      )
+    return side, side, channels
+  width, height = sizes[0]
+  other = np.flatnonzero((sizes != sizes[0]).any(1))
+  if other.size:
+    raise errors.UserError(
+      f"All images must have one size, but {files[0]} is {width}x{height} and "
+      f"{files[other[0]]} is {sizes[other[0]][0]}x{sizes[other[0]][1]}; scale "
+      f"and crop them all with `folder:PATH?size={min(sizes.min(), 64)}`."
+    )
+  return int(height), int(width), channels

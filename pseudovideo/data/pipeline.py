@@ -1,0 +1,162 @@
+"""Batches as a pure function of (seed, step).
+
+Position p = step * batch_size + i counts the images ever drawn. Epoch
+p // N is one permutation of the N images, made by a counter-based generator
+from (seed, epoch); image p is entry p % N of it. So each image is used exactly
+once per epoch, a batch may run over the end of an epoch, a run resumes from
+its step number alone, and the order of images does not depend on the batch
+size or on the number of processes.
+"""
+
+import collections
+import concurrent.futures
+import functools
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from pseudovideo import errors
+
+Batch = dict[str, np.ndarray]
+
+# Batches that are made before they are asked for.
+AHEAD = 2
+
+
+class Batches:
+  """The training batches of a set; this process's rows of each."""
+
+  def __init__(
+    self,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    batch_size: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+  ):
+    """Checks and keeps its arguments.
+
+    Args:
+      images: (N, H, W, C) uint8, in memory or memory-mapped; N >= 1.
+      labels: (N,) integers or None.
+      batch_size: images per step over all processes.
+      seed: of the order, 0 .. 2^64 - 1.
+      process_index: which rows of each batch are ours.
+      process_count: into how many equal parts the rows are cut.
+
+    Raises:
+      UserError: the batch cannot be cut, or there are no images.
+    """
+    if batch_size < 1 or batch_size % process_count:
+      raise errors.UserError(
+        f"The batch size {batch_size} cannot be divided among {process_count} "
+        f"processes; choose a positive multiple of {process_count}."
+      )
+    if len(images) == 0:
+      raise errors.UserError("There are no images to train on.")
+    self._images = images
+    self._labels = labels
+    self._batch_size = batch_size
+    rows = batch_size // process_count
+    self._rows = np.arange(process_index * rows, (process_index + 1) * rows)
+    self._permutation = functools.lru_cache(maxsize=2)(
+      functools.partial(permutation, seed, len(images))
+    )
+
+  def batch(self, step: int) -> Batch:
+    """The rows of one step, b = batch_size / process_count of them.
+
+    Returns:
+      `image` (b, H, W, C) uint8 and, if there are labels, `label` (b,) int32.
+    """
+    positions = step * self._batch_size + self._rows
+    epochs, entries = np.divmod(positions, len(self._images))
+    index = np.empty_like(positions)
+    for epoch in np.unique(epochs):
+      here = epochs == epoch
+      index[here] = self._permutation(int(epoch))[entries[here]]
+    return _rows(self._images, self._labels, index)
+
+
+def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
+  """(num,) integers, a permutation of 0 .. num - 1.
+
+  The order of raw Philox output, which NumPy guarantees never to change.
+  """
+  draws = np.random.Philox(key=[seed, epoch]).random_raw(num)
+  return np.argsort(draws, kind="stable")
+
+
+def _rows(
+  images: np.ndarray, labels: np.ndarray | None, index: np.ndarray
+) -> Batch:
+  batch = {"image": np.asarray(images[index])}
+  if labels is not None:
+    batch["label"] = np.asarray(labels[index], np.int32)
+  return batch
+
+
+def prefetch(
+  batches: Batches, start: int, stop: int, put: Callable[[Batch], Any]
+) -> Generator[tuple[int, Any]]:
+  """Makes batches in a background thread, two steps ahead.
+
+  An exception of the thread is raised here; closing the generator ends the
+  thread.
+
+  Args:
+    batches: where they come from.
+    start: first step.
+    stop: step after the last one.
+    put: what is done with each batch in the thread, such as sending it to the
+      devices.
+
+  Yields:
+    (step, put(batches.batch(step))), in order.
+  """
+  steps = iter(range(start, stop))
+  pool = concurrent.futures.ThreadPoolExecutor(1, "prefetch")
+  pending = collections.deque()
+
+  def make(step: int) -> Any:
+    return put(batches.batch(step))
+
+  def submit() -> None:
+    step = next(steps, None)
+    if step is not None:
+      pending.append((step, pool.submit(make, step)))
+
+  try:
+    for _ in range(AHEAD):
+      submit()
+    while pending:
+      step, future = pending.popleft()
+      batch = future.result()
+      submit()
+      yield step, batch
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def held_out(
+  images: np.ndarray, labels: np.ndarray | None, batch_size: int
+) -> Iterator[Batch]:
+  """Every image once, in order, in batches of one size.
+
+  Args:
+    images: (N, H, W, C) uint8.
+    labels: (N,) integers or None.
+    batch_size: of every batch; the last one is filled with copies of image 0.
+
+  Yields:
+    `image`, `label` if there are labels, and `mask` (batch_size,) float32,
+    which is 0 for the copies.
+  """
+  for start in range(0, len(images), batch_size):
+    index = np.arange(start, start + batch_size)
+    inside = index < len(images)
+    batch = _rows(images, labels, np.where(inside, index, 0))
+    yield {**batch, "mask": inside.astype(np.float32)}

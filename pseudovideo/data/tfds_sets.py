@@ -1,0 +1,232 @@
+"""TensorFlow Datasets in ArrayRecord form, read without TensorFlow.
+
+TFDS stores the encoded images (PNG or JPEG); Pillow decodes them here, so that
+the pixels do not depend on whether OpenCV is installed. Records are shuffled
+on disk: where they have an `id` they are sorted by it, else the order on disk
+is kept.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pseudovideo import errors
+from pseudovideo.data import cache, decoding
+from pseudovideo.data.image_set import ImageSet
+
+SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+  """What is read of a TFDS set.
+
+  Attributes:
+    title: its name in prose.
+    channels: 1 or 3.
+    num_classes: of its feature `label`, or None to read no labels.
+    side: if given, images become side x side by `decoding.square`.
+  """
+
+  title: str
+  channels: int
+  num_classes: int | None
+  side: int | None = None
+
+
+SPECS = {
+  "mnist": Spec("MNIST", 1, 10),
+  "cifar10": Spec("CIFAR-10", 3, 10),
+  "celeb_a": Spec("CelebA 64x64", 3, None, side=64),
+}
+
+
+def load(name: str, data_dir: str | None = None) -> ImageSet:
+  """The training and the test split of a prepared set.
+
+  Args:
+    name: a key of SPECS.
+    data_dir: see `find_data_dir`.
+
+  Raises:
+    UserError: the set is not there, incomplete, damaged, or not in ArrayRecord
+      form.
+  """
+  spec = SPECS[name]
+  folder = _find(name, find_data_dir(data_dir))
+  info = _read_info(folder)
+  files = [
+    file for split in SPLITS for file in _record_files(folder, info, split)
+  ]
+  arrays, fingerprint = cache.load(
+    name,
+    {
+      "spec": dataclasses.asdict(spec),
+      "info": info,
+      "files": cache.stamps(folder, files),
+    },
+    lambda new_array: _build(name, folder, new_array),
+  )
+  return ImageSet(
+    name=name,
+    train_images=arrays["train_images"],
+    train_labels=arrays.get("train_labels"),
+    test_images=arrays["test_images"],
+    test_labels=arrays.get("test_labels"),
+    num_classes=spec.num_classes,
+    source=_source(spec, info),
+    fingerprint=fingerprint,
+  )
+
+
+def find_data_dir(data_dir: str | None) -> pathlib.Path:
+  """`data_dir`, else $PSEUDOVIDEO_DATA_DIR, else the default of TFDS."""
+  return pathlib.Path(
+    data_dir
+    or os.environ.get("PSEUDOVIDEO_DATA_DIR")
+    or os.environ.get("TFDS_DATA_DIR")
+    or "~/tensorflow_datasets"
+  ).expanduser()
+
+
+def prepare_command(name: str, data_dir: pathlib.Path) -> str:
+  """The command that downloads a set and writes it below `data_dir`."""
+  folder = shlex.quote(str(data_dir))
+  return f"python -m pseudovideo.data.prepare {name} --data_dir={folder}"
+
+
+def _find(name: str, data_dir: pathlib.Path) -> pathlib.Path:
+  """The folder of the newest version of a set."""
+  found = [path.parent for path in data_dir.glob(f"{name}/*/dataset_info.json")]
+  versions = {
+    tuple(int(part) for part in folder.name.split(".")): folder
+    for folder in found
+    if folder.name.replace(".", "").isdigit()
+  }
+  if not versions:
+    raise errors.UserError(
+      f"The data set {name!r} is not in {data_dir}; to download it and write "
+      f"it there, run: {prepare_command(name, data_dir)}"
+    )
+  return versions[max(versions)]
+
+
+def _read_info(folder: pathlib.Path) -> dict[str, Any]:
+  try:
+    return json.loads((folder / "dataset_info.json").read_bytes())
+  except ValueError as error:
+    raise _damaged(folder, f"dataset_info.json is no JSON, {error}") from error
+
+
+def _damaged(folder: pathlib.Path, what: str) -> errors.UserError:
+  command = prepare_command(folder.parent.name, folder.parent.parent)
+  return errors.UserError(
+    f"The data set in {folder} is damaged ({what}); delete that folder and "
+    f"run: {command}"
+  )
+
+
+def _record_files(
+  folder: pathlib.Path, info: dict[str, Any], split: str
+) -> list[pathlib.Path]:
+  """The record files of a split, all of which exist."""
+  name = info["name"]
+  if info.get("fileFormat", "tfrecord") != "array_record":
+    raise errors.UserError(
+      f"The data set in {folder} is in the "
+      f"{info.get('fileFormat', 'tfrecord')} format, which needs TensorFlow; "
+      "write it in ArrayRecord form into another folder DIR with: "
+      f"{prepare_command(name, pathlib.Path('DIR'))}"
+    )
+  shards = {s["name"]: len(s.get("shardLengths", [])) for s in info["splits"]}
+  total = shards.get(split, 0)
+  files = [
+    folder / f"{name}-{split}.array_record-{i:05d}-of-{total:05d}"
+    for i in range(total)
+  ]
+  if not files:
+    raise _damaged(folder, f"it has no split {split!r}")
+  for file in files:
+    if not file.exists():
+      raise _damaged(folder, f"{file.name} is missing")
+  return files
+
+
+def _source(spec: Spec, info: dict[str, Any]) -> str:
+  """One sentence; an unofficial copy is quoted with its own description."""
+  source = f"{spec.title} through TFDS {info['version']}"
+  official = info.get("moduleName", "").startswith("tensorflow_datasets.")
+  if official or not info.get("moduleName"):
+    return source + "."
+  return f"{source}: {' '.join(info.get('description', '').split())}"
+
+
+def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
+  try:
+    import tensorflow_datasets as tfds
+  except ImportError as error:
+    raise errors.UserError(
+      f"To read {name!r}, tensorflow-datasets must be installed ({error}); "
+      "run: pip install tensorflow-datasets array_record importlib_resources"
+    ) from error
+  try:
+    for split in SPLITS:
+      records = tfds.data_source(
+        f"{name}:{folder.name}",
+        split=split,
+        data_dir=folder.parent.parent,
+        download=False,
+        decoders={"image": tfds.decode.SkipDecoding()},
+      )
+      _decode(SPECS[name], f"{folder} ({split})", split, records, new_array)
+  except RuntimeError as error:  # What array_record raises.
+    raise _damaged(folder, str(error)) from error
+
+
+def _decode(
+  spec: Spec,
+  where: str,
+  split: str,
+  records: Sequence[dict[str, Any]],
+  new_array: cache.NewArray,
+) -> None:
+  """Writes the images, and the labels if any, of one split."""
+
+  def image_of(record: dict[str, Any], index: int) -> np.ndarray:
+    place = f"Record {index} of {where}"
+    with decoding.opened(io.BytesIO(record["image"]), place) as image:
+      return decoding.to_array(image, spec.channels, spec.side)
+
+  total = len(records)
+  shape = image_of(records[0], 0).shape
+  images = new_array(f"{split}_images", (total, *shape))
+  labels = np.zeros(total, np.int32)
+  ids = np.zeros(total, object)
+
+  def work(start: int, stop: int) -> None:
+    block = records.__getitems__(range(start, stop))
+    for i, record in enumerate(block, start):
+      image = image_of(record, i)
+      if image.shape != shape:
+        raise errors.UserError(
+          f"Record {i} of {where} has shape {image.shape}, the first one has "
+          f"{shape}; a set must have one size."
+        )
+      images[i] = image
+      labels[i] = record.get("label", -1)
+      ids[i] = record.get("id", b"")
+
+  decoding.in_blocks(work, total, f"decoding {split}")
+  # Stable: without ids, which are all equal then, nothing moves.
+  order = np.argsort(ids, kind="stable")
+  if ids.any():
+    images[:] = images[order]
+  if spec.num_classes is not None:
+    new_array(f"{split}_labels", (total,), np.int32)[:] = labels[order]

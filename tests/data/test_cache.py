@@ -1,0 +1,281 @@
+"""The cache of decoded sets: intact, or made again."""
+
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pseudovideo import errors
+from pseudovideo.data import cache
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), np.uint8)
+LABELS = np.arange(7, dtype=np.int32)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: pathlib.Path, monkeypatch) -> pathlib.Path:
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+  return tmp_path / "pseudovideo" / "data"
+
+
+class Builder:
+  """Writes the two arrays and counts how often it had to."""
+
+  def __init__(self):
+    self.calls = 0
+
+  def __call__(self, new_array: cache.NewArray) -> None:
+    self.calls += 1
+    new_array("train_images", IMAGES.shape)[:] = IMAGES
+    new_array("train_labels", LABELS.shape, np.int32)[:] = LABELS
+
+
+def check(result: tuple[dict[str, np.ndarray], str]) -> None:
+  arrays, fingerprint = result
+  assert set(arrays) == {"train_images", "train_labels"}
+  np.testing.assert_array_equal(arrays["train_images"], IMAGES)
+  np.testing.assert_array_equal(arrays["train_labels"], LABELS)
+  assert arrays["train_labels"].dtype == np.int32
+  assert fingerprint == cache.fingerprint(
+    {"train_images": IMAGES, "train_labels": LABELS}
+  )
+
+
+def only_folder(home: pathlib.Path) -> pathlib.Path:
+  (folder,) = home.iterdir()  # and so nothing temporary is left
+  return folder
+
+
+def test_second_load_reads_what_the_first_wrote(home: pathlib.Path):
+  build = Builder()
+  check(cache.load("set", [1], build))
+  result = cache.load("set", [1], build)
+  check(result)
+  assert build.calls == 1
+  assert isinstance(result[0]["train_images"], np.memmap)
+  with pytest.raises(ValueError, match="read-only"):
+    result[0]["train_images"][0] = 0
+  assert only_folder(home).name.startswith("set-")
+
+
+def test_other_sources_give_another_entry(home: pathlib.Path):
+  build = Builder()
+  cache.load("set", {"a": 1, "b": 2}, build)
+  cache.load("set", {"b": 2, "a": 1}, build)
+  assert build.calls == 1
+  cache.load("set", {"a": 1, "b": 3}, build)
+  assert build.calls == 2
+  assert len(list(home.iterdir())) == 2
+
+
+def test_new_version_makes_all_sets_again(monkeypatch):
+  build = Builder()
+  cache.load("set", [1], build)
+  monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+  cache.load("set", [1], build)
+  assert build.calls == 2
+
+
+def flip(path: pathlib.Path, position: int) -> None:
+  content = bytearray(path.read_bytes())
+  content[position] ^= 1
+  path.write_bytes(content)
+
+
+def truncate(path: pathlib.Path) -> None:
+  path.write_bytes(path.read_bytes()[:-10])
+
+
+def reshape(path: pathlib.Path) -> None:
+  np.save(path, IMAGES.reshape(7, 48))
+
+
+def forge(path: pathlib.Path) -> None:
+  """A well-formed meta.json that claims another fingerprint."""
+  text = path.read_text()
+  start = text.index('"fingerprint": "') + len('"fingerprint": "')
+  path.write_text(text[:start] + "0" * 64 + text[start + 64 :])
+
+
+DAMAGES = {
+  "header": ("train_images.npy", lambda p: flip(p, 20)),
+  "magic": ("train_images.npy", lambda p: flip(p, 0)),
+  "pixel": ("train_images.npy", lambda p: flip(p, -5)),
+  "label": ("train_labels.npy", lambda p: flip(p, -1)),
+  "truncated": ("train_images.npy", truncate),
+  "empty": ("train_images.npy", lambda p: p.write_bytes(b"")),
+  "missing": ("train_labels.npy", pathlib.Path.unlink),
+  "shape": ("train_images.npy", reshape),
+  "no meta": ("meta.json", pathlib.Path.unlink),
+  "no json": ("meta.json", lambda p: p.write_text("{")),
+  "not utf-8": ("meta.json", lambda p: p.write_bytes(b"\xff\xfe\x00")),
+  "other json": ("meta.json", lambda p: p.write_text("[1]")),
+  "no facts": ("meta.json", lambda p: p.write_text("{}")),
+  "forged": ("meta.json", forge),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_entry_is_reported_and_made_again(
+  damage: str, home: pathlib.Path, caplog: pytest.LogCaptureFixture
+):
+  build = Builder()
+  cache.load("set", [1], build)
+  file, spoil = DAMAGES[damage]
+  spoil(only_folder(home) / file)
+  with caplog.at_level(logging.WARNING, "absl"):
+    check(cache.load("set", [1], build))
+  assert build.calls == 2
+  assert "is damaged" in caplog.text and str(only_folder(home)) in caplog.text
+  check(cache.load("set", [1], build))
+  assert build.calls == 2
+
+
+def test_failed_build_leaves_nothing(home: pathlib.Path):
+  def fail(new_array: cache.NewArray) -> None:
+    new_array("train_images", (2, 2))[:] = 1
+    raise RuntimeError("bad record")
+
+  with pytest.raises(RuntimeError, match="bad record"):
+    cache.load("set", [1], fail)
+  assert list(home.iterdir()) == []
+
+
+KILLED = """
+import os, signal
+from pseudovideo.data import cache
+cache._rename = lambda source, target: os.kill(os.getpid(), signal.SIGKILL)
+cache.load("set", [1], lambda new_array: new_array("x", (2, 2)))
+"""
+
+
+def test_writer_killed_before_the_rename(home: pathlib.Path):
+  """All is written, nothing is visible; the leftover goes when it is old."""
+  writer = subprocess.run([sys.executable, "-c", KILLED], check=False)
+  assert writer.returncode == -signal.SIGKILL
+  leftover = only_folder(home)
+  assert leftover.name.startswith(".new-")
+  assert (leftover / "meta.json").exists()
+
+  build = Builder()
+  check(cache.load("set", [1], build))
+  assert build.calls == 1
+  assert leftover.exists()  # it could belong to a living writer
+  old = time.time() - 2 * cache.LEFTOVER_AGE
+  os.utime(leftover, (old, old))
+  cache.load("set", [2], build)
+  assert not leftover.exists()
+
+
+def test_two_writers_at_once(home: pathlib.Path):
+  """The second to finish keeps the first one's folder."""
+  inner = Builder()
+
+  def overtaken(new_array: cache.NewArray) -> None:
+    check(cache.load("set", [1], inner))
+    Builder()(new_array)
+
+  check(cache.load("set", [1], overtaken))
+  assert inner.calls == 1
+  assert only_folder(home).name.startswith("set-")
+
+
+def test_disk_that_does_not_keep_what_is_written(monkeypatch):
+  write = cache._write
+
+  def write_badly(folder: pathlib.Path, build: Builder) -> None:
+    write(folder, build)
+    flip(folder / "train_images.npy", -1)
+
+  monkeypatch.setattr(cache, "_write", write_badly)
+  with pytest.raises(errors.UserError, match="check the disk"):
+    cache.load("set", [1], Builder())
+
+
+def test_arrays_survive_the_removal_of_their_folder(home: pathlib.Path):
+  """Another process may find the folder damaged, and replace it."""
+  for _ in range(2):  # just written, then read
+    result = cache.load("set", [1], Builder())
+    shutil.rmtree(only_folder(home))
+    check(result)
+    cache.load("set", [1], Builder())
+
+
+def test_cache_that_cannot_be_written(tmp_path: pathlib.Path, monkeypatch):
+  (tmp_path / "file").write_text("")
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+  with pytest.raises(errors.UserError, match="set XDG_CACHE_HOME to a folder"):
+    cache.load("set", [1], Builder())
+
+
+def test_full_disk_is_a_sentence(home: pathlib.Path, monkeypatch):
+  def full(*unused) -> None:
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+  with pytest.raises(errors.UserError, match="No space left on device"):
+    cache.load("set", [1], Builder())
+  assert list(home.iterdir()) == []
+
+
+def test_stamps_change_with_the_files(tmp_path: pathlib.Path):
+  path = tmp_path / "sub" / "records"
+  path.parent.mkdir()
+  content = bytearray(3 * cache.SAMPLE)
+  path.write_bytes(content)
+  status = path.stat()
+
+  def stamp(change: int | None = None, length: int = len(content)) -> list:
+    changed = content[:length]
+    if change is not None:
+      changed[change] = 1
+    path.write_bytes(changed)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return cache.stamps(tmp_path, [path])
+
+  first = stamp()
+  assert first[0][0] == "sub/records"
+  assert stamp() == first
+  assert stamp(change=0) != first
+  assert stamp(change=-1) != first
+  assert stamp(length=len(content) - 1) != first
+  stamp()
+  os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+  assert cache.stamps(tmp_path, [path]) != first
+
+
+@pytest.mark.parametrize("size", [1, 100, cache.SAMPLE, cache.SAMPLE + 1])
+def test_small_files_are_stamped_completely(tmp_path: pathlib.Path, size: int):
+  path = tmp_path / "image.png"
+  seen = set()
+  for position in (0, size // 2, size - 1):
+    content = bytearray(size)
+    content[position] = 1 + position % 255
+    path.write_bytes(content)
+    seen.add(cache.stamps(tmp_path, [path])[0][3])
+  assert len(seen) == len({0, size // 2, size - 1})
+
+
+@pytest.mark.parametrize(
+  "other",
+  [
+    {"x": IMAGES, "y": LABELS[::-1]},
+    {"x": IMAGES, "z": LABELS},
+    {"x": IMAGES.reshape(7, 48), "y": LABELS},
+    {"x": IMAGES, "y": LABELS.view(np.uint32)},
+    {"x": IMAGES},
+  ],
+)
+def test_fingerprint_tells_sets_apart(other: dict[str, np.ndarray]):
+  base = {"x": IMAGES, "y": LABELS}
+  assert cache.fingerprint(dict(reversed(base.items()))) == cache.fingerprint(
+    base
+  )
+  assert cache.fingerprint(other) != cache.fingerprint(base)

@@ -1,0 +1,156 @@
+"""Decoding and resizing."""
+
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pseudovideo import errors
+from pseudovideo.data import decoding
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+  """A picture with detail everywhere, but none finer than a few pixels."""
+  rng = np.random.default_rng(1)
+  y, x = np.mgrid[:height, :width]
+  picture = np.zeros((height, width, 3))
+  for channel in range(3):
+    for _ in range(6):
+      u, v, phase = rng.uniform(-0.4, 0.4, 3) * (1, 1, 10)
+      picture[..., channel] += np.sin(u * y + v * x + phase)
+  picture -= picture.min()
+  return np.round(picture * 255 / picture.max()).astype(np.uint8)
+
+
+def cubic(x: np.ndarray) -> np.ndarray:
+  """Keys' cubic convolution kernel with a = -1/2."""
+  x = np.abs(x)
+  near = 1.5 * x**3 - 2.5 * x**2 + 1
+  far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+  return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+def cubic_matrix(new: int, old: int) -> np.ndarray:
+  """Antialiased resampling of `old` samples to `new` <= old, float64."""
+  centres = (np.arange(new)[:, None] + 0.5) * old / new
+  weights = cubic((np.arange(old) + 0.5 - centres) * new / old)
+  return weights / weights.sum(1, keepdims=True)
+
+
+def reference_celeb_a(picture: np.ndarray) -> np.ndarray:
+  """178x218 -> 89x109 -> 64x78 -> the middle 64x64, in float64."""
+  halved = picture.astype(float).reshape(109, 2, 89, 2, 3).mean((1, 3))
+  small = np.einsum(
+    "ay,bx,yxc->abc", cubic_matrix(78, 109), cubic_matrix(64, 89), halved
+  )
+  return np.clip(small, 0, 255)[7:71]
+
+
+def test_square_is_the_geometry_of_improved_diffusion():
+  picture = smooth(218, 178)
+  result = np.asarray(decoding.square(Image.fromarray(picture), 64))
+  reference = reference_celeb_a(picture)
+  assert result.shape == reference.shape == (64, 64, 3)
+  assert np.abs(result - reference).max() <= 2  # Pillow rounds three times
+  # One row off is far outside that tolerance.
+  assert np.abs(result[1:] - reference[:-1]).max() > 10
+
+
+@pytest.mark.parametrize(
+  ("size", "side"), [((64, 64), 64), ((300, 80), 16), ((65, 64), 64)]
+)
+def test_square_is_square(size: tuple[int, int], side: int):
+  image = Image.fromarray(smooth(size[1], size[0]))
+  assert decoding.square(image, side).size == (side, side)
+
+
+def test_square_keeps_an_image_of_that_size():
+  picture = smooth(32, 32)
+  np.testing.assert_array_equal(
+    np.asarray(decoding.square(Image.fromarray(picture), 32)), picture
+  )
+
+
+def test_square_halves_an_image_of_twice_that_size():
+  picture = smooth(32, 32)
+  means = picture.reshape(16, 2, 16, 2, 3).mean((1, 3))
+  result = np.asarray(decoding.square(Image.fromarray(picture), 16))
+  assert np.abs(result - means).max() <= 1
+
+
+def encoded(image: Image.Image, form: str = "PNG") -> io.BytesIO:
+  buffer = io.BytesIO()
+  image.save(buffer, form)
+  buffer.seek(0)
+  return buffer
+
+
+def test_png_survives():
+  picture = smooth(5, 9)
+  with decoding.opened(encoded(Image.fromarray(picture)), "it") as image:
+    array = decoding.to_array(image, 3, None)
+  np.testing.assert_array_equal(array, picture)
+
+
+def test_grey_gets_one_channel():
+  picture = smooth(5, 9)[..., 0]
+  with decoding.opened(encoded(Image.fromarray(picture)), "it") as image:
+    array = decoding.to_array(image, 1, None)
+  np.testing.assert_array_equal(array, picture[..., None])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_truncated_images_are_named(form: str):
+  content = encoded(Image.fromarray(smooth(64, 64)), form).getvalue()
+  broken = io.BytesIO(content[: len(content) // 2])
+  with (
+    pytest.raises(errors.UserError, match=r"^a\.img cannot be read"),
+    decoding.opened(broken, "a.img") as image,
+  ):
+    decoding.to_array(image, 3, None)
+
+
+def test_sixteen_bits_are_refused_rather_than_clipped():
+  deep = Image.fromarray(np.full((4, 4), 40_000, np.uint16))
+  with (
+    pytest.raises(errors.UserError, match="more than 8 bits per channel"),
+    decoding.opened(encoded(deep), "a.png"),
+  ):
+    pass
+
+
+def test_decompression_bombs_are_refused(monkeypatch):
+  bomb = encoded(Image.new("1", (300, 300)))
+  monkeypatch.setattr(decoding, "MAX_PIXELS", 299 * 300)
+  with (
+    pytest.raises(errors.UserError, match="300x300, more than 89,700 pixels"),
+    decoding.opened(bomb, "a.png"),
+  ):
+    pass
+
+
+def test_bound_is_below_the_one_of_pillow():
+  assert decoding.MAX_PIXELS < Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("total", [0, 1, 256, 1000])
+def test_blocks_cover_everything_once(total: int):
+  seen, lock = [], threading.Lock()
+
+  def work(start: int, stop: int) -> None:
+    with lock:
+      seen.extend(range(start, stop))
+
+  decoding.in_blocks(work, total, "")
+  assert sorted(seen) == list(range(total))
+
+
+def test_first_error_is_raised():
+  def work(start: int, stop: int) -> None:
+    if start:
+      raise errors.UserError(f"block {start}")
+
+  with pytest.raises(errors.UserError, match=f"^block {decoding.BLOCK}$"):
+    decoding.in_blocks(work, 10 * decoding.BLOCK, "")
