@@ -37,6 +37,7 @@ setuptools.setup(
     "orbax-checkpoint>=0.12.8,<0.13",
     "ml_collections>=1.1,<2",
     "numpy>=2.0",
+    "tensorstore>=0.1.80",
     "pillow>=11",
     "scikit-learn>=1.5",
     "tensorboardX>=2.6.5,<3",

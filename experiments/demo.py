@@ -67,36 +67,33 @@ def table(
 ) -> tuple[list[str], list[list[str]]]:
   """Header and rows: one per model, and the held-out data."""
   first = next(iter(records.values()))
-  names = [metric["name"] for metric in first["metrics"]]
   header = [
-    "",
-    *names,
-    "images",
-    "parameters",
-    "steps",
-    "images seen",
-    "seconds",
-  ]
+    "", *first["metrics"]["generated"],
+    "images", "parameters", "steps", "images seen", "seconds",
+  ]  # fmt: skip
   rows = [
     [
       LABELS[encoder],
-      *_values(record["metrics"]),
-      str(record["num_samples"]),
+      *_values(record["metrics"]["generated"]),
       f"{record['num_parameters']:,}",
       f"{record['step']:,}",
       f"{record['images_seen']:,}",
-      f"{record['train_seconds']:.0f}",
+      f"{record['wall_seconds']['train']:.0f}",
     ]
     for encoder, record in records.items()
   ]
-  held_out = first["real_metrics"]
-  number = str(held_out[0]["num_samples"])
-  rows.append(["held-out data", *_values(held_out), number, "", "", "", ""])
+  held_out = _values(first["metrics"]["real"])
+  rows.append(["held-out data", *held_out, "", "", "", ""])
   return header, rows
 
 
-def _values(metrics: Sequence[dict[str, Any]]) -> list[str]:
-  return [f"{metric['value']:.3f}" for metric in metrics]
+def _values(metrics: dict[str, dict[str, Any]]) -> list[str]:
+  """The scores of one row, and the number of images."""
+  numbers = {metric["num_samples"] for metric in metrics.values()}
+  return [
+    *(f"{metric['value']:.3f}" for metric in metrics.values()),
+    "/".join(map(str, sorted(numbers))),
+  ]
 
 
 def as_text(header: list[str], rows: list[list[str]]) -> str:
@@ -169,7 +166,9 @@ def write_page(
 def _caption(records: dict[str, dict[str, Any]]) -> str:
   first = next(iter(records.values()))
   network = next(
-    m["feature_network"] for m in first["metrics"] if "feature_network" in m
+    m["feature_network"]
+    for m in first["metrics"]["generated"].values()
+    if "feature_network" in m
   )
   return (
     f"Features and classes are those of {network['name']}, a classifier with "

@@ -129,7 +129,7 @@ def evaluate(
     num_samples=num,
     seed=run.config.evaluate.seed,
   )
-  record = _record(run, drawn, scores, num)
+  record = _record(run, drawn, scores)
   results.write(run.workdir / RESULTS_FILE, record)
   page = write_report(run, drawn, record)
   for line in table_lines(scores):
@@ -182,29 +182,31 @@ def pseudo_videos(run: runs.Run) -> np.ndarray:
   return np.asarray(make(run.params, run.extra, chosen))
 
 
-def _record(run, drawn, scores, num) -> dict[str, Any]:
+def _record(run, drawn, scores) -> dict[str, Any]:
   """Everything that is needed to quote the scores."""
   config = run.config
   rows = [r for r in writer.read_metrics(run.workdir) if r["split"] == "train"]
   rows = [r for r in rows if r["step"] <= run.step]
   return {
     "title": config.title,
-    "metrics": list(scores["generated"].values()),
-    "real_metrics": list(scores["real"].values()),
-    "num_samples": num,
-    "seed": config.train.seed,
-    "sample_seed": drawn.seed,
+    "metrics": scores,
+    "seeds": {"train": config.train.seed, "sample": drawn.seed},
     "ema": True,
     "step": run.step,
     "images_seen": run.step * config.train.batch_size,
     "num_parameters": state.count_parameters(run.params),
-    "network_evaluations_per_sample": run.task.network_evaluations,
-    "train_seconds": rows[-1]["seconds"] if rows else None,
-    "sample_seconds": drawn.seconds,
-    "data_source": run.image_set.source,
-    "data_fingerprint": run.image_set.fingerprint,
+    "network_evaluations": run.task.network_evaluations,
+    "wall_seconds": {
+      "train": rows[-1]["seconds"] if rows else None,
+      "sample": drawn.seconds,
+    },
+    "data": {
+      "name": run.image_set.name,
+      "source": run.image_set.source,
+      "fingerprint": run.image_set.fingerprint,
+    },
     "config": run.raw,
-    **results.provenance(),
+    "provenance": results.provenance(),
   }
 
 

@@ -1,0 +1,44 @@
+# `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PRESET ?= small
+export PYTHONUNBUFFERED := 1
+
+.PHONY: demo test test-slow lint format clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.installed: setup.py pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is" \
+	    "$$($(PYTHON) -V 2>&1). Use make PYTHON=python3.12, say."; exit 2; }
+	@if command -v uv >/dev/null 2>&1; then \
+	  echo "Installing into $(VENV) with uv ..."; \
+	  uv venv -q --clear --python $(PYTHON) $(VENV) && \
+	  uv pip install -q --python $(RUN) -c constraints.txt -e '.[dev]'; \
+	else \
+	  echo "Installing into $(VENV) with pip, about a minute ..."; \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(RUN) -m pip install -q --disable-pip-version-check \
+	    -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(VENV)/.installed ## the motivating experiment on digits; PRESET=tiny: 2 minutes
+	@$(RUN) -m experiments.demo --preset=$(PRESET)
+
+test: $(VENV)/.installed ## all tests but the slow ones
+	@$(RUN) -m pytest -q -n 2 && echo "make test: all tests passed."
+
+test-slow: $(VENV)/.installed
+	@$(RUN) -m pytest -q -n 2 -m slow && echo "make test-slow: all tests passed."
+
+lint: $(VENV)/.installed
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && \
+	  echo "make lint: nothing to mend."
+
+format: $(VENV)/.installed
+	@$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
+
+clean: ## removes the virtual environment and the runs
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,232 @@
+"""results.json: numbers together with where they come from.
+
+A file holds the scores of one run (`metrics`, from `pseudovideo.metrics.score`)
+and everything that a reader needs to judge or repeat them. It is strict JSON,
+without NaN or infinities, is written whole or not at all, and a file that
+lacks a field is refused, so that no table shows a number without provenance.
+"""
+
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from pseudovideo import errors
+
+# Every field of a record, its type and its meaning.
+FIELDS = {
+  "metrics": (dict, "row (`generated`, `real`) -> metric name -> its record"),
+  "seeds": (dict, "purpose, such as `train` or `sample`, -> seed"),
+  "ema": (bool, "whether averaged weights were sampled from"),
+  "step": (int, "optimizer steps of the checkpoint"),
+  "images_seen": (int, "training images up to that step, with repetitions"),
+  "num_parameters": (int, "numbers that were trained"),
+  "network_evaluations": (int, "network evaluations per sample"),
+  "wall_seconds": (dict, "stage, such as `train` or `sample`, -> seconds"),
+  "config": (dict, "the config of the run"),
+  "provenance": (dict, "`provenance()` on the machine that computed it"),
+}
+METRIC_FIELDS = {
+  "name": (str, "such as `FD-digitscls`"),
+  "value": (float, "the score"),
+  "definition": (str, "one exact sentence"),
+  "num_samples": (int, "images that were scored"),
+  "reference_split": (str | None, "what they were compared with, if anything"),
+  "reference_size": (int | None, "and how many images that is"),
+}
+PROVENANCE_FIELDS = {
+  "device": (dict, "platform, kind and number"),
+  "host": (dict, "operating system, architecture and number of cores"),
+  "packages": (dict, "package -> version"),
+  "python": (str, "its version"),
+  "git_commit": (str | None, "None outside a git checkout"),
+  "git_changed": (bool | None, "whether tracked files differed from it"),
+  "date": (str, "UTC, ISO 8601"),
+}
+PACKAGES = (
+  "pseudovideo",
+  "jax",
+  "jaxlib",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "numpy",
+)
+
+
+def write(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
+  """Writes a record, replacing the file in one step.
+
+  Args:
+    path: of the file; its folder is created.
+    record: all of `FIELDS`, and any others; values are what JSON knows, and
+      numpy numbers.
+
+  Raises:
+    UserError: a field is missing or of another type, or a number is not
+      finite.
+  """
+  path = pathlib.Path(path)
+  record = _plain(record, "")
+  _validate(record)
+  text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.NamedTemporaryFile(
+    "w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8"
+  ) as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
+  os.chmod(file.name, 0o644)
+  os.replace(file.name, path)
+
+
+def read(path: str | os.PathLike) -> dict[str, Any]:
+  """Reads a record that `write` could have written.
+
+  Raises:
+    UserError: there is no such file, it is not strict JSON, or a field is
+      missing or of another type.
+  """
+  try:
+    record = json.loads(
+      pathlib.Path(path).read_text(encoding="utf-8"), parse_constant=_constant
+    )
+  except OSError as error:
+    raise errors.UserError(
+      f"The results {path} cannot be read ({error.strerror}); evaluate the run "
+      "to write them."
+    ) from error
+  except ValueError as error:
+    raise errors.UserError(
+      f"The results {path} are not valid ({error}); evaluate the run again."
+    ) from error
+  try:
+    _validate(record)
+  except errors.UserError as error:
+    raise errors.UserError(f"In {path}: {error}") from error
+  return record
+
+
+def provenance() -> dict[str, Any]:
+  """What and where: devices, versions, commit and date (`PROVENANCE_FIELDS`).
+
+  It names no user, host or folder.
+  """
+  device = jax.devices()[0]
+  commit, changed = _git()
+  return {
+    "device": {
+      "platform": device.platform,
+      "kind": device.device_kind,
+      "count": jax.device_count(),
+      "processes": jax.process_count(),
+    },
+    "host": {
+      "system": platform.system(),
+      "machine": platform.machine(),
+      "cores": os.cpu_count(),
+    },
+    "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    "python": platform.python_version(),
+    "git_commit": commit,
+    "git_changed": changed,
+    "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+  }
+
+
+def _git() -> tuple[str | None, bool | None]:
+  """The commit that this package is at, and whether it was changed since."""
+  here = pathlib.Path(__file__).resolve()
+
+  def git(*arguments):
+    return subprocess.run(
+      ["git", *arguments],
+      cwd=here.parent,
+      capture_output=True,
+      text=True,
+      check=True,
+      timeout=60,
+    ).stdout.strip()
+
+  try:
+    # An installed package may lie in a folder of somebody else's checkout.
+    git("ls-files", "--error-unmatch", here.name)
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+  except (OSError, subprocess.SubprocessError):
+    return None, None
+  return commit, bool(changed)
+
+
+def _constant(name: str):
+  raise ValueError(f"it holds {name}")
+
+
+def _plain(value: Any, where: str) -> Any:
+  """The same value of plain Python types, or a UserError that says where."""
+  if isinstance(value, np.generic):
+    value = value.item()
+  if isinstance(value, float) and not math.isfinite(value):
+    raise errors.UserError(
+      f"The result {where!r} is {value}, which cannot be published; look for "
+      "the first non-finite value in the training log."
+    )
+  if value is None or isinstance(value, str | bool | int | float):
+    return value
+  if isinstance(value, Mapping):
+    return {
+      str(key): _plain(entry, f"{where}.{key}" if where else str(key))
+      for key, entry in value.items()
+    }
+  if isinstance(value, list | tuple):
+    return [
+      _plain(entry, f"{where}[{index}]") for index, entry in enumerate(value)
+    ]
+  raise errors.UserError(
+    f"The result {where!r} is a {type(value).__name__}, which JSON cannot "
+    "hold; give numbers, strings, lists or mappings."
+  )
+
+
+def _validate(record: Any) -> None:
+  _check_fields(record, FIELDS, "results")
+  _check_fields(record["provenance"], PROVENANCE_FIELDS, "provenance")
+  for row, metrics in record["metrics"].items():
+    if not isinstance(metrics, dict):
+      raise errors.UserError(f"The row {row!r} of the metrics is no mapping.")
+    for name, metric in metrics.items():
+      _check_fields(metric, METRIC_FIELDS, f"metrics.{row}.{name}")
+
+
+def _check_fields(record: Any, fields: Mapping[str, Any], where: str) -> None:
+  if not isinstance(record, dict):
+    raise errors.UserError(f"{where!r} must be a mapping; got {record!r}.")
+  for name, (kind, meaning) in fields.items():
+    if name not in record:
+      raise errors.UserError(
+        f"{where!r} lacks the field {name!r} ({meaning}); add it."
+      )
+    value = record[name]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float:
+      fits = number
+    elif kind is int or kind == int | None:
+      fits = isinstance(value, kind) and (number or value is None)
+    else:
+      fits = isinstance(value, kind)
+    if not fits:
+      raise errors.UserError(
+        f"The field {name!r} of {where!r} ({meaning}) must be "
+        f"{getattr(kind, '__name__', kind)}; got {value!r}."
+      )

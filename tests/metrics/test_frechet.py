@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pseudovideo.metrics import frechet, statistics
+
+
+def _moments(num, dim, seed=0, scale=1.0):
+  rng = np.random.default_rng(seed)
+  mixing = scale * rng.normal(size=(dim, dim))
+  return statistics.moments_of(rng.normal(size=(num, dim)) @ mixing + seed)
+
+
+def _by_sqrtm(a, b):
+  """The textbook formula with scipy's general matrix square root."""
+  root = scipy.linalg.sqrtm(a.covariance @ b.covariance)
+  difference = a.mean - b.mean
+  trace = np.trace(a.covariance + b.covariance - 2 * root.real)
+  return difference @ difference + trace
+
+
+@pytest.mark.parametrize("dim", [2, 7, 30])
+def test_equals_scipy_where_that_is_sound(dim):
+  a, b = _moments(200, dim, 0), _moments(300, dim, 1)
+  np.testing.assert_allclose(
+    frechet.frechet_from_moments(a, b), _by_sqrtm(a, b), rtol=1e-9
+  )
+
+
+def test_diagonal_gaussians_have_a_closed_form():
+  rng = np.random.default_rng(0)
+  m1, m2 = rng.normal(size=(2, 9))
+  s1, s2 = rng.uniform(0.1, 2.0, size=(2, 9))
+  expected = ((m1 - m2) ** 2).sum() + ((s1 - s2) ** 2).sum()
+  found = frechet.frechet_distance(m1, np.diag(s1**2), m2, np.diag(s2**2))
+  np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_commuting_covariances_have_a_closed_form():
+  rng = np.random.default_rng(1)
+  basis, _ = np.linalg.qr(rng.normal(size=(8, 8)))
+  s1, s2 = rng.uniform(0.1, 2.0, size=(2, 8))
+  found = frechet.frechet_distance(
+    np.zeros(8),
+    basis @ np.diag(s1**2) @ basis.T,
+    np.zeros(8),
+    basis @ np.diag(s2**2) @ basis.T,
+  )
+  np.testing.assert_allclose(found, ((s1 - s2) ** 2).sum(), rtol=1e-10)
+
+
+def test_one_dimension():
+  a = statistics.moments_of(np.array([[0.0], [2.0]]))
+  b = statistics.moments_of(np.array([[3.0], [3.0], [9.0]]))
+  expected = (1.0 - 5.0) ** 2 + (np.sqrt(2.0) - np.sqrt(12.0)) ** 2
+  np.testing.assert_allclose(frechet.frechet_from_moments(a, b), expected)
+
+
+def test_fewer_samples_than_dimensions():
+  """In orthogonal subspaces S1 S2 = 0, so nothing is subtracted."""
+  rng = np.random.default_rng(0)
+  first, second = np.zeros((2, 10, 40))
+  first[:, :20] = rng.normal(size=(10, 20))
+  second[:, 20:] = rng.normal(size=(10, 20))
+  a, b = statistics.moments_of(first), statistics.moments_of(second)
+  difference = a.mean - b.mean
+  expected = difference @ difference + np.trace(a.covariance + b.covariance)
+  np.testing.assert_allclose(
+    frechet.frechet_from_moments(a, b), expected, rtol=1e-12
+  )
+
+
+def test_rank_deficient_equals_the_distance_inside_the_common_subspace():
+  rng = np.random.default_rng(0)
+  basis, _ = np.linalg.qr(rng.normal(size=(50, 5)))
+  x, y = rng.normal(size=(20, 5)), 1 + rng.normal(size=(30, 5))
+  inside = frechet.frechet_from_moments(
+    statistics.moments_of(x), statistics.moments_of(y)
+  )
+  embedded = frechet.frechet_from_moments(
+    statistics.moments_of(x @ basis.T), statistics.moments_of(y @ basis.T)
+  )
+  np.testing.assert_allclose(embedded, inside, rtol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+  st.integers(2, 60), st.integers(1, 40), st.sampled_from([1e-6, 1.0, 1e3])
+)
+def test_a_set_has_distance_zero_from_itself(num, dim, scale):
+  a = _moments(num, dim, 3, scale)
+  tolerance = 1e-8 * max(1.0, np.trace(a.covariance))
+  assert 0 <= frechet.frechet_from_moments(a, a) <= tolerance
+
+
+def test_symmetric_and_finite_for_constant_features():
+  a, b = _moments(6, 12, 0), statistics.moments_of(np.ones((4, 12)))
+  there = frechet.frechet_from_moments(a, b)
+  expected = ((a.mean - 1) ** 2).sum() + np.trace(a.covariance)
+  np.testing.assert_allclose(there, expected, rtol=1e-12)
+  np.testing.assert_allclose(frechet.frechet_from_moments(b, a), there)
+  assert frechet.frechet_from_moments(b, b) == 0
+
+
+def test_invariant_to_a_common_offset_of_1000():
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(size=(2, 300, 10))
+  distances = [
+    frechet.frechet_from_moments(
+      statistics.moments_of(x + offset), statistics.moments_of(y + offset)
+    )
+    for offset in (0.0, 1000.0)
+  ]
+  np.testing.assert_allclose(distances[1], distances[0], rtol=1e-9)
+
+
+def test_what_is_no_covariance_is_refused():
+  good, zero = np.eye(3), np.zeros(3)
+  for bad, message in [
+    (np.diag([1.0, 1.0, -0.1]), "semidefinite"),
+    (np.full((3, 3), np.nan), "NaN"),
+    (np.eye(2), "one D"),
+  ]:
+    with pytest.raises(ValueError, match=message):
+      frechet.frechet_distance(zero, good, zero, bad)

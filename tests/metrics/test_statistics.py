@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from pseudovideo.metrics import statistics
+
+
+def _features(num, dim, offset=0.0, seed=0):
+  rng = np.random.default_rng(seed)
+  return offset + rng.normal(size=(num, dim)) @ rng.normal(size=(dim, dim))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_streaming_equals_numpy_whatever_the_batches(offset):
+  features = _features(500, 6, offset)
+  moments = statistics.Moments(6)
+  for batch in np.split(features, [1, 2, 130, 400]):
+    moments.update(batch)
+  assert moments.num == 500
+  np.testing.assert_allclose(moments.mean, features.mean(0), rtol=1e-12)
+  expected = np.cov(features.T)
+  np.testing.assert_allclose(
+    moments.covariance, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max()
+  )
+
+
+def test_masked_rows_are_left_out_even_if_not_finite():
+  features = _features(20, 3)
+  padded = np.concatenate([features, np.full((12, 3), np.nan)])
+  moments = statistics.Moments(3)
+  moments.update(padded, np.arange(32) < 20)
+  moments.update(padded, np.zeros(32, bool))
+  assert moments.num == 20
+  np.testing.assert_allclose(moments.covariance, np.cov(features.T), rtol=1e-12)
+
+
+def test_merging_devices_equals_one_stream():
+  features = _features(90, 4, 1000.0)
+  merged = statistics.Moments(4)
+  merged.merge(statistics.Moments(4))
+  for part in np.split(features, [10, 55]):
+    merged.merge(statistics.moments_of(part))
+  whole = statistics.moments_of(features)
+  assert merged.num == 90
+  np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-12)
+  np.testing.assert_allclose(merged.covariance, whole.covariance, rtol=1e-9)
+
+
+def test_float32_features_are_accumulated_in_float64():
+  features = _features(4000, 2, 1000.0).astype(np.float32)
+  moments = statistics.Moments(2)
+  for batch in np.split(features, 40):
+    moments.update(batch)
+  np.testing.assert_allclose(
+    moments.covariance, np.cov(features.T.astype(np.float64)), rtol=1e-9
+  )
+
+
+def test_a_nan_and_a_wrong_width_are_errors():
+  moments = statistics.Moments(2)
+  with pytest.raises(ValueError, match="NaN"):
+    moments.update(np.array([[1.0, np.nan]]))
+  with pytest.raises(ValueError, match="dimension 2"):
+    moments.update(np.zeros((4, 3)))
+  moments.update(np.zeros((1, 2)))
+  with pytest.raises(ValueError, match="two vectors"):
+    _ = moments.covariance
