@@ -4,7 +4,8 @@ The Inception weights of the FID are 95 MB to download, expect 299x299 colour
 photographs, and say little about 8x8 digits. So a small network is trained on
 the training split of the data set itself, by a fixed recipe: everything random
 comes from the recipe's seed, so the same software on the same kind of device
-gives the same weights. The metrics are named after it and quote its hash.
+gives the same weights, bit for bit. On a CPU the number of cores changes the
+order of sums and with it the last bits, so a score quotes the weights' hash.
 """
 
 import dataclasses

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import scipy.special
@@ -39,7 +41,7 @@ def test_equals_scipy_entropies():
       scipy.stats.entropy(probs[a:b].mean(0))
       - scipy.stats.entropy(probs[a:b], axis=1).mean()
     )
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+    for a, b in itertools.pairwise(bounds)
   ]
   mean, std = inception.inception_score(logits, splits=3, seed=7)
   assert mean == pytest.approx(np.mean(expected), rel=1e-12)

@@ -7,7 +7,7 @@ from pseudovideo.metrics import kid
 
 def _double_loop(first, second):
   def kernel(x, y):
-    return (sum(float(a) * float(b) for a, b in zip(x, y)) / len(x) + 1) ** 3  # noqa: B905
+    return (sum(x[d] * y[d] for d in range(len(x))) / len(x) + 1) ** 3
 
   def within(features):
     n = len(features)
@@ -41,9 +41,6 @@ def test_unbiased_at_any_sample_size():
   error = np.std(values) / np.sqrt(len(values))
   assert abs(np.mean(values)) < 4 * error
   assert np.min(values) < 0
-  # The estimator with i = j left in is far outside that band.
-  biased = [v + np.mean([3 / 3, 3 / 5]) for v in values[:1]]
-  assert biased[0] > 4 * error
 
 
 def test_expectation_in_one_dimension():

@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from pseudovideo import errors, metrics
+from pseudovideo.data.image_set import ImageSet
+from pseudovideo.metrics import features
+
+
+class FlatNetwork:
+  """Features are 16 pixels and logits 4 of them: no training needed."""
+
+  name = "flatcls"
+  binarize = "none"
+  weights_hash = "ab" * 32
+
+  def __call__(self, images):
+    flat = images.reshape(len(images), -1).astype(np.float32) / 255
+    return flat, 8 * flat[:, :4]
+
+  def provenance(self):
+    return {"name": self.name, "weights_hash": self.weights_hash}
+
+
+def image_set(labels=True, held_out=40) -> ImageSet:
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (80 + held_out, 4, 4, 1), dtype=np.uint8)
+  classes = np.arange(80 + held_out, dtype=np.int32) % 4
+  return ImageSet(
+    name="noise",
+    train_images=images[:80],
+    train_labels=classes[:80] if labels else None,
+    test_images=images[80:],
+    test_labels=classes[80:] if labels else None,
+    num_classes=4 if labels else None,
+    source="made here",
+    fingerprint="4567",
+  )
+
+
+def generated(num=60):
+  rng = np.random.default_rng(1)
+  return rng.integers(0, 128, (num, 4, 4, 1), dtype=np.uint8)
+
+
+def test_records_equal_the_textbook_and_say_what_they_are():
+  data = image_set()
+  scores = metrics.score(generated(), data, FlatNetwork(), num_samples=50)
+  assert list(scores) == ["generated", "real"]
+  record = scores["generated"]["FD-flatcls"]
+  x = FlatNetwork()(generated()[:50])[0].astype(np.float64)
+  y = FlatNetwork()(data.train_images)[0].astype(np.float64)
+  s1, s2 = np.cov(x.T), np.cov(y.T)
+  expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(
+    s1 + s2 - 2 * scipy.linalg.sqrtm(s1 @ s2).real
+  )
+  assert record["value"] == pytest.approx(expected, rel=1e-9)
+  assert record["num_samples"] == 50
+  assert record["reference_split"] == "train"
+  assert record["reference_size"] == 80
+  assert record["feature_network"]["weights_hash"] == "ab" * 32
+  assert scores["real"]["FD-flatcls"]["num_samples"] == 40
+  names = {"FD-flatcls", "KID-flatcls", "IS-flatcls", "nearest-train"}
+  for row in scores.values():
+    assert set(row) == names
+    for record in row.values():
+      assert record["definition"].endswith(".")
+  json.dumps(scores, allow_nan=False)
+
+
+def test_real_data_scores_better_than_darker_images():
+  scores = metrics.score(
+    generated(), image_set(), FlatNetwork(), num_samples=40
+  )
+  for name in ("FD-flatcls", "KID-flatcls"):
+    real, fake = scores["real"][name], scores["generated"][name]
+    assert real["value"] < fake["value"]
+  assert (
+    scores["real"]["IS-flatcls"]["value"]
+    > scores["generated"]["IS-flatcls"]["value"]
+  )
+
+
+def test_copies_show_beside_held_out_images():
+  data = image_set()
+  scores = metrics.score(data.train_images, data, None, num_samples=40)
+  assert scores["generated"]["nearest-train"]["value"] == 0
+  assert scores["real"]["nearest-train"]["value"] > 0.5
+
+
+def test_the_first_samples_and_as_many_held_out_ones_are_scored():
+  many, few = generated(60), generated(60)[:20]
+  one = metrics.score(many, image_set(), FlatNetwork(), num_samples=20, seed=3)
+  two = metrics.score(few, image_set(), FlatNetwork(), num_samples=20, seed=3)
+  assert one == two
+  assert one["real"]["FD-flatcls"]["num_samples"] == 20
+
+
+def test_splits_hold_at_least_500_samples():
+  images = np.tile(generated(60), (25, 1, 1, 1))
+  scores = metrics.score(images, image_set(), FlatNetwork(), num_samples=1499)
+  assert scores["generated"]["IS-flatcls"]["splits"] == 2
+  assert scores["real"]["IS-flatcls"]["splits"] == 1
+
+
+def test_without_labels_only_the_distance_remains():
+  data = image_set(labels=False)
+  scores = metrics.score(generated(), data, None, num_samples=10)
+  assert all(set(row) == {"nearest-train"} for row in scores.values())
+
+
+def test_binarized_data_are_compared_with_binarized_data():
+  network = FlatNetwork()
+  network.binarize = "threshold"
+  data = image_set()
+  copies = features.binarized(data.train_images, "threshold", "train")
+  scores = metrics.score(copies, data, network, num_samples=80)
+  assert scores["generated"]["nearest-train"]["value"] == 0
+  assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
+
+
+@pytest.mark.parametrize(
+  ("images", "held_out", "num", "message"),
+  [
+    (generated(60), 40, 61, "only 60 were generated"),
+    (generated(60), 40, 1, "must be at least 2"),
+    (generated(60), 1, 10, "1 held-out"),
+    (generated(60)[:, :3], 40, 10, "model was trained on"),
+  ],
+)
+def test_mistakes_are_sentences(images, held_out, num, message):
+  with pytest.raises(errors.UserError, match=message):
+    metrics.score(images, image_set(held_out=held_out), None, num_samples=num)
