@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from configs import hvae
@@ -139,7 +138,7 @@ def write_page(
         for e in records
       ),
       (
-        images.grid(np.asarray(image_set.test_images[:shown])),
+        images.grid(evaluate.spread(image_set.test_images, shown)),
         "Held-out data",
       ),
     ]

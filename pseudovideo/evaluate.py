@@ -162,7 +162,7 @@ def write_report(
     pseudo_videos=pseudo_videos(run),
     generated_videos=drawn.videos,
     samples=drawn.images[:_SHOWN],
-    real=np.asarray(run.image_set.test_images[:_SHOWN]),
+    real=spread(run.image_set.test_images, _SHOWN),
     metrics=writer.read_metrics(run.workdir),
     results=record,
     config=run.raw,
@@ -171,7 +171,7 @@ def write_report(
 
 def pseudo_videos(run: runs.Run) -> np.ndarray:
   """What the model is trained on, (n, T, H, W, C) uint8."""
-  chosen = np.asarray(run.image_set.train_images[: sampling.FILM_STRIPS])
+  chosen = spread(run.image_set.train_images, sampling.FILM_STRIPS)
   key = keys.named(jax.random.key(run.config.evaluate.seed), "pseudo_videos")
 
   @jax.jit
@@ -180,6 +180,12 @@ def pseudo_videos(run: runs.Run) -> np.ndarray:
     return pixels.to_uint8(video, run.task.value_range)
 
   return np.asarray(make(run.params, run.extra, chosen))
+
+
+def spread(images: np.ndarray, num: int) -> np.ndarray:
+  """`num` images at even distances: sets may be sorted by class."""
+  picked = np.linspace(0, len(images) - 1, min(num, len(images)))
+  return np.asarray(images[picked.astype(int)])
 
 
 def _record(run, drawn, scores) -> dict[str, Any]:

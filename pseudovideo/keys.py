@@ -10,6 +10,7 @@ keys itself. It calls `example_keys` first and derives with `named` and
 `numbered` from the result: the order matters.
 """
 
+import math
 import zlib
 
 import jax
@@ -59,14 +60,19 @@ def numbered(key: jax.Array, number: jax.Array | int) -> jax.Array:
 
 def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
   """Standard normal float32 of shape (B, ...), row i drawn from key i."""
-  rows = example_keys(key, shape[0])
-  return jax.vmap(lambda k: jax.random.normal(k, shape[1:], jnp.float32))(rows)
+  return _rows(jax.random.normal, key, shape)
 
 
 def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
   """Uniform float32 on [0, 1) of shape (B, ...), row i drawn from key i."""
+  return _rows(jax.random.uniform, key, shape)
+
+
+def _rows(draw, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+  """One flat draw per key: the same bits as a shaped one, faster on CPU."""
   rows = example_keys(key, shape[0])
-  return jax.vmap(lambda k: jax.random.uniform(k, shape[1:], jnp.float32))(rows)
+  size = math.prod(shape[1:])
+  return jax.vmap(lambda k: draw(k, (size,), jnp.float32))(rows).reshape(shape)
 
 
 def integers(key: jax.Array, num: int, low: int, high: int) -> jax.Array:

@@ -99,7 +99,7 @@ def make_step(
     )
     one = jnp.float32(1)
     sums["loss"] = jnp.stack([loss, one])
-    sums["grad_norm"] = jnp.stack([optax.global_norm(grads), one])
+    sums["grad_norm"] = jnp.stack([optax.tree.norm(grads), one])
     return state.TrainState(done, params, ema, opt_state, extra), sums
 
   return step

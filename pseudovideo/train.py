@@ -179,6 +179,7 @@ class Loop:
       for name in ("loss", "grad_norm"):
         value = metrics[name][0]
         if not np.isfinite(value):
+          self._checkpoints.wait()
           good = self._checkpoints.latest_step()
           where = (
             f"the last good checkpoint is that of step {good}"

@@ -1,0 +1,122 @@
+"""Time, arithmetic and memory of one update.
+
+  python -m benchmarks.train_step --config=configs/hvae.py [--repeats=50]
+
+Prints seconds per update (median, after warm-up), images per second, GFLOP per
+update as XLA counts them and the rate that follows, the time to compile, and
+the peak memory of the device where it tells. Batches are on the device already:
+this is the model's speed, not that of reading data.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from absl import flags
+
+from pseudovideo import (
+  command_line,
+  configuration,
+  data,
+  errors,
+  keys,
+  optimizers,
+  sharding,
+  state,
+  steps,
+)
+from pseudovideo.data import pipeline
+
+
+def measure(
+  raw: Any, *, repeats: int, data_dir: str | None = None
+) -> dict[str, float]:
+  """Compiles and times the update of a config.
+
+  Args:
+    raw: ConfigDict or its JSON form.
+    repeats: updates that are timed.
+    data_dir: where TFDS sets are.
+
+  Returns:
+    seconds, images_per_second, gflop, gflops_per_second, compile_seconds and,
+    where the device tells, peak_memory_gb.
+  """
+  config = configuration.parse(raw)
+  image_set = data.load(config.data.name, data_dir=data_dir)
+  task = config.make_task(image_set.image_shape)
+  mesh = sharding.make_mesh()
+  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  schedule = optimizers.make_schedule(config.optimizer, config.train.steps)
+  tx = optimizers.make_optimizer(config.optimizer, schedule)
+  key = jax.random.key(config.train.seed)
+  params, extra = task.init(keys.named(key, "init"), image_set)
+  now = jax.device_put(state.create(params, extra, tx), whole)
+  batches = pipeline.Batches(
+    image_set.train_images,
+    image_set.train_labels,
+    batch_size=config.train.batch_size,
+    seed=config.train.seed,
+  )
+  batch = sharding.put_batch(batches.batch(0), mesh)
+  update = jax.jit(
+    steps.make_step(
+      task,
+      tx,
+      ema_decay=config.optimizer.ema_decay,
+      accumulate=config.train.accumulate,
+    ),
+    in_shardings=(whole, cut, whole),
+    out_shardings=whole,
+    donate_argnums=0,
+  )
+  begin = time.perf_counter()
+  compiled = update.lower(now, batch, key).compile()
+  compile_seconds = time.perf_counter() - begin
+  seconds = []
+  for _ in range(repeats + 3):
+    begin = time.perf_counter()
+    now, metrics = compiled(now, batch, key)
+    jax.block_until_ready((now, metrics))
+    seconds.append(time.perf_counter() - begin)
+  median = statistics.median(seconds[3:])
+  gflop = compiled.cost_analysis().get("flops", 0.0) / 1e9
+  found = {
+    "seconds": median,
+    "images_per_second": config.train.batch_size / median,
+    "gflop": gflop,
+    "gflops_per_second": gflop / median,
+    "compile_seconds": compile_seconds,
+  }
+  memory = jax.local_devices()[0].memory_stats() or {}
+  if "peak_bytes_in_use" in memory:
+    found["peak_memory_gb"] = memory["peak_bytes_in_use"] / 1e9
+  return found
+
+
+def run(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  values = flags.FlagValues()
+  flags.DEFINE_integer(
+    "repeats", 50, "Updates to time.", lower_bound=1, flag_values=values
+  )
+  flags.DEFINE_string(
+    "data_dir", None, "Where TFDS data sets are.", flag_values=values
+  )
+  raw = command_line.parse(argv, values)
+  if raw is None:
+    raise errors.UserError("Say which config, with --config=configs/hvae.py.")
+  command_line.set_up()
+  found = measure(raw, repeats=values.repeats, data_dir=values.data_dir)
+  device = jax.devices()[0]
+  print(f"{raw['title']} on {jax.device_count()} x {device.device_kind}")
+  for name, value in found.items():
+    print(f"{name:<20}{value:>14.4g}")
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(command_line.exit_code(run, sys.argv[1:]))

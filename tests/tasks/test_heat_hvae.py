@@ -1,0 +1,139 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import fft
+
+from pseudovideo import data, errors, keys, pixels
+from pseudovideo.models import unet
+from pseudovideo.tasks import heat_hvae
+
+NET = unet.UNet(
+  channels=8, multipliers=(1, 1), blocks=1, attention=(1,), heads=1, groups=4,
+  conditioning="additive",
+)  # fmt: skip
+TASK = heat_hvae.HeatHVAE(
+  image_shape=(8, 8, 1), model=NET, levels=4, sigma_min=0.3, sigma_max=6.0,
+  sigma_h=0.1,
+)  # fmt: skip
+# Blur widths of levels 0 .. 4, from the definition.
+SIGMAS = np.array([0.0, *np.geomspace(0.3, 6.0, 4)])
+
+
+@pytest.fixture(scope="module")
+def digits():
+  return data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+  return TASK.init(jax.random.key(0), digits)
+
+
+def blurred(x, sigma):
+  """The heat equation in float64: (B, 8, 8, 1), (B,) widths."""
+  c = fft.dctn(x, axes=(1, 2), norm="ortho")
+  f = (np.pi * np.arange(8) / 8) ** 2
+  decay = np.exp(-(f[:, None] + f) * sigma[:, None, None] ** 2 / 2)
+  return fft.idctn(c * decay[..., None], axes=(1, 2), norm="ortho")
+
+
+def test_loss_of_an_untrained_network_is_the_step_between_levels(
+  digits, fitted, key
+):
+  # The network outputs zero, so the mean of u_{k-1} is u_k itself.
+  params, extra = fitted
+  batch = {"image": jnp.asarray(digits.train_images[:64])}
+  terms, after = TASK.loss(
+    params, extra, batch, key=key, step=jnp.int32(0), train=True
+  )
+  value, weight, coefficient = terms["squared_error"]
+  rows = keys.example_keys(key, 64)
+  level = np.asarray(keys.integers(keys.named(rows, "level"), 64, 1, 5))
+  noise = keys.normal(keys.named(rows, "noise"), (64, 8, 8, 1))
+  x = digits.train_images[:64] / 255
+  noisy = blurred(x, SIGMAS[level]) + 0.1 * np.asarray(noise, np.float64)
+  expected = np.square(noisy - blurred(x, SIGMAS[level - 1])).sum((1, 2, 3))
+  np.testing.assert_allclose(value, expected, rtol=1e-4)
+  assert (weight == 1).all() and coefficient == 1.0
+  assert set(level) == {1, 2, 3, 4}, "the top level is trained too"
+  assert after is extra
+
+
+def test_start_is_the_gaussian_of_the_data_at_the_top_level(digits, fitted):
+  _, extra = fitted
+  x = blurred(digits.train_images / 255, np.full(len(digits.train_images), 6.0))
+  c = fft.dctn(x, axes=(1, 2), norm="ortho")
+  np.testing.assert_allclose(extra["start_mean"], c.mean(axis=0), atol=1e-5)
+  np.testing.assert_allclose(extra["start_std"], c.std(axis=0), atol=1e-4)
+
+
+def test_first_frame_has_the_statistics_of_blurred_data(digits, fitted, key):
+  params, extra = fitted
+  video = np.asarray(
+    jax.jit(lambda k: TASK.sample(params, extra, key=k, num=2000))(key)
+  )
+  assert video.shape == (2000, 5, 8, 8, 1)
+  x = blurred(digits.train_images / 255, np.full(len(digits.train_images), 6.0))
+  np.testing.assert_allclose(
+    video[:, 0].mean(axis=0), x.mean(axis=0), atol=0.02
+  )
+  np.testing.assert_allclose(
+    video[:, 0].var(axis=0).mean(), x.var(axis=0).mean() + 0.1**2, rtol=0.05
+  )
+
+
+def test_noise_grows_by_delta_per_level_and_ends_with_a_mean(fitted, key):
+  # An untrained network predicts no change: the chain is a random walk.
+  params, extra = fitted
+  video = np.asarray(
+    jax.jit(lambda k: TASK.sample(params, extra, key=k, num=500))(key)
+  )
+  steps = np.diff(video, axis=1)
+  np.testing.assert_allclose(steps[:, :-1].std(), 0.125, rtol=0.02)
+  assert not steps[:, -1].any()
+
+
+def test_samples_do_not_notice_the_batch_size(fitted, key):
+  params, extra = fitted
+  whole = TASK.sample(params, extra, key=key, num=6)
+  rows = keys.example_keys(key, 2, start=4)
+  part = TASK.sample(params, extra, key=rows, num=2)
+  np.testing.assert_allclose(whole[4:], part, atol=1e-5)
+
+
+def test_pseudo_video_ends_with_the_image(digits, fitted, key):
+  images = jnp.asarray(digits.train_images[:3])
+  video = TASK.pseudo_video(*fitted, images, key=key)
+  assert video.shape == (3, 5, 8, 8, 1)
+  np.testing.assert_array_equal(
+    pixels.to_uint8(video[:, -1], TASK.value_range), images
+  )
+  for frame, sigma in zip(range(4), SIGMAS[:0:-1], strict=True):
+    x = blurred(digits.train_images[:3] / 255, np.full(3, sigma))
+    difference = np.asarray(video[:, frame]) - x
+    assert abs(difference.std() - 0.1) < 0.02
+
+
+def test_binarized_images_are_black_and_white_before_the_blur(digits, key):
+  task = heat_hvae.HeatHVAE(
+    image_shape=(8, 8, 1), model=NET, binarize="bernoulli", levels=4
+  )
+  images = jnp.asarray(digits.train_images[:3])
+  video = np.asarray(task.pseudo_video(None, None, images, key=key))
+  assert set(np.unique(video[:, -1])) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+  "fields, words",
+  [
+    (dict(levels=1), "task.levels must be at least 2"),
+    (dict(sigma_min=6.0, sigma_max=6.0), "task.sigma_min < task.sigma_max"),
+    (dict(sigma_h=0.0), "must be positive"),
+    (dict(image_shape=(7, 8, 1)), "divisible by 2"),
+  ],
+)
+def test_impossible_fields_are_refused(fields, words):
+  base = dict(image_shape=(8, 8, 1), model=NET)
+  with pytest.raises(errors.UserError, match=words):
+    heat_hvae.HeatHVAE(**(base | fields)).check()

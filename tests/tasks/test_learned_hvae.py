@@ -1,0 +1,192 @@
+"""The bound is checked against a linear-Gaussian HVAE with a known evidence."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from pseudovideo import data, errors, keys
+from pseudovideo.models import encoder, unet
+from pseudovideo.tasks import learned_hvae
+
+NET = unet.UNet(
+  channels=8, multipliers=(1, 1), blocks=1, attention=(1,), heads=1, groups=4,
+  conditioning="additive",
+)  # fmt: skip
+ENCODER = encoder.LatentEncoder(channels=8, blocks=1, groups=4)
+TASK = learned_hvae.LearnedHVAE(
+  image_shape=(8, 8, 1), model=NET, encoder=ENCODER, levels=3,
+  decoder_levels="all",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def digits():
+  return data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def fresh(digits):
+  """Untrained: q adds noise of 0.1 at every level, p predicts no change."""
+  return TASK.init(jax.random.key(0), digits)
+
+
+@pytest.fixture(scope="module")
+def changed(fresh):
+  """Parameters of a network that does something."""
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(
+    lambda p: p + 0.05 * rng.normal(size=p.shape).astype(np.float32), fresh[0]
+  )
+  return params, fresh[1]
+
+
+def losses(task, params, batch, key, step=10**6):
+  def run(params, batch, key):
+    terms, _ = task.loss(
+      params, {}, batch, key=key, step=jnp.int32(step), train=True
+    )
+    return {n: (v, w, jnp.float32(c)) for n, (v, w, c) in terms.items()}
+
+  return jax.device_get(jax.jit(run)(params, batch, key))
+
+
+def test_bound_of_a_random_walk_is_the_closed_form(digits, fresh, key):
+  # q(x_t|x_{t-1}) = N(x_{t-1}, s^2), p(x_{t-1}|x_t) = N(x_t, s^2), s = 0.1.
+  # Per pixel: reconstruction and transitions cost E[e^2]/2 + ln s + c each.
+  batch = {"image": jnp.asarray(digits.train_images[:512])}
+  terms = losses(TASK, fresh[0], batch, key)
+  s, d = 0.1, 64
+  density = d * (0.5 + np.log(s) + 0.5 * np.log(2 * np.pi))
+  spread = d * np.sqrt(0.5 / (d * 512))
+  mean = {name: v.mean() for name, (v, w, _) in terms.items()}
+  assert abs(mean["reconstruction"] - density) < 5 * spread
+  assert abs(mean["transitions"] - 2 * density) < 5 * np.sqrt(2) * spread
+  entropy = 2 * d * stats.norm.entropy(0, s)
+  np.testing.assert_allclose(mean["entropy"], entropy, rtol=1e-5)
+  # x_3's mean given x_2 is x_0 plus two noises.
+  x = digits.train_images[:512] / 255
+  second = np.square(x).sum((1, 2, 3)).mean() + d * 2 * s**2
+  prior = 0.5 * (second + d * (s**2 - 1)) - d * np.log(s)
+  np.testing.assert_allclose(mean["prior"], prior, rtol=2e-3)
+  for name in ("kl_01", "kl_02"):
+    assert abs(mean[name]) < 5 * spread, "q = p in the middle: collapse"
+
+
+def test_bound_does_not_exceed_the_evidence(digits, fresh, key):
+  # The marginal of the random-walk decoder is N(0, 1 + 3 s^2) per pixel.
+  batch = {"image": jnp.asarray(digits.train_images[:256])}
+  terms = losses(TASK, fresh[0], batch, key)
+  evidence = stats.norm.logpdf(
+    digits.train_images[:256] / 255, 0, np.sqrt(1 + 3 * 0.1**2)
+  ).sum((1, 2, 3))
+  assert (-terms["negative_elbo"][0]).mean() < evidence.mean()
+
+
+def test_one_random_level_is_an_unbiased_estimate_of_all(digits, changed, key):
+  one = dataclasses.replace(TASK, decoder_levels="one")
+  image = jnp.asarray(digits.train_images[:1])
+  batch = {"image": jnp.broadcast_to(image, (3000, 8, 8, 1))}
+  every = losses(TASK, changed[0], batch, key)
+  some = losses(one, changed[0], batch, key)
+  for name in ("reconstruction", "transitions", "negative_elbo"):
+    a, b = every[name][0], some[name][0]
+    error = np.sqrt((a.var() + b.var()) / 3000)
+    assert abs(a.mean() - b.mean()) < 5 * error
+  for name in ("kl_01", "kl_02"):
+    (a, wa, _), (b, wb, _) = every[name], some[name]
+    assert wa.all() and abs(wb.mean() - 1 / 3) < 0.05
+    error = np.sqrt((a.var() + b[wb > 0].var() * 3) / 3000)
+    assert abs(a.mean() - b[wb > 0].mean()) < 5 * error
+
+
+def test_terms_add_up_to_the_bound(digits, changed, key):
+  batch = {"image": jnp.asarray(digits.train_images[:8])}
+  terms = losses(TASK, changed[0], batch, key)
+  total = sum(v * c for v, _, c in terms.values())
+  np.testing.assert_allclose(total, terms["negative_elbo"][0], rtol=1e-5)
+
+
+def test_warm_up_weighs_all_terms_but_the_reconstruction(digits, changed, key):
+  task = dataclasses.replace(TASK, warmup_steps=10)
+  batch = {"image": jnp.asarray(digits.train_images[:8])}
+  terms = losses(task, changed[0], batch, key, step=4)
+  coefficients = {name: float(c) for name, (_, _, c) in terms.items()}
+  assert coefficients["reconstruction"] == 1
+  for name in ("transitions", "prior"):
+    assert coefficients[name] == pytest.approx(0.5)
+  assert coefficients["entropy"] == pytest.approx(-0.5)
+
+
+def test_every_way_to_compile_the_encoder_gives_the_same(digits, changed, key):
+  batch = {"image": jnp.asarray(digits.train_images[:4])}
+
+  def value_and_gradient(scan):
+    task = dataclasses.replace(TASK, scan=scan)
+
+    def loss(params):
+      terms, _ = task.loss(
+        params, {}, batch, key=key, step=jnp.int32(0), train=True
+      )
+      return jnp.sum(terms["negative_elbo"].value)
+
+    return jax.jit(jax.value_and_grad(loss))(changed[0])
+
+  value, gradient = value_and_gradient("unroll")
+  other, its_gradient = value_and_gradient("remat")
+  np.testing.assert_allclose(value, other, rtol=1e-5)
+  scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(gradient))
+  for a, b in zip(
+    jax.tree.leaves(gradient), jax.tree.leaves(its_gradient), strict=True
+  ):
+    np.testing.assert_allclose(a, b, atol=1e-4 * scale)
+
+
+def test_examples_do_not_notice_each_other(digits, changed, key):
+  images = jnp.asarray(digits.train_images[:6])
+  rows = keys.example_keys(key, 6)
+  whole = losses(TASK, changed[0], {"image": images}, rows)
+  part = losses(TASK, changed[0], {"image": images[4:]}, rows[4:])
+  for name in whole:
+    np.testing.assert_allclose(
+      whole[name][0][4:], part[name][0], rtol=1e-4, atol=1e-2
+    )
+
+
+def test_samples_start_from_the_standard_normal(changed, key):
+  video = np.asarray(
+    jax.jit(lambda k: TASK.sample(*changed, key=k, num=500))(key)
+  )
+  assert video.shape == (500, 4, 8, 8, 1)
+  assert abs(video[:, 0].mean()) < 5 / np.sqrt(video[:, 0].size)
+  assert abs(video[:, 0].std() - 1) < 0.02
+
+
+def test_pseudo_video_is_the_encoders_path(digits, fresh, key):
+  images = jnp.asarray(digits.train_images[:20])
+  video = np.asarray(TASK.pseudo_video(*fresh, images, key=key))
+  np.testing.assert_allclose(
+    video[:, -1], digits.train_images[:20] / 255, atol=1e-6
+  )
+  np.testing.assert_allclose(np.diff(video, axis=1).std(), 0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+  "fields, words",
+  [
+    (dict(levels=1), "task.levels"),
+    (dict(initial_sigma=5.0), "task.initial_sigma"),
+    (dict(decoder_levels="some"), "all, one"),
+    (dict(scan="scan"), "auto, remat, unroll"),
+    (dict(encoder=encoder.LatentEncoder(channels=9)), "encoder.channels"),
+    (dict(encoder=encoder.LatentEncoder(blocks=0)), "encoder.blocks"),
+    (dict(encoder=encoder.LatentEncoder(initial_sigma=9.0)), "bounds"),
+    (dict(encoder=encoder.LatentEncoder(dtype="int8")), "bfloat16"),
+  ],
+)
+def test_impossible_fields_are_refused(fields, words):
+  with pytest.raises(errors.UserError, match=words):
+    dataclasses.replace(TASK, **fields).check()
