@@ -7,7 +7,10 @@
 import importlib.util
 import logging as std_logging
 import pathlib
+import re
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,7 +27,8 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
   """The config of `FILE.py` or `FILE.py:ARGUMENT`, all defaults written out.
 
   Raises:
-    UserError: no such file, no `get_config` in it, or a bad argument.
+    UserError: no such file, no `get_config` in it, a bad argument, or Python
+      refuses to run it.
   """
   path, _, argument = spec.partition(":")
   if not pathlib.Path(path).is_file():
@@ -35,11 +39,40 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
   if module_spec is None:
     raise errors.UserError(f"{path!r} is not a Python file.")
   module = importlib.util.module_from_spec(module_spec)
-  module_spec.loader.exec_module(module)
-  if not hasattr(module, "get_config"):
-    raise errors.UserError(f"{path} defines no function get_config.")
-  config = module.get_config(argument)
+  try:
+    module_spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+      raise errors.UserError(f"{path} defines no function get_config.")
+    config = module.get_config(argument)
+  except errors.UserError:
+    raise
+  except Exception as error:  # A config file may raise anything.
+    raise _broken(path, module_spec.origin, error) from error
+  if not hasattr(config, "items"):
+    raise errors.UserError(
+      f"get_config of {path} must return a ConfigDict; it returned {config!r}."
+    )
   return ml_collections.ConfigDict(configuration.complete(config))
+
+
+def _broken(path: str, file: str, error: Exception) -> errors.UserError:
+  """The sentence for a config file that raised `error`.
+
+  Args:
+    path: as it was given.
+    file: as tracebacks name it.
+    error: a syntax error names its line itself.
+  """
+  lines = [
+    frame.lineno
+    for frame in traceback.extract_tb(error.__traceback__)
+    if frame.filename == file
+  ]
+  where = f" at line {lines[-1]}" if lines else ""
+  return errors.UserError(
+    f"The config file {path} does not run: {type(error).__name__}{where}: "
+    f"{str(error).rstrip('.')}."
+  )
 
 
 def parse(
@@ -61,17 +94,17 @@ def parse(
     )
   for override in overrides:
     _check_override(override, config)
-  if config is not None:
-    config_flags.DEFINE_config_dict(
-      "config", config, flag_values=values, sys_argv=["main", *rest]
-    )
   try:
+    if config is not None:
+      config_flags.DEFINE_config_dict(
+        "config", config, flag_values=values, sys_argv=["main", *rest]
+      )
     left = values(["main", *rest])
   except flags.UnrecognizedFlagError as error:
     allowed = {f"--{name}" for name in [*values, "config"]}
     raise errors.unknown("flag", f"--{error.flagname}", allowed) from None
   except (flags.Error, TypeError, ValueError) as error:
-    raise _wrong_type(str(error), overrides, config) from None
+    raise _wrong_value(str(error), values, config) from None
   if len(left) > 1:
     raise errors.UserError(
       f"{left[1]!r} is not a flag; flags look like --workdir=DIR."
@@ -80,9 +113,11 @@ def parse(
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
-  """`--config FILE` as `--config=FILE`."""
+  """`--config FILE` and `-config=FILE` as `--config=FILE`."""
   joined, pending = [], None
   for arg in argv:
+    if arg.startswith("-config"):
+      arg = f"-{arg}"
     if pending is not None:
       joined.append(f"{pending}={arg}")
       pending = None
@@ -100,10 +135,13 @@ def _field(override: str, config: ml_collections.ConfigDict):
   names = override[len(_PREFIX) :].partition("=")[0].split(".")
   node = config
   for i, name in enumerate(names):
-    if not isinstance(node, ml_collections.ConfigDict) or name not in node:
-      parent = ".".join(names[:i]) or "the config"
-      allowed = node if isinstance(node, ml_collections.ConfigDict) else ()
-      raise errors.unknown(f"field of {parent}", name, allowed)
+    parent = ".".join(names[:i]) or "the config"
+    if not isinstance(node, ml_collections.ConfigDict):
+      raise errors.UserError(
+        f"{parent} is a value, {node!r}, and has no field {name!r}."
+      )
+    if name not in node:
+      raise errors.unknown(f"field of {parent}", name, node)
     node = node[name]
   return names, node
 
@@ -117,17 +155,42 @@ def _check_override(override: str, config: ml_collections.ConfigDict) -> None:
     )
 
 
-def _wrong_type(message, overrides, config) -> errors.UserError:
-  """The sentence for a value that does not fit its field."""
-  for override in overrides:
-    flag, _, value = override.partition("=")
-    if flag in message:
-      names, node = _field(override, config)
-      return errors.UserError(
-        f"{'.'.join(names)} must be {configuration.spoken(type(node))}, like "
-        f"{node!r}; got {value!r}."
-      )
-  return errors.UserError(f"{message.rstrip('.')}.")
+def _wrong_value(
+  message: str,
+  values: flags.FlagValues,
+  config: ml_collections.ConfigDict | None,
+) -> errors.UserError:
+  """The sentence for a value that does not fit its field or flag.
+
+  Args:
+    message: of absl, as in "flag --step=x: invalid literal for int()".
+    values: the flags.
+    config: None if there is none.
+  """
+  found = re.match(r"flag --([\w.]+)=(.*?): ", message, re.DOTALL)
+  if not found:
+    return errors.UserError(f"{message.rstrip('.')}.")
+  name, value = found.groups()
+  if name.startswith("config."):
+    names, node = _field(f"--{name}", config)
+    return errors.UserError(
+      f"{'.'.join(names)} must be {configuration.spoken(type(node))}, like "
+      f"{node!r}; got {value!r}."
+    )
+  parser = values[name].parser
+  if isinstance(parser, flags.EnumParser):
+    return errors.unknown(f"--{name}", value, parser.enum_values)
+  return errors.UserError(f"--{name} must be an integer; got {value!r}.")
+
+
+def asks_for_help(
+  argv: Sequence[str], doc: str, values: flags.FlagValues
+) -> bool:
+  """Whether --help is among the arguments; if so, prints it."""
+  if not {"--help", "-help", "-h"} & set(argv):
+    return False
+  print(f"{doc}\n{values.main_module_help()}")
+  return True
 
 
 def set_up() -> None:
@@ -159,3 +222,13 @@ def exit_code(
   except errors.RunError as error:
     print(f"Error: {error}", file=sys.stderr)
     return 1
+  except PermissionError as error:
+    print(
+      f"Error: {error.filename or 'A file'} cannot be written or read "
+      f"({error.strerror}); choose another folder.",
+      file=sys.stderr,
+    )
+    return 1
+  except KeyboardInterrupt:
+    print("\nInterrupted; the same command goes on from what is saved.")
+    return 128 + signal.SIGINT

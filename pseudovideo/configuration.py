@@ -16,6 +16,7 @@ form of the config travels in the checkpoint.
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -86,11 +87,11 @@ class TrainConfig:
         raise errors.UserError(
           f"train.{name} must be at least 1; got {getattr(self, name)}."
         )
-    if self.eval_every < 0 or self.seed < 0:
+    if self.eval_every < 0:
       raise errors.UserError(
-        "train.eval_every and train.seed must not be negative; got "
-        f"{self.eval_every} and {self.seed}."
+        f"train.eval_every must not be negative; got {self.eval_every}."
       )
+    _check_seed("train.seed", self.seed)
     if self.batch_size % self.accumulate:
       raise errors.UserError(
         "train.accumulate must divide train.batch_size; got "
@@ -114,12 +115,18 @@ class EvaluateConfig:
 
   def check(self) -> None:
     """Raises `UserError` for values outside their range."""
-    if self.num_samples < 2 or self.batch_size < 1 or self.seed < 0:
+    if self.num_samples < 2 or self.batch_size < 1:
       raise errors.UserError(
-        "evaluate.num_samples must be at least 2, evaluate.batch_size at least "
-        f"1 and evaluate.seed not negative; got {self.num_samples}, "
-        f"{self.batch_size} and {self.seed}."
+        "evaluate.num_samples must be at least 2 and evaluate.batch_size at "
+        f"least 1; got {self.num_samples} and {self.batch_size}."
       )
+    _check_seed("evaluate.seed", self.seed)
+
+
+def _check_seed(name: str, seed: int) -> None:
+  """`jax.random.key` would use the lower 32 bits only, without a word."""
+  if not 0 <= seed < 2**32:
+    raise errors.UserError(f"{name} must lie in [0, 2**32); got {seed}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,8 +214,15 @@ def _schemas(
   raw: Mapping[str, Any],
 ) -> tuple[str, dict[str, tuple[type, tuple[str, ...]]]]:
   """The task's name; per section its class, and fields not from the config."""
+  for section, fields in raw.items():
+    if section == "title":
+      _fitted(fields, str, section)
+    elif not isinstance(fields, dict):
+      raise errors.UserError(
+        f"{section} must be a section with fields; got {fields!r}."
+      )
   name = raw.get("task", {}).get("name")
-  task = errors.look_up("task", name, tasks.TABLE)
+  task = errors.look_up("task", str(name), tasks.TABLE)
   hints = typing.get_type_hints(task)
   networks = [field for field in tasks.NETWORKS if field in hints]
   of_module = ("parent", "name")
@@ -268,21 +282,29 @@ def check_fields(
 
 def _fitted(value: Any, hint: Any, path: str) -> Any:
   """The value as the type `hint`, or a sentence."""
+  try:
+    return _converted(value, hint)
+  except TypeError:
+    raise errors.UserError(
+      f"{path} must be {spoken(hint)}; got {value!r} ({type(value).__name__})."
+    ) from None
+
+
+def _converted(value: Any, hint: Any) -> Any:
+  """The value as the type `hint`, or a TypeError."""
   options = (
     typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
   )
   for option in options:
-    if typing.get_origin(option) is tuple:
+    if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
       element = typing.get_args(option)[0]
-      if isinstance(value, list | tuple):
-        return tuple(_fitted(v, element, path) for v in value)
-    elif option is float and type(value) in (int, float):
-      return float(value)
+      return tuple(_converted(v, element) for v in value)
+    if option is float and type(value) in (int, float):
+      if math.isfinite(value):
+        return float(value)
     elif type(value) is option:
       return value
-  raise errors.UserError(
-    f"{path} must be {spoken(hint)}; got {value!r} ({type(value).__name__})."
-  )
+  raise TypeError
 
 
 def spoken(hint: Any) -> str:
@@ -293,7 +315,7 @@ def spoken(hint: Any) -> str:
     return f"a tuple of values that are each {spoken(typing.get_args(hint)[0])}"
   words = {
     int: "an integer",
-    float: "a number",
+    float: "a finite number",
     str: "a string",
     bool: "True or False",
     tuple: "a tuple",

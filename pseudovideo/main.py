@@ -18,6 +18,12 @@ from absl import flags
 from pseudovideo import command_line, errors
 
 MODES = ("train", "sample", "evaluate")
+# Which modes read these flags; in the others they are a mistake.
+READ_BY = {
+  "step": ("sample", "evaluate"),
+  "num_samples": ("sample", "evaluate"),
+  "samples": ("evaluate",),
+}
 
 
 def define_flags() -> flags.FlagValues:
@@ -44,8 +50,19 @@ def run(argv: Sequence[str]) -> int:
   """Does what the arguments say; returns the exit code."""
   values = define_flags()
   config = command_line.parse(argv, values)
-  if values.workdir is None:
+  if not values.workdir:
     raise errors.UserError("Say where the run is, with --workdir=DIR.")
+  for name, modes in READ_BY.items():
+    if values[name].present and values.mode not in modes:
+      raise errors.UserError(
+        f"--{name} is for --mode={' and --mode='.join(modes)}; leave it away "
+        f"with --mode={values.mode}."
+      )
+  if config is not None and values.mode != "train":
+    raise errors.UserError(
+      f"--mode={values.mode} takes its config from the checkpoint; leave "
+      "--config away."
+    )
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo import evaluate, runs, train
@@ -59,11 +76,6 @@ def run(argv: Sequence[str]) -> int:
       return 128 + outcome.stopped_by
     print(f"Trained {outcome.step} steps; the run is in {values.workdir}.")
     return 0
-  if config is not None:
-    raise errors.UserError(
-      f"--mode={values.mode} takes its config from the checkpoint; leave "
-      "--config away."
-    )
   restored = runs.restore(
     values.workdir, step=values.step, data_dir=values.data_dir
   )
@@ -78,8 +90,7 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  if "--help" in argv or "-h" in argv:
-    print(f"{__doc__}\n{define_flags().main_module_help()}")
+  if command_line.asks_for_help(argv, __doc__, define_flags()):
     return 0
   return command_line.exit_code(run, argv)
 
