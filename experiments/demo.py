@@ -19,10 +19,12 @@ from configs import hvae
 from pseudovideo import (
   command_line,
   configuration,
+  errors,
   evaluate,
   images,
   results,
   runs,
+  sample_files,
   train,
   writer,
 )
@@ -48,7 +50,8 @@ def run_row(encoder: str, preset: str, workdir: pathlib.Path) -> dict[str, Any]:
   if done.exists():
     record = results.read(done)
     same = not configuration.differences(record["config"], config)
-    if same and (workdir / evaluate.SAMPLES_FILE).exists():
+    own = not record.get("samples_file")
+    if same and own and (workdir / sample_files.NAME).exists():
       return record
   return evaluate.evaluate(runs.restore(workdir))
 
@@ -114,7 +117,7 @@ def write_page(
   """The report of both runs."""
   restored = {encoder: runs.restore(workdir / encoder) for encoder in records}
   drawn = {
-    encoder: evaluate.load_samples(workdir / encoder / evaluate.SAMPLES_FILE)
+    encoder: sample_files.load(workdir / encoder / sample_files.NAME)
     for encoder in records
   }
   report = page.Report(
@@ -177,8 +180,8 @@ def _caption(records: dict[str, dict[str, Any]]) -> str:
   )
 
 
-def run(argv: Sequence[str]) -> int:
-  """The whole demo; returns the exit code."""
+def define_flags() -> flags.FlagValues:
+  """What can be said on the command line."""
   values = flags.FlagValues()
   flags.DEFINE_enum(
     "preset", "small", ["tiny", "small"], "Budget.", flag_values=values
@@ -186,7 +189,17 @@ def run(argv: Sequence[str]) -> int:
   flags.DEFINE_string(
     "workdir", "runs/demo", "Folder of both runs.", flag_values=values
   )
-  command_line.parse(argv, values)
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """The whole demo; returns the exit code."""
+  values = define_flags()
+  if command_line.parse(argv, values) is not None:
+    raise errors.UserError(
+      "The demo has its own configs; leave --config away, or give it to "
+      "python -m pseudovideo.main."
+    )
   command_line.set_up()
   workdir = pathlib.Path(values.workdir, values.preset)
   records = {}
@@ -202,5 +215,12 @@ def run(argv: Sequence[str]) -> int:
   return 0
 
 
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  if command_line.asks_for_help(argv, __doc__, define_flags()):
+    return 0
+  return command_line.exit_code(run, argv)
+
+
 if __name__ == "__main__":
-  sys.exit(command_line.exit_code(run, sys.argv[1:]))
+  sys.exit(main(sys.argv[1:]))

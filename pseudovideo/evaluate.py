@@ -1,6 +1,5 @@
 """From a checkpoint to scores: restore, sample, last frame, metrics, report."""
 
-import dataclasses
 import os
 import pathlib
 import time
@@ -17,6 +16,7 @@ from pseudovideo import (
   pixels,
   results,
   runs,
+  sample_files,
   sampling,
   sharding,
   state,
@@ -24,29 +24,11 @@ from pseudovideo import (
 )
 from pseudovideo.report import run as run_report
 
-SAMPLES_FILE = "samples.npz"
 RESULTS_FILE = "results.json"
 _SHOWN = 100
 
 
-@dataclasses.dataclass(frozen=True)
-class Samples:
-  """Generated images and what they cost.
-
-  Attributes:
-    images: (N, H, W, C) uint8, the last frames.
-    videos: (n, T, H, W, C) uint8, the first few whole videos.
-    seed: of the key; None when unknown.
-    seconds: wall time, compilation included; None when unknown.
-  """
-
-  images: np.ndarray
-  videos: np.ndarray | None
-  seed: int | None
-  seconds: float | None
-
-
-def draw(run: runs.Run, num_samples: int | None = None) -> Samples:
+def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
   """Samples from the averaged weights of a run.
 
   Args:
@@ -69,14 +51,15 @@ def draw(run: runs.Run, num_samples: int | None = None) -> Samples:
     progress=progress.update,
   )
   progress.close()
-  return Samples(frames, videos, config.seed, time.monotonic() - begin)
+  seconds = time.monotonic() - begin
+  return sample_files.Samples(frames, videos, config.seed, seconds, run.step)
 
 
 def sample(run: runs.Run, *, num_samples: int | None = None) -> str:
   """Draws samples and writes npz and pictures; returns a sentence."""
   drawn = draw(run, num_samples)
-  path = run.workdir / SAMPLES_FILE
-  save_samples(path, drawn, run.step)
+  path = run.workdir / sample_files.NAME
+  sample_files.save(path, drawn)
   for name, picture in {
     "samples": images.grid(drawn.images[:_SHOWN]),
     "generated_videos": images.film_strip(drawn.videos),
@@ -109,13 +92,23 @@ def evaluate(
     What results.json holds.
 
   Raises:
-    UserError: more samples are asked for than the file holds.
+    UserError: fewer than two samples are asked for, or more than the file
+      holds, or it holds those of another step.
   """
+  if num_samples is not None and num_samples < 2:
+    raise errors.UserError(
+      f"--num_samples must be at least 2 for scores; got {num_samples}."
+    )
   if samples is None:
     drawn = draw(run, num_samples)
-    save_samples(run.workdir / SAMPLES_FILE, drawn, run.step)
+    sample_files.save(run.workdir / sample_files.NAME, drawn)
   else:
-    drawn = load_samples(samples)
+    drawn = sample_files.load(samples)
+    if drawn.step not in (None, run.step):
+      raise errors.UserError(
+        f"{samples} holds samples of step {drawn.step}, not of step "
+        f"{run.step}; give --step={drawn.step}."
+      )
   num = len(drawn.images) if num_samples is None else num_samples
   network = None
   if run.image_set.train_labels is not None:
@@ -153,7 +146,7 @@ def table_lines(scores: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def write_report(
-  run: runs.Run, drawn: Samples, record: dict[str, Any]
+  run: runs.Run, drawn: sample_files.Samples, record: dict[str, Any]
 ) -> pathlib.Path:
   """report.html of the run."""
   return run_report.run_report(
@@ -197,6 +190,7 @@ def _record(run, drawn, scores) -> dict[str, Any]:
     "title": config.title,
     "metrics": scores,
     "seeds": {"train": config.train.seed, "sample": drawn.seed},
+    "samples_file": drawn.file,
     "ema": True,
     "step": run.step,
     "images_seen": run.step * config.train.batch_size,
@@ -214,42 +208,3 @@ def _record(run, drawn, scores) -> dict[str, Any]:
     "config": run.raw,
     "provenance": results.provenance(),
   }
-
-
-def save_samples(path: pathlib.Path, drawn: Samples, step: int) -> None:
-  """Writes `images`, `videos`, `seed` and `step` to an npz file, atomically."""
-  part = path.with_name(f".{path.name}.{os.getpid()}.part")
-  with part.open("wb") as file:
-    np.savez_compressed(
-      file,
-      images=drawn.images,
-      videos=drawn.videos,
-      seed=drawn.seed,
-      step=step,
-    )
-  part.replace(path)
-
-
-def load_samples(path: str | os.PathLike) -> Samples:
-  """Reads an npz file with `images`, never executing anything in it.
-
-  Raises:
-    UserError: it is no such file.
-  """
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      loaded = {name: file[name] for name in file.files}
-  except (OSError, ValueError) as error:
-    raise errors.UserError(
-      f"{path} cannot be read as an npz file of arrays: {error}."
-    ) from error
-  frames = loaded.get("images")
-  if frames is None or frames.ndim != 4 or frames.dtype != np.uint8:
-    raise errors.UserError(
-      f"{path} must hold an array `images`, uint8 (N, H, W, C); it has "
-      f"{ {name: (a.dtype.name, a.shape) for name, a in loaded.items()} }."
-    )
-  seed = loaded.get("seed")
-  return Samples(
-    frames, loaded.get("videos"), None if seed is None else int(seed), None
-  )
