@@ -119,6 +119,8 @@ def _joined(argv: Sequence[str]) -> list[str]:
     if arg.startswith("-config"):
       arg = f"-{arg}"
     if pending is not None:
+      if arg.startswith("--"):
+        break
       joined.append(f"{pending}={arg}")
       pending = None
     elif arg == "--config" or (arg.startswith(_PREFIX) and "=" not in arg):
