@@ -1,0 +1,244 @@
+"""Checked configs: what is accepted, what is refused and in which words."""
+
+import copy
+import dataclasses
+import json
+
+import ml_collections
+import pytest
+
+from configs import hvae
+from pseudovideo import configuration, errors
+
+DIGITS = (8, 8, 1)
+
+
+@dataclasses.dataclass
+class Toy:
+  count: int
+  rate: float = 0.5
+  flag: bool = True
+  name: str = "a"
+  sizes: tuple[int, ...] = (1, 2)
+  rates: tuple[float, ...] = ()
+  limit: int | None = None
+
+
+def tiny(encoder="heat"):
+  return configuration.complete(
+    hvae.get_config(f"preset=tiny,encoder={encoder}")
+  )
+
+
+def changed(path, value, encoder="heat"):
+  raw = tiny(encoder)
+  section, field = path.split(".")
+  raw[section][field] = value
+  return raw
+
+
+@pytest.mark.parametrize(
+  ("field", "given", "expected"),
+  [
+    ("count", 3, 3),
+    ("rate", 3, 3.0),
+    ("rate", 0.25, 0.25),
+    ("flag", False, False),
+    ("name", "b", "b"),
+    ("sizes", [3, 4], (3, 4)),
+    ("sizes", (), ()),
+    ("rates", (1, 2.5), (1.0, 2.5)),
+    ("limit", None, None),
+    ("limit", 4, 4),
+  ],
+)
+def test_values_that_fit(field, given, expected):
+  checked = configuration.check_fields(Toy, {"count": 1, field: given}, "toy")
+  assert repr(checked[field]) == repr(expected), "equal, and of equal type"
+
+
+@pytest.mark.parametrize(
+  ("field", "given", "words"),
+  [
+    ("count", 3.0, "an integer"),
+    ("count", True, "an integer"),
+    ("count", "3", "an integer"),
+    ("count", None, "an integer"),
+    ("rate", "fast", "a finite number"),
+    ("rate", True, "a finite number"),
+    ("rate", float("nan"), "a finite number"),
+    ("rate", float("inf"), "a finite number"),
+    ("flag", 1, "True or False"),
+    ("name", 1, "a string"),
+    ("sizes", 3, "a tuple of values that are each an integer"),
+    ("sizes", (1, "a"), "a tuple of values that are each an integer"),
+    ("sizes", (1, 2.0), "a tuple of values that are each an integer"),
+    ("sizes", ((1,),), "a tuple of values that are each an integer"),
+    ("sizes", "12", "a tuple of values that are each an integer"),
+    ("limit", 1.5, "an integer or None"),
+    ("limit", False, "an integer or None"),
+  ],
+)
+def test_values_of_another_type(field, given, words):
+  with pytest.raises(errors.UserError) as caught:
+    configuration.check_fields(Toy, {"count": 1, field: given}, "toy")
+  message = f"toy.{field} must be {words}; got {given!r} "
+  assert str(caught.value) == f"{message}({type(given).__name__})."
+
+
+def test_missing_and_unknown_fields():
+  with pytest.raises(errors.UserError, match=r"lacks the field toy\.count"):
+    configuration.check_fields(Toy, {}, "toy")
+  with pytest.raises(errors.UserError, match="did you mean 'count'"):
+    configuration.check_fields(Toy, {"conut": 1}, "toy")
+  # What is given otherwise is not for the config.
+  assert configuration.check_fields(Toy, {}, "toy", ("count",)) == {}
+  with pytest.raises(errors.UserError, match="no field of toy named 'count'"):
+    configuration.check_fields(Toy, {"count": 1}, "toy", ("count",))
+
+
+def test_a_parsed_config_holds_what_was_given():
+  raw = changed("train.seed", 7)
+  config = configuration.parse(raw)
+  assert config.title == raw["title"]
+  assert dataclasses.asdict(config.train) == raw["train"]
+  assert dataclasses.asdict(config.data) == raw["data"]
+  assert dataclasses.asdict(config.optimizer) == raw["optimizer"]
+  assert dataclasses.asdict(config.evaluate) == raw["evaluate"]
+  task = config.make_task(DIGITS)
+  assert task.image_shape == DIGITS
+  assert task.levels == raw["task"]["levels"]
+  assert task.model.multipliers == tuple(raw["model"]["multipliers"])
+
+
+def test_defaults_are_written_out_and_given_values_stay():
+  raw = hvae.get_config("preset=tiny")
+  before = copy.deepcopy(configuration.plain(raw))
+  full = configuration.complete(raw)
+  assert configuration.plain(raw) == before, "the argument is left alone"
+  assert full["optimizer"]["b2"] == 0.999
+  for section, fields in before.items():
+    if section != "title":
+      assert fields.items() <= full[section].items()
+
+
+@pytest.mark.parametrize("section", ["data", "task", "train"])
+def test_a_section_may_lack(section):
+  raw = tiny()
+  del raw[section]
+  with pytest.raises(errors.UserError, match=r"lacks the field|no task named"):
+    configuration.parse(raw)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"trian": {}}, "no section of the config named 'trian'; did you mean"),
+    ({"train": 3}, "train must be a section with fields; got 3."),
+    ({"title": 3}, r"title must be a string; got 3 \(int\)."),
+    ({"encoder": {"channels": 8}}, "no section of the config named 'encoder'"),
+    ({"task": {}}, "Choose one of: heat_hvae, learned_hvae"),
+    ({"task": {"name": ["heat_hvae"]}}, "Choose one of: heat_hvae, learned"),
+  ],
+)
+def test_wrong_sections(change, message):
+  with pytest.raises(errors.UserError, match=message):
+    configuration.parse(tiny() | change)
+
+
+def test_defaults_cannot_be_added_to_what_is_no_config():
+  for change in ({"train": 3}, {"title": 3}, {"task": {"name": "hvae"}}):
+    with pytest.raises(errors.UserError):
+      configuration.complete(tiny() | change)
+
+
+NUMBERS = [0, -1, 1, 2, 3, 2**40, 1e-30, -0.5, 0.0, 1.0, float("nan"), 1e300]
+OTHERS = ["", "x", None, True, (), (0,), (-1,), (1, 1, 1), [1], {}, [[1]]]
+# Their checks divide by the field, or take its logarithm, before looking at it.
+UNCHECKED = {
+  ("model", "groups"): (0, -1),
+  ("encoder", "groups"): (0, -1),
+  ("encoder", "initial_sigma"): (0, -1, -0.5, 0.0),
+}
+
+
+@pytest.mark.parametrize("encoder", hvae.ENCODERS)
+def test_whatever_a_field_is_there_is_a_task_or_a_sentence(encoder):
+  refused = accepted = 0
+  for section, fields in tiny(encoder).items():
+    for field in fields if section != "title" else ():
+      for value in (*NUMBERS, *OTHERS):
+        if value in UNCHECKED.get((section, field), ()):
+          continue
+        raw = changed(f"{section}.{field}", value, encoder)
+        try:
+          configuration.parse(raw).make_task(DIGITS)
+          accepted += 1
+        except errors.UserError as error:
+          assert str(error).endswith(".") and "\n" not in str(error)
+          refused += 1
+  assert refused > accepted > 50
+
+
+@pytest.mark.xfail(strict=True, reason="the checks of the networks")
+@pytest.mark.parametrize(
+  ("path", "value"),
+  [(".".join(path), v) for path, values in UNCHECKED.items() for v in values],
+)
+def test_fields_that_the_networks_do_not_check_yet(path, value):
+  with pytest.raises(errors.UserError):
+    configuration.parse(changed(path, value, "learned")).make_task(DIGITS)
+
+
+@pytest.mark.parametrize(
+  ("path", "value", "message"),
+  [
+    ("train.steps", 0, "train.steps must be at least 1; got 0"),
+    ("train.eval_every", -1, "train.eval_every must not be negative"),
+    ("train.seed", 2**32, r"must lie in \[0, 2\*\*32\)"),
+    ("train.accumulate", 3, "must divide train.batch_size; got 3 and 16"),
+    ("evaluate.num_samples", 1, "at least 2"),
+    ("evaluate.seed", -1, "evaluate.seed must lie in"),
+    ("optimizer.b1", 1.0, r"must lie in \[0, 1\); got 1.0"),
+    ("optimizer.eps", -1.0, "must not be negative"),
+    ("optimizer.warmup_steps", 8, "smaller than train.steps; got 8 and 8"),
+    ("data.binarize", "bern", "did you mean 'bernoulli'"),
+  ],
+)
+def test_values_out_of_range(path, value, message):
+  with pytest.raises(errors.UserError, match=message):
+    configuration.parse(changed(path, value))
+
+
+def test_the_sides_of_images_must_fit_the_levels():
+  config = configuration.parse(changed("model.multipliers", (1, 1, 1)))
+  config.make_task((8, 12, 1))
+  with pytest.raises(errors.UserError, match="divisible by 4; got images of 8"):
+    config.make_task((8, 10, 1))
+
+
+def test_json_form_and_tuples_are_the_same_config():
+  raw = tiny("learned")
+  assert configuration.differences(raw, configuration.to_json(raw)) == []
+  config_dict = ml_collections.ConfigDict(raw)
+  assert configuration.to_json(config_dict) == json.loads(json.dumps(raw))
+
+
+def test_differences_name_the_field_and_both_values():
+  old, new = tiny(), tiny()
+  new["train"]["seed"] = 1
+  new["model"]["multipliers"] = (1, 2)
+  del new["optimizer"]["eps"]
+  assert configuration.differences(old, new) == [
+    "model.multipliers is [1, 2], was [1, 1]",
+    "optimizer.eps is None, was 1e-08",
+    "train.seed is 1, was 0",
+  ]
+
+
+def test_how_often_is_logged_may_change():
+  old, new = tiny(), tiny()
+  for name in configuration.RESUMABLE:
+    section, field = name.split(".")
+    new[section][field] += 1
+  assert configuration.differences(old, new) == []

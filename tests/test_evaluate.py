@@ -1,0 +1,261 @@
+"""From a checkpoint to results.json and report.html."""
+
+import dataclasses
+import hashlib
+import html.parser
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from configs import hvae
+from pseudovideo import (
+  checkpoints,
+  configuration,
+  errors,
+  evaluate,
+  results,
+  runs,
+  sample_files,
+)
+
+NETWORK_METRICS = {"FD-digitscls", "KID-digitscls", "IS-digitscls"}
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_run, tmp_path_factory):
+  """Folder of a run that was evaluated, and what that returned."""
+  workdir = tmp_path_factory.mktemp("evaluated") / "run"
+  shutil.copytree(tiny_run, workdir)
+  return workdir, evaluate.evaluate(runs.restore(workdir))
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+  """A run whose folder may be written to."""
+  workdir = tmp_path / "run"
+  shutil.copytree(tiny_run, workdir)
+  return runs.restore(workdir)
+
+
+def nearest(images, training) -> float:
+  """Mean distance to the nearest training image, pixel by pixel."""
+  flat = [np.float64(a).reshape(len(a), -1) / 255 for a in (images, training)]
+  differences = flat[0][:, None] - flat[1][None]
+  return np.sqrt(np.square(differences).sum(axis=2)).min(axis=1).mean()
+
+
+# Restoring.
+
+
+def test_a_run_comes_back_with_its_config(tiny_run):
+  run = runs.restore(tiny_run)
+  raw = configuration.complete(hvae.get_config("preset=tiny"))
+  assert run.config == configuration.parse(raw)
+  assert run.raw == runs.saved_config(tiny_run) == configuration.to_json(raw)
+  assert run.step == 8
+  assert run.task.image_shape == run.image_set.image_shape == (8, 8, 1)
+
+
+def test_the_weights_are_the_averaged_ones(tiny_run):
+  run = runs.restore(tiny_run)
+  _, parts, _ = checkpoints.load(tiny_run, parts=("ema", "params"))
+  restored, ema, last = (
+    jax.tree.leaves(tree) for tree in (run.params, *parts.values())
+  )
+  for a, b in zip(restored, ema, strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert any(np.any(a != b) for a, b in zip(ema, last, strict=True))
+
+
+def test_an_older_checkpoint_can_be_evaluated(tiny_run, tmp_path):
+  shutil.copytree(tiny_run, tmp_path / "run")
+  record = evaluate.evaluate(
+    runs.restore(tmp_path / "run", step=4), num_samples=8
+  )
+  assert record["step"] == 4 and record["images_seen"] == 4 * 16
+
+
+# Scores.
+
+
+def test_results_hold_what_is_needed_to_quote_them(evaluated):
+  workdir, returned = evaluated
+  record = results.read(workdir / evaluate.RESULTS_FILE)
+  assert record == configuration.to_json(returned)
+  run = runs.restore(workdir)
+  size = sum(leaf.size for leaf in jax.tree.leaves(run.params))
+  expected = {
+    "title": run.config.title,
+    "seeds": {"train": 0, "sample": 0},
+    "ema": True,
+    "samples_file": None,
+    "step": 8,
+    "images_seen": 8 * 16,
+    "num_parameters": size,
+    "network_evaluations": run.config.task_fields["levels"],
+    "config": run.raw,
+    "data": {
+      "name": "digits",
+      "source": run.image_set.source,
+      "fingerprint": run.image_set.fingerprint,
+    },
+  }
+  assert {name: record[name] for name in expected} == expected
+  assert 0 < record["wall_seconds"]["train"] < 600
+  assert 0 < record["wall_seconds"]["sample"] < 600
+
+
+def test_generated_and_held_out_images_are_scored_alike(evaluated):
+  rows = evaluated[1]["metrics"]
+  assert set(rows) == {"generated", "real"}
+  for metrics in rows.values():
+    assert set(metrics) == NETWORK_METRICS | {"nearest-train"}
+    assert {m["num_samples"] for m in metrics.values()} == {32}
+    for metric in metrics.values():
+      assert metric["reference_size"] in (1437, None)
+  for name in ("FD-digitscls", "nearest-train"):
+    real, generated = (
+      rows[row][name]["value"] for row in ("real", "generated")
+    )
+    assert real < generated, "eight steps do not make digits"
+
+
+def test_the_last_frames_are_scored(evaluated):
+  workdir, record = evaluated
+  drawn = sample_files.load(workdir / sample_files.NAME)
+  assert (drawn.seed, drawn.step) == (0, 8)
+  np.testing.assert_array_equal(
+    drawn.images[: len(drawn.videos)], drawn.videos[:, -1]
+  )
+  training = runs.restore(workdir).image_set.train_images
+  value = record["metrics"]["generated"]["nearest-train"]["value"]
+  np.testing.assert_allclose(value, nearest(drawn.images, training), rtol=1e-5)
+
+
+def test_a_second_evaluation_gives_the_same(evaluated, run):
+  again = evaluate.evaluate(run)
+  assert again["metrics"] == evaluated[1]["metrics"]
+
+
+def test_sampling_and_evaluating_draw_the_same_images(evaluated, run):
+  said = evaluate.sample(run, num_samples=10)
+  assert said.startswith(f"10 samples of step 8 are in {run.workdir}")
+  few = sample_files.load(run.workdir / sample_files.NAME).images
+  many = sample_files.load(evaluated[0] / sample_files.NAME).images
+  assert few.shape == (10, 8, 8, 1)
+  difference = few.astype(int) - many[:10].astype(int)
+  assert np.abs(difference).max() <= 1, "batches of 10 and of 16"
+
+
+def test_images_of_a_file_are_scored_instead(run, tmp_path, monkeypatch):
+  monkeypatch.setattr(evaluate, "draw", None)
+  path = tmp_path / "training_images.npz"
+  np.savez(path, images=run.image_set.train_images[:40])
+  record = evaluate.evaluate(run, samples=path)
+  metrics = record["metrics"]["generated"]
+  assert metrics["nearest-train"]["value"] == 0, "they are copies"
+  assert {m["num_samples"] for m in metrics.values()} == {40}
+  assert record["samples_file"] == {
+    "name": "training_images.npz",
+    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+  }
+  assert record["seeds"]["sample"] is None
+  assert not (run.workdir / sample_files.NAME).exists()
+  fewer = evaluate.evaluate(run, samples=path, num_samples=12)
+  metrics = fewer["metrics"]["generated"]
+  assert {m["num_samples"] for m in metrics.values()} == {12}
+
+
+@pytest.mark.parametrize(
+  ("step", "num_samples", "message"),
+  [
+    (4, None, "holds samples of step 4, not of step 8; give --step=4."),
+    (8, 21, "21 samples were to be scored but only 20 were generated"),
+    (8, 1, "at least 2 for scores; got 1."),
+  ],
+)
+def test_what_cannot_be_scored(run, tmp_path, step, num_samples, message):
+  path = tmp_path / "samples.npz"
+  images = run.image_set.test_images[:20]
+  drawn = sample_files.Samples(images, images[:2, None], 0, None, step)
+  sample_files.save(path, drawn)
+  with pytest.raises(errors.UserError, match=message):
+    evaluate.evaluate(run, samples=path, num_samples=num_samples)
+  assert not (run.workdir / evaluate.RESULTS_FILE).exists()
+
+
+def test_without_labels_there_is_no_network(run):
+  unlabelled = dataclasses.replace(
+    run.image_set, train_labels=None, test_labels=None, num_classes=None
+  )
+  record = evaluate.evaluate(
+    dataclasses.replace(run, image_set=unlabelled), num_samples=6
+  )
+  for metrics in record["metrics"].values():
+    assert set(metrics) == {"nearest-train"}
+
+
+def test_the_table_has_generated_and_held_out_side_by_side(evaluated):
+  scores = evaluated[1]["metrics"]
+  lines = evaluate.table_lines(scores)
+  assert len({len(line) for line in lines}) == 1, "aligned"
+  assert lines[0].split() == ["metric", "generated", "held-out", "data"]
+  assert lines[-1].split() == ["images", "32", "32"]
+  for line, (name, metric) in zip(
+    lines[1:-1], scores["generated"].items(), strict=True
+  ):
+    real = scores["real"][name]["value"]
+    assert line.split() == [name, f"{metric['value']:.4f}", f"{real:.4f}"]
+
+
+# The report.
+
+
+class Links(html.parser.HTMLParser):
+  """Everything that a browser would load."""
+
+  def __init__(self):
+    super().__init__()
+    self.found = []
+
+  def handle_starttag(self, tag, attrs):
+    del tag
+    self.found += [v for k, v in attrs if k in ("src", "href", "srcset")]
+
+
+def test_the_report_is_one_file_with_everything(evaluated):
+  workdir, record = evaluated
+  text = (workdir / "report.html").read_text()
+  links = Links()
+  links.feed(text)
+  assert len(links.found) >= 4, "film strips of both kinds, two grids"
+  assert all(link.startswith(("data:", "#")) for link in links.found)
+  assert "url(http" not in text and "@import" not in text
+  for word in (
+    record["title"],
+    *record["metrics"]["generated"],
+    "Pseudo videos",
+    "Generated videos",
+    "squared error",
+    "heat_hvae",
+    "multipliers",
+  ):
+    assert word in text, word
+
+
+def test_pseudo_videos_end_with_training_images(tiny_run):
+  run = runs.restore(tiny_run)
+  videos = evaluate.pseudo_videos(run)
+  shown = evaluate.spread(run.image_set.train_images, len(videos))
+  assert videos.shape[1] == run.task.levels + 1
+  np.testing.assert_array_equal(videos[:, -1], shown)
+  roughness = np.abs(np.diff(np.float64(videos), axis=3)).mean(axis=(0, 2, 3))
+  assert roughness[0] < roughness[-1], "the first frame is the most blurred"
+
+
+def test_pictures_are_spread_over_a_sorted_set():
+  images = np.arange(100).reshape(100, 1, 1, 1).astype(np.uint8)
+  assert evaluate.spread(images, 4).ravel().tolist() == [0, 33, 66, 99]
+  assert len(evaluate.spread(images, 500)) == 100
