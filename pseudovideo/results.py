@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import pseudovideo
 from pseudovideo import errors
 
 # Every field of a record, its type and its meaning.
@@ -54,7 +55,6 @@ PROVENANCE_FIELDS = {
   "date": (str, "UTC, ISO 8601"),
 }
 PACKAGES = (
-  "pseudovideo",
   "jax",
   "jaxlib",
   "flax",
@@ -137,7 +137,11 @@ def provenance() -> dict[str, Any]:
       "machine": platform.machine(),
       "cores": os.cpu_count(),
     },
-    "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    "packages": {
+      # It may run from a checkout, without having been installed.
+      "pseudovideo": pseudovideo.__version__,
+      **{name: importlib.metadata.version(name) for name in PACKAGES},
+    },
     "python": platform.python_version(),
     "git_commit": commit,
     "git_changed": changed,
