@@ -113,7 +113,7 @@ class LearnedHVAE:
     key = keys.example_keys(key, num)
     x = self._images(batch["image"], keys.named(key, "binarize"))
     path, means, log_scales = self._encode(
-      params, x, keys.named(key, "encoder")
+      params, x, keys.named(key, "encoder"), differentiated=train
     )
     level = self._decoder_levels(keys.named(key, "level"), num)
     dropout_key = keys.named(key, "dropout") if train else None
@@ -140,7 +140,9 @@ class LearnedHVAE:
     del extra
     key = keys.example_keys(key, images.shape[0])
     x = self._images(images, keys.named(key, "binarize"))
-    path, _, _ = self._encode(params, x, keys.named(key, "encoder"))
+    path, _, _ = self._encode(
+      params, x, keys.named(key, "encoder"), differentiated=False
+    )
     return path[:, ::-1]
 
   def _images(self, images: jax.Array, key: jax.Array) -> jax.Array:
@@ -157,7 +159,7 @@ class LearnedHVAE:
       {"params": params["decoder"]}, x, level, dropout_key=dropout_key
     )
 
-  def _encode(self, params, x, key):
+  def _encode(self, params, x, key, *, differentiated):
     """One path: x_0 .. x_T (B, T+1, ...); means, log scales (B, T, ...)."""
 
     def step(x, level):
@@ -168,8 +170,9 @@ class LearnedHVAE:
       x = mean + jnp.exp(log_scale) * noise
       return x, (x, mean, log_scale)
 
-    unroll = self.scan == "unroll" or (
-      self.scan == "auto" and jax.default_backend() == "cpu"
+    unroll = differentiated and (
+      self.scan == "unroll"
+      or (self.scan == "auto" and jax.default_backend() == "cpu")
     )
     _, (path, means, log_scales) = jax.lax.scan(
       step if unroll else jax.checkpoint(step),
