@@ -197,7 +197,11 @@ def asks_for_help(
 
 def set_up() -> None:
   """Log messages to the terminal, compiled programs kept on disk."""
+  if not flags.FLAGS.is_parsed():
+    # absl warns until its global flags are parsed; ours are not among them.
+    flags.FLAGS(["pseudovideo"])
   logging.use_absl_handler()
+  logging.get_absl_handler().setFormatter(std_logging.Formatter("%(message)s"))
   logging.set_verbosity(logging.INFO)
   # It reports every accelerator that is not there.
   std_logging.getLogger("jax").setLevel(std_logging.WARNING)

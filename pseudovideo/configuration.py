@@ -24,8 +24,18 @@ from typing import Any
 
 from pseudovideo import errors, optimizers, pixels, tasks
 
-# Fields that may change when a run is resumed: they do not alter its numbers.
-RESUMABLE = ("train.log_every", "train.eval_every", "train.save_every")
+# Fields that may change when a run is resumed: they do not alter its weights.
+RESUMABLE = (
+  "title",
+  "train.log_every",
+  "train.eval_every",
+  "train.save_every",
+  "train.keep",
+  "train.grid",
+  "evaluate.num_samples",
+  "evaluate.batch_size",
+  "evaluate.seed",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,12 +365,17 @@ def differences(
 ) -> list[str]:
   """Fields in which two configs differ, except those that may change.
 
+  A run with a constant learning rate may also be made longer or shorter.
+
   Returns:
     Sentences such as "train.seed is 1, was 0".
   """
   saved, given = flatten(to_json(saved)), flatten(to_json(given))
+  free = set(RESUMABLE)
+  if saved.get("optimizer.schedule") == "constant":
+    free.add("train.steps")
   return [
     f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
     for name in sorted(saved.keys() | given.keys())
-    if saved.get(name) != given.get(name) and name not in RESUMABLE
+    if saved.get(name) != given.get(name) and name not in free
   ]

@@ -95,6 +95,7 @@ class Loop:
     self._checkpoints = checkpoints.Checkpoints(
       self._workdir / checkpoints.FOLDER, keep=config.train.keep
     )
+    self._check_same_config()
     tx = optimizers.make_optimizer(config.optimizer, self._schedule)
     self._state = self._initial_state(tx)
     self._compile(tx)
@@ -226,6 +227,18 @@ class Loop:
     for name, picture in sampling.pictures(videos).items():
       self._writer.images(step, name, picture)
 
+  def _check_same_config(self) -> None:
+    """Refuses to go on from a checkpoint of another config."""
+    if not self._checkpoints.steps():
+      return
+    _, _, saved = checkpoints.load(self._workdir, parts=())
+    changed = configuration.differences(saved, self._raw)
+    if changed:
+      raise errors.UserError(
+        f"{self._workdir} holds a run with another config: "
+        f"{'; '.join(changed)}. Use another --workdir, or give the same config."
+      )
+
   def _initial_state(self, tx) -> state.TrainState:
     """A fresh state, or that of the newest good checkpoint."""
     params, extra = self._task.init(
@@ -237,13 +250,7 @@ class Loop:
     found = self._checkpoints.restore(like=state.to_dict(fresh))
     if found is None:
       return fresh
-    step, parts, saved = found
-    changed = configuration.differences(saved, self._raw)
-    if changed:
-      raise errors.UserError(
-        f"{self._workdir} holds a run with another config: "
-        f"{'; '.join(changed)}. Use another --workdir, or give the same config."
-      )
+    step, parts, _ = found
     logging.info("Going on from step %d of %s.", step, self._workdir)
     return state.TrainState(**parts)
 

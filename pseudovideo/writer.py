@@ -24,6 +24,7 @@ from absl import logging
 from pseudovideo import errors, images
 
 METRICS_FILE = "metrics.jsonl"
+FIRST = "compiling the first step"
 
 
 class MetricWriter:
@@ -218,6 +219,8 @@ class Progress:
     if self._stream.isatty():
       self._every = 0.2
       self._bar = self._make_bar(start)
+    elif start < total:
+      self._print(f"step {start}/{total}  {FIRST}")
 
   def update(self, step: int, loss: Any = None) -> None:
     """Says that `step` steps are done.
@@ -267,11 +270,13 @@ class Progress:
     self._shown_at, self._shown_step = now, self._step
     status = self.status(now)
     if self._bar is None:
-      place = f"step {self._step}/{self._total}"
-      print(f"{self._title}{place}  {status}", file=self._stream, flush=True)
+      self._print(f"step {self._step}/{self._total}  {status}")
     else:
       self._bar.n = self._step
       self._bar.set_postfix_str(status)
+
+  def _print(self, text: str) -> None:
+    print(f"{self._title}{text}", file=self._stream, flush=True)
 
   def _make_bar(self, start: int) -> Any:
     import tqdm
@@ -283,5 +288,5 @@ class Progress:
       dynamic_ncols=True,
       bar_format="{desc}{percentage:3.0f}% |{bar}| {n}/{total}{postfix}",
       desc=self._title,
-      postfix="compiling the first step",
+      postfix=FIRST,
     )

@@ -213,21 +213,23 @@ def run(steps, total, seconds, first, *, start=0, terminal=False, **arguments):
 
 def test_rate_and_time_left_do_not_count_the_compilation():
   lines = run(range(1, 1601), 1600, 0.0625, 30.0, description="heat HVAE")
-  assert lines[0] == ("heat HVAE  step 1/1600  loss 1  first step took 0:30")
+  assert lines[0] == "heat HVAE  step 0/1600  compiling the first step"
+  assert lines[1] == "heat HVAE  step 1/1600  loss 1  first step took 0:30"
   # 10 s later: 160 steps of 64 images in 10 s; 1439 steps are left.
-  assert lines[1] == (
+  assert lines[2] == (
     "heat HVAE  step 161/1600  loss 0.006211  1024 images/s  ETA 1:30"
   )
   assert lines[-1] == (
     "heat HVAE  step 1600/1600  loss 0.000625  1024 images/s  took 2:10"
   )
-  # 99.9 s of steps at 10 s per line, the first line, and the last.
-  assert len(lines) == 9 + 2
+  # 99.9 s of steps at 10 s per line, the first two lines, and the last.
+  assert len(lines) == 9 + 3
 
 
 def test_a_resumed_loop_counts_its_own_steps():
   lines = run(range(101, 201), 200, 1.0, 5.0, start=100, every=50)
   assert lines == [
+    "step 100/200  compiling the first step",
     "step 101/200  loss 0.009901  first step took 0:05",
     "step 151/200  loss 0.006623  64 images/s  ETA 0:49",
     "step 200/200  loss 0.005  64 images/s  took 1:44",
@@ -261,7 +263,7 @@ def test_loss_is_read_only_when_it_is_shown():
   for step in range(1, 1001):
     clock.now += 0.1
     progress.update(step, Loss())
-  assert Loss.reads == len(stream.getvalue().splitlines()) < 15
+  assert Loss.reads == len(stream.getvalue().splitlines()) - 1 < 15
 
 
 def test_a_terminal_gets_one_bar():

@@ -162,7 +162,7 @@ def load(
   if found is None:
     raise errors.UserError(
       f"There is no checkpoint in {directory}; give the workdir of a run that "
-      "was trained, or train one with --mode=train."
+      "was trained, or train one with --mode=train --config=FILE.py."
     )
   manifest, arrays, _ = found
   entries = manifest["arrays"]

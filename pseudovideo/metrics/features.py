@@ -161,6 +161,11 @@ def get_feature_network(
         path,
         damage,
       )
+  logging.info(
+    "Training the classifier %s for the scores, %d steps, once.",
+    name,
+    recipe.steps,
+  )
   params = classifier.train(image_set, binarize, recipe)
   accuracy = _accuracy(
     _assemble(image_set, name, binarize, params, 0.0), image_set

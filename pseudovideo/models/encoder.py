@@ -67,7 +67,12 @@ def check(net: LatentEncoder) -> None:
   Raises:
     UserError: says which field, what it is, and what is allowed.
   """
-  if net.channels < 2 or net.channels % 2 or net.channels % net.groups:
+  if (
+    net.groups < 1
+    or net.channels < 2
+    or net.channels % 2
+    or (net.channels % net.groups)
+  ):
     raise errors.UserError(
       "encoder.channels must be an even multiple of encoder.groups; got "
       f"channels={net.channels}, groups={net.groups}."
@@ -76,7 +81,9 @@ def check(net: LatentEncoder) -> None:
     raise errors.UserError(
       f"encoder.blocks must be at least 1; got {net.blocks}."
     )
-  if not net.min_log_sigma < math.log(net.initial_sigma) < net.max_log_sigma:
+  if net.initial_sigma <= 0 or not (
+    net.min_log_sigma < math.log(net.initial_sigma) < net.max_log_sigma
+  ):
     raise errors.UserError(
       "log(encoder.initial_sigma) must lie between encoder.min_log_sigma and "
       f"encoder.max_log_sigma; got initial_sigma={net.initial_sigma}, bounds "

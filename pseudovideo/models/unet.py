@@ -141,7 +141,12 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
       f"divisible by {factor}; got images of {image_shape[0]}x{image_shape[1]}."
       " Use fewer levels."
     )
-  if unet.channels < 2 or unet.channels % 2 or unet.channels % unet.groups:
+  if (
+    unet.groups < 1
+    or unet.channels < 2
+    or unet.channels % 2
+    or (unet.channels % unet.groups)
+  ):
     raise errors.UserError(
       f"model.channels must be an even multiple of model.groups; got "
       f"channels={unet.channels}, groups={unet.groups}."
