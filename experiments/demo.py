@@ -16,6 +16,7 @@ from typing import Any
 from absl import flags
 
 from configs import hvae
+from experiments import tables
 from pseudovideo import (
   command_line,
   configuration,
@@ -68,46 +69,8 @@ def table(
   records: dict[str, dict[str, Any]],
 ) -> tuple[list[str], list[list[str]]]:
   """Header and rows: one per model, and the held-out data."""
-  first = next(iter(records.values()))
-  header = [
-    "", *first["metrics"]["generated"],
-    "images", "parameters", "steps", "images seen", "seconds",
-  ]  # fmt: skip
-  rows = [
-    [
-      LABELS[encoder],
-      *_values(record["metrics"]["generated"]),
-      f"{record['num_parameters']:,}",
-      f"{record['step']:,}",
-      f"{record['images_seen']:,}",
-      f"{record['wall_seconds']['train']:.0f}",
-    ]
-    for encoder, record in records.items()
-  ]
-  held_out = _values(first["metrics"]["real"])
-  rows.append(["held-out data", *held_out, "", "", "", ""])
-  return header, rows
-
-
-def _values(metrics: dict[str, dict[str, Any]]) -> list[str]:
-  """The scores of one row, and the number of images."""
-  numbers = {metric["num_samples"] for metric in metrics.values()}
-  return [
-    *(f"{metric['value']:.3f}" for metric in metrics.values()),
-    "/".join(map(str, sorted(numbers))),
-  ]
-
-
-def as_text(header: list[str], rows: list[list[str]]) -> str:
-  """A table with aligned columns."""
-  lines = [header, *rows]
-  widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-  return "\n".join(
-    "  ".join(
-      cell.ljust(width) if i == 0 else cell.rjust(width)
-      for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-    ).rstrip()
-    for line in lines
+  return tables.score_table(
+    {LABELS[encoder]: record for encoder, record in records.items()}
   )
 
 
@@ -166,12 +129,7 @@ def write_page(
 
 
 def _caption(records: dict[str, dict[str, Any]]) -> str:
-  first = next(iter(records.values()))
-  network = next(
-    m["feature_network"]
-    for m in first["metrics"]["generated"].values()
-    if "feature_network" in m
-  )
+  network = tables.feature_network(next(iter(records.values())))
   return (
     f"Features and classes are those of {network['name']}, a classifier with "
     f"{100 * network['held_out_accuracy']:.1f}% accuracy on held-out digits; "
@@ -210,7 +168,7 @@ def run(argv: Sequence[str]) -> int:
     except Stopped as stop:
       print(command_line.stop_sentence(stop.outcome))
       return 128 + stop.outcome.stopped_by
-  print(f"\n{as_text(*table(records))}\n\n{_caption(records)}\n")
+  print(f"\n{tables.as_text(*table(records))}\n\n{_caption(records)}\n")
   print(f"Done. Open the report: {write_page(records, workdir).absolute()}")
   return 0
 

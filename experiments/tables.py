@@ -1,0 +1,73 @@
+"""Tables of scores: one row per results file, and the held-out data below."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+def score_table(
+  records: Mapping[str, Record],
+) -> tuple[list[str], list[list[str]]]:
+  """Header and rows.
+
+  Args:
+    records: label of a row -> what its results.json holds. All must have been
+      scored by the same networks: the last row, the held-out data, is taken
+      from the first.
+  """
+  first = next(iter(records.values()))
+  header = [
+    "", *first["metrics"]["generated"],
+    "images", "parameters", "steps", "images seen", "seconds",
+  ]  # fmt: skip
+  rows = [
+    [
+      label,
+      *_values(record["metrics"]["generated"]),
+      f"{record['num_parameters']:,}",
+      f"{record['step']:,}",
+      f"{record['images_seen']:,}",
+      f"{record['wall_seconds']['train']:.0f}",
+    ]
+    for label, record in records.items()
+  ]
+  rows.append(["held-out data", *_values(first["metrics"]["real"]), *[""] * 4])
+  return header, rows
+
+
+def _values(metrics: Mapping[str, Record]) -> list[str]:
+  """The scores of one row, and the number of images."""
+  numbers = {metric["num_samples"] for metric in metrics.values()}
+  return [
+    *(f"{metric['value']:.3f}" for metric in metrics.values()),
+    "/".join(f"{number:,}" for number in sorted(numbers)),
+  ]
+
+
+def feature_network(record: Record) -> Record:
+  """The network whose features a record's scores are made of."""
+  return next(
+    metric["feature_network"]
+    for metric in record["metrics"]["generated"].values()
+    if "feature_network" in metric
+  )
+
+
+def as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """A table with aligned columns."""
+  lines = [header, *rows]
+  widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+  return "\n".join(
+    "  ".join(
+      cell.ljust(width) if i == 0 else cell.rjust(width)
+      for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ).rstrip()
+    for line in lines
+  )
+
+
+def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """A Markdown table, numbers to the right."""
+  rule = ["---", *["---:"] * (len(header) - 1)]
+  return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
