@@ -1,6 +1,7 @@
 """Time, arithmetic and memory of one update.
 
-  python -m benchmarks.train_step --config=configs/hvae.py [--repeats=50]
+  python -m benchmarks.train_step --config=configs/hvae.py [--repeats=50] \\
+      [--out=FILE.json]
 
 Prints seconds per update (median, after warm-up), images per second, GFLOP per
 update as XLA counts them and the rate that follows, the time to compile, and
@@ -8,6 +9,8 @@ the peak memory of the device where it tells. Batches are on the device already:
 this is the model's speed, not that of reading data.
 """
 
+import json
+import pathlib
 import statistics
 import sys
 import time
@@ -24,6 +27,7 @@ from pseudovideo import (
   errors,
   keys,
   optimizers,
+  results,
   sharding,
   state,
   steps,
@@ -106,6 +110,9 @@ def run(argv: Sequence[str]) -> int:
   flags.DEFINE_string(
     "data_dir", None, "Where TFDS data sets are.", flag_values=values
   )
+  flags.DEFINE_string(
+    "out", None, "JSON file to write, with provenance.", flag_values=values
+  )
   raw = command_line.parse(argv, values)
   if raw is None:
     raise errors.UserError("Say which config, with --config=configs/hvae.py.")
@@ -115,6 +122,14 @@ def run(argv: Sequence[str]) -> int:
   print(f"{raw['title']} on {jax.device_count()} x {device.device_kind}")
   for name, value in found.items():
     print(f"{name:<20}{value:>14.4g}")
+  if values.out:
+    record = {
+      "values": found,
+      "repeats": values.repeats,
+      "config": configuration.to_json(raw),
+      "provenance": results.provenance(),
+    }
+    pathlib.Path(values.out).write_text(json.dumps(record, indent=2) + "\n")
   return 0
 
 

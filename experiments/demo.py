@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from configs import hvae
@@ -32,6 +33,7 @@ from pseudovideo import (
 from pseudovideo.report import page
 from pseudovideo.report import run as run_report
 
+SHOWN = 100
 LABELS = {"heat": "pseudo-video encoder", "learned": "free encoder"}
 
 
@@ -93,22 +95,15 @@ def write_page(
   report.table(*table(records), caption=_caption(records))
   image_set = next(iter(restored.values())).image_set
   report.section("Samples", "Last frames as they come, none picked.")
-  shown = 100
-  report.figures(
-    [
-      *(
-        (
-          images.grid(drawn[e].images[:shown]),
-          LABELS[e].capitalize(),
-        )
-        for e in records
-      ),
-      (
-        images.grid(evaluate.spread(image_set.test_images, shown)),
-        "Held-out data",
-      ),
-    ]
-  )
+  grids = {
+    LABELS[e].capitalize(): images.grid(drawn[e].images[:SHOWN])
+    for e in records
+  }
+  held_out = evaluate.spread(image_set.test_images, SHOWN)
+  grids["Held-out data"] = images.grid(held_out)
+  report.figures([(picture, label) for label, picture in grids.items()])
+  strip = images.film_strip(drawn["heat"].videos)
+  images.save_png(workdir / "picture.png", poster([*grids.values()], strip))
   for encoder, run in restored.items():
     report.section(f"Videos of the {LABELS[encoder]}")
     report.film_strip(
@@ -126,6 +121,25 @@ def write_page(
   for encoder, record in records.items():
     run_report.add_config(report, record["config"], f"Config: {encoder}")
   return report.write(workdir / "report.html")
+
+
+def poster(grids: Sequence[np.ndarray], strip: np.ndarray) -> np.ndarray:
+  """Grids side by side and a film strip below them, on white.
+
+  Args:
+    grids: (H, W, 3) uint8 pictures of equal height.
+    strip: (H', W', 3) uint8.
+  """
+  gap = 24
+  width = sum(grid.shape[1] + gap for grid in grids) - gap
+  height = grids[0].shape[0] + gap + strip.shape[0]
+  canvas = np.full((height, max(width, strip.shape[1]), 3), 255, np.uint8)
+  left = 0
+  for grid in grids:
+    canvas[: grid.shape[0], left : left + grid.shape[1]] = grid
+    left += grid.shape[1] + gap
+  canvas[-strip.shape[0] :, : strip.shape[1]] = strip
+  return canvas
 
 
 def _caption(records: dict[str, dict[str, Any]]) -> str:

@@ -146,13 +146,16 @@ class Loop:
         if len(self._pending) > _RUN_AHEAD:
           jax.block_until_ready(self._pending[-_RUN_AHEAD][1])
         progress.update(step, metrics["loss"][0])
-        self._after_step(step, stopping=stop.signal is not None)
-        if stop.signal is not None:
+        # Looked at once: a signal that comes now is for the next step.
+        stopping = stop.signal is not None
+        self._after_step(step, stopping=stopping)
+        if stopping:
           break
     feed.close()
     progress.close()
     self._checkpoints.wait()
-    return Outcome(step, stop.signal if step < config.steps else None)
+    stopped = step < config.steps
+    return Outcome(step, stop.signal if stopped else None)
 
   def _after_step(self, step: int, *, stopping: bool) -> None:
     """Logs, evaluates and saves when their time has come."""
