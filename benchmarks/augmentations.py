@@ -8,19 +8,20 @@ not do: a blur by depthwise convolutions one after another, and noise drawn at
 once for the batch instead of from one key per example.
 """
 
-import argparse
 import dataclasses
 import json
 import pathlib
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
-from pseudovideo import augmentations, keys
+from pseudovideo import augmentations, command_line, errors, keys
 from pseudovideo.augmentations import blur, common, noise
 
 
@@ -128,33 +129,60 @@ def table(rows: Sequence[Row]) -> str:
   )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-  """Measures, prints, and writes a file if asked to."""
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument("--frames", type=int, default=8)
-  parser.add_argument("--size", type=int, default=32)
-  parser.add_argument("--batch", type=int, default=64)
-  parser.add_argument("--repeats", type=int, default=20)
-  parser.add_argument("--out", type=pathlib.Path, help="a JSON file to write")
-  args = parser.parse_args(argv)
-  rows, references = measure(args.frames, args.size, args.batch, args.repeats)
+def define_flags() -> flags.FlagValues:
+  """What can be said on the command line."""
+  values = flags.FlagValues()
+  for name, default, meaning in (
+    ("frames", 8, "Frames of a video, at least 2."),
+    ("size", 32, "Side of the images in pixels."),
+    ("batch", 64, "Images per call."),
+    ("repeats", 20, "Calls to time."),
+  ):
+    flags.DEFINE_integer(name, default, meaning, flag_values=values)
+  flags.DEFINE_string("out", None, "A JSON file to write.", flag_values=values)
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Measures, prints, and writes a file if asked to; returns the exit code."""
+  values = define_flags()
+  if command_line.parse(argv, values) is not None:
+    raise errors.UserError("This command takes no config; leave --config away.")
+  for name in ("size", "batch", "repeats"):
+    if values[name].value < 1:
+      raise errors.UserError(
+        f"--{name} must be at least 1; got {values[name].value}."
+      )
+  command_line.set_up()
+  rows, references = measure(
+    values.frames, values.size, values.batch, values.repeats
+  )
   device = f"{jax.devices()[0].device_kind}, jax {jax.__version__}"
-  print(f"{args.batch} images of {args.size}x{args.size}x3 on {device}")
+  size, batch = values.size, values.batch
+  print(f"{batch} images of {size}x{size}x3 on {device}")
   print(
     f"{'augmentation':<22} {'frames':>6} {'us per image':>12} "
     f"{'us per frame':>12}"
   )
   print(table(rows), "-" * 55, table(references), sep="\n")
-  if args.out:
+  if values.out:
     report = {
       "device": device,
-      "size": args.size,
-      "batch": args.batch,
-      "repeats": args.repeats,
+      "size": size,
+      "batch": batch,
+      "repeats": values.repeats,
       "rows": [dataclasses.asdict(row) for row in [*rows, *references]],
     }
-    args.out.write_text(json.dumps(report, indent=2) + "\n")
+    pathlib.Path(values.out).write_text(json.dumps(report, indent=2) + "\n")
+  return 0
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  if command_line.asks_for_help(argv, __doc__, define_flags()):
+    return 0
+  return command_line.exit_code(run, argv)
 
 
 if __name__ == "__main__":
-  main()
+  sys.exit(main(sys.argv[1:]))

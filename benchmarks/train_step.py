@@ -4,8 +4,9 @@
       [--out=FILE.json]
 
 Prints seconds per update (median, after warm-up), images per second, GFLOP per
-update as XLA counts them and the rate that follows, the time to compile, and
-the peak memory of the device where it tells. Batches are on the device already:
+update as XLA counts them (one device's share; the body of a loop counts once)
+and the rate that follows, the time to compile (or to load what an earlier call
+compiled), and the peak memory of the device where it tells. Batches are on the device already:
 this is the model's speed, not that of reading data.
 """
 
@@ -71,6 +72,7 @@ def measure(
       task,
       tx,
       ema_decay=config.optimizer.ema_decay,
+      ema_warmup=config.optimizer.ema_warmup,
       accumulate=config.train.accumulate,
     ),
     in_shardings=(whole, cut, whole),
@@ -101,21 +103,29 @@ def measure(
   return found
 
 
-def run(argv: Sequence[str]) -> int:
-  """The command; returns the exit code."""
+def define_flags() -> flags.FlagValues:
+  """The flags, apart from --config."""
   values = flags.FlagValues()
-  flags.DEFINE_integer(
-    "repeats", 50, "Updates to time.", lower_bound=1, flag_values=values
-  )
+  flags.DEFINE_integer("repeats", 50, "Updates to time.", flag_values=values)
   flags.DEFINE_string(
     "data_dir", None, "Where TFDS data sets are.", flag_values=values
   )
   flags.DEFINE_string(
     "out", None, "JSON file to write, with provenance.", flag_values=values
   )
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Measures, prints, and writes a file if asked to; returns the exit code."""
+  values = define_flags()
   raw = command_line.parse(argv, values)
   if raw is None:
     raise errors.UserError("Say which config, with --config=configs/hvae.py.")
+  if values.repeats < 1:
+    raise errors.UserError(
+      f"--repeats must be at least 1; got {values.repeats}."
+    )
   command_line.set_up()
   found = measure(raw, repeats=values.repeats, data_dir=values.data_dir)
   device = jax.devices()[0]
@@ -133,5 +143,12 @@ def run(argv: Sequence[str]) -> int:
   return 0
 
 
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  if command_line.asks_for_help(argv, __doc__, define_flags()):
+    return 0
+  return command_line.exit_code(run, argv)
+
+
 if __name__ == "__main__":
-  sys.exit(command_line.exit_code(run, sys.argv[1:]))
+  sys.exit(main(sys.argv[1:]))

@@ -33,7 +33,7 @@ from pseudovideo import (
 from pseudovideo.report import page
 from pseudovideo.report import run as run_report
 
-SHOWN = 100
+SHOWN = 64
 LABELS = {"heat": "pseudo-video encoder", "learned": "free encoder"}
 
 
@@ -95,12 +95,14 @@ def write_page(
   report.table(*table(records), caption=_caption(records))
   image_set = next(iter(restored.values())).image_set
   report.section("Samples", "Last frames as they come, none picked.")
-  grids = {
-    LABELS[e].capitalize(): images.grid(drawn[e].images[:SHOWN])
-    for e in records
+  shown = {LABELS[e].capitalize(): drawn[e].images[:SHOWN] for e in records} | {
+    "Held-out data": evaluate.spread(image_set.test_images, SHOWN)
   }
-  held_out = evaluate.spread(image_set.test_images, SHOWN)
-  grids["Held-out data"] = images.grid(held_out)
+  # Small enough for three grids side by side.
+  scale = max(1, 32 // max(image_set.image_shape[:2]))
+  grids = {
+    label: images.grid(frames, scale=scale) for label, frames in shown.items()
+  }
   report.figures([(picture, label) for label, picture in grids.items()])
   strip = images.film_strip(drawn["heat"].videos)
   images.save_png(workdir / "picture.png", poster([*grids.values()], strip))
@@ -114,10 +116,10 @@ def write_page(
     report.film_strip(
       drawn[encoder].videos, "Generated; the marked last frame is the sample."
     )
-  run_report.add_curves(
-    report,
-    {LABELS[e]: writer.read_metrics(workdir / e) for e in records},
-  )
+  for encoder in records:
+    rows = writer.read_metrics(workdir / encoder)
+    title = f"Curves of the {LABELS[encoder]}"
+    run_report.add_curves(report, {"": rows}, title)
   for encoder, record in records.items():
     run_report.add_config(report, record["config"], f"Config: {encoder}")
   return report.write(workdir / "report.html")

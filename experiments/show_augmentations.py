@@ -7,15 +7,23 @@ image, time from left to right, all images in the last column, marked. Noise
 beyond the range of pixel values is clipped, in the picture only.
 """
 
-import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
 
 import jax
 import numpy as np
+from absl import flags
 
-from pseudovideo import augmentations, data, errors, images, keys, pixels
+from pseudovideo import (
+  augmentations,
+  command_line,
+  data,
+  errors,
+  images,
+  keys,
+  pixels,
+)
 
 RANGE = (-1.0, 1.0)
 BACKGROUND = (255, 255, 255)
@@ -69,13 +77,21 @@ def labelled(strips: dict[str, np.ndarray]) -> np.ndarray:
   return np.asarray(canvas)
 
 
-def picture(dataset: str, num: int, seed: int) -> np.ndarray:
+def picture(
+  dataset: str, num: int, seed: int, data_dir: str | None = None
+) -> np.ndarray:
   """All variants of `num` training images; returns (H', W', 3) uint8.
+
+  Args:
+    dataset: a name of `pseudovideo.data.load`.
+    num: how many images.
+    seed: of their choice and of the noise.
+    data_dir: where TFDS sets are.
 
   Raises:
     UserError: no such data set, or not that many images in it.
   """
-  everything = data.load(dataset).train_images
+  everything = data.load(dataset, data_dir=data_dir).train_images
   if not 1 <= num <= len(everything):
     raise errors.UserError(
       f"--num={num} images cannot be drawn from {dataset!r}, which has "
@@ -92,29 +108,47 @@ def picture(dataset: str, num: int, seed: int) -> np.ndarray:
   )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-  """The command line; returns the exit code."""
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument(
-    "--dataset", default="digits", help="a name of pseudovideo.data.load"
+def define_flags() -> flags.FlagValues:
+  """What can be said on the command line."""
+  values = flags.FlagValues()
+  flags.DEFINE_string(
+    "dataset", "digits", "A name of pseudovideo.data.load.", flag_values=values
   )
-  parser.add_argument(
-    "--out", type=pathlib.Path, required=True, help="folder of the picture"
+  flags.DEFINE_string("out", None, "Folder of the picture.", flag_values=values)
+  flags.DEFINE_integer("num", 4, "Number of images.", flag_values=values)
+  flags.DEFINE_integer(
+    "seed", 0, "Of the choice of images and of the noise.", flag_values=values
   )
-  parser.add_argument("--num", type=int, default=4, help="number of images")
-  parser.add_argument("--seed", type=int, default=0)
-  options = parser.parse_args(arguments)
-  try:
-    result = picture(options.dataset, options.num, options.seed)
-  except errors.UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  name = options.dataset.partition(":")[0]
-  path = options.out / f"augmentations_{name}.png"
+  flags.DEFINE_string(
+    "data_dir", None, "Where TFDS data sets are.", flag_values=values
+  )
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Draws and writes the picture; returns the exit code."""
+  values = define_flags()
+  if command_line.parse(argv, values) is not None:
+    raise errors.UserError("This command takes no config; leave --config away.")
+  if not values.out:
+    raise errors.UserError("Say where the picture is to go, with --out=DIR.")
+  if values.seed < 0:
+    raise errors.UserError(f"--seed must be at least 0; got {values.seed}.")
+  command_line.set_up()
+  result = picture(values.dataset, values.num, values.seed, values.data_dir)
+  name = values.dataset.partition(":")[0]
+  path = pathlib.Path(values.out, f"augmentations_{name}.png")
   images.save_png(path, result)
   print(path)
   return 0
 
 
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  if command_line.asks_for_help(argv, __doc__, define_flags()):
+    return 0
+  return command_line.exit_code(run, argv)
+
+
 if __name__ == "__main__":
-  sys.exit(main())
+  sys.exit(main(sys.argv[1:]))

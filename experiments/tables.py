@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
+NOTHING = "\N{EN DASH}"
 
 
 def score_table(
@@ -32,7 +33,9 @@ def score_table(
     ]
     for label, record in records.items()
   ]
-  rows.append(["held-out data", *_values(first["metrics"]["real"]), *[""] * 4])
+  rows.append(
+    ["held-out data", *_values(first["metrics"]["real"]), *[NOTHING] * 4]
+  )
   return header, rows
 
 

@@ -25,7 +25,7 @@ from pseudovideo import (
 from pseudovideo.report import run as run_report
 
 RESULTS_FILE = "results.json"
-_SHOWN = 100
+_SHOWN = 64
 
 
 def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:

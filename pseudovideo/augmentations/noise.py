@@ -95,17 +95,15 @@ class _Noise:
   def _video(
     self, images: jax.Array, key: jax.Array, high_order: bool
   ) -> jax.Array:
-    batch, *shape = images.shape
-    rows = keys.example_keys(key, batch)
+    rows = keys.example_keys(key, len(images))
 
     def step(carry, inputs):
       previous, total = carry
       t, beta = inputs
-      # Drawn flat: the same numbers as in shape, 2.5 times faster on CPU.
-      flat = keys.normal(keys.numbered(rows, t), (batch, math.prod(shape)))
       source = total / t if high_order else previous
       frame = jnp.sqrt(1 - beta) * source
-      frame += jnp.sqrt(beta) * flat.reshape(images.shape)
+      eps = keys.normal(keys.numbered(rows, t), images.shape)
+      frame += jnp.sqrt(beta) * eps
       return (frame, total + frame), frame
 
     steps = jnp.arange(1, self.frames), jnp.float32(self.betas())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pseudovideo import errors
+from pseudovideo import errors, pixels
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.metrics import (
   classifier,
@@ -123,6 +123,10 @@ def score(
   many images as the generated one if the split has so many, drawn with `seed`,
   because a Frechet distance falls with the number of samples.
 
+  Where the data were binarized, generated images are compared after a
+  threshold at half grey, whichever way the data were drawn: samplers return
+  grey means, which no binarized image is near.
+
   Args:
     generated: (N, H, W, C) uint8; the first `num_samples` are scored.
     image_set: the data that the generator was trained on.
@@ -144,14 +148,16 @@ def score(
   training = features.binarized(image_set.train_images, how, "train")
   test = features.binarized(image_set.test_images, how, "test")
   order = np.random.default_rng(seed).permutation(len(test))[:num_samples]
-  rows = {"generated": generated[:num_samples], "real": test[np.sort(order)]}
+  own = how if how == "none" else "threshold"
+  drawn = np.asarray(pixels.binarize(generated[:num_samples], own))
+  rows = {"generated": (drawn, own), "real": (test[np.sort(order)], how)}
   scores = {row: {} for row in rows}
   if network:
     reference, _ = network(training)
-    for row, images in rows.items():
-      scores[row] = _network_records(images, reference, network, seed)
-  for row, images in rows.items():
-    scores[row]["nearest-train"] = _nearest(images, training, how)
+    for row, (images, done) in rows.items():
+      scores[row] = _network_records(images, done, reference, network, seed)
+  for row, (images, done) in rows.items():
+    scores[row]["nearest-train"] = _nearest(images, training, done)
   return scores
 
 
@@ -177,6 +183,7 @@ def _check(generated: np.ndarray, image_set: ImageSet, num_samples: int):
 
 def _network_records(
   images: np.ndarray,
+  binarize: str,
   reference: np.ndarray,
   network: features.FeatureNetwork,
   seed: int,
@@ -189,7 +196,7 @@ def _network_records(
     "feature_network": network.provenance(),
     "value_range": list(classifier.VALUE_RANGE),
     "resize": "none",
-    "binarize": network.binarize,
+    "binarize": binarize,
   }
   names = {kind: f"{kind}-{network.name}" for kind in METRICS}
   return {

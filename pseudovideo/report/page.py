@@ -21,6 +21,8 @@ from pseudovideo.report import chart, style
 _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?%?( ± [\d.,]+)?|nan|[-+]?inf")
 
 _DASH = "\N{EN DASH}"
+WIDE = 8
+"""Tables of more columns than that are set smaller."""
 _RIGHT = ' class="number"'
 
 
@@ -68,8 +70,9 @@ class Report:
     ] or [False] * len(header)
     lines = [_table_row("th", header, numeric)]
     lines += [_table_row("td", row, numeric) for row in cells]
+    wide = ' class="wide"' if len(header) > WIDE else ""
     self._add(
-      f'<figure><div class="scroll"><table><thead>{lines[0]}</thead>'
+      f'<figure><div class="scroll"><table{wide}><thead>{lines[0]}</thead>'
       f"<tbody>{''.join(lines[1:])}</tbody></table></div>"
       f"{_caption(caption)}</figure>"
     )

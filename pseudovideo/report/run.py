@@ -110,7 +110,11 @@ def add_samples(
   report.figures(pictures)
 
 
-def add_curves(report: page.Report, runs: Mapping[str, Sequence[Row]]) -> None:
+def add_curves(
+  report: page.Report,
+  runs: Mapping[str, Sequence[Row]],
+  title: str = "Curves",
+) -> None:
   """One chart per logged name, one line per run and split.
 
   A line has the same colour in every chart.
@@ -119,6 +123,7 @@ def add_curves(report: page.Report, runs: Mapping[str, Sequence[Row]]) -> None:
     report: the page.
     runs: label of the run (which may be empty) -> rows of
       `writer.read_metrics`.
+    title: of the section.
   """
   logged = [
     (f"{label} {_words(row['split'])}".strip(), row)
@@ -134,7 +139,7 @@ def add_curves(report: page.Report, runs: Mapping[str, Sequence[Row]]) -> None:
       series[line][1].append(row[name])
   if not names:
     return
-  report.section("Curves")
+  report.section(title)
   for name in sorted(names, key=lambda name: (name != "loss", name)):
     report.chart(names[name], "step", _words(name), log=_is_steep(names[name]))
 

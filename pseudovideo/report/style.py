@@ -89,11 +89,14 @@ svg circle:hover { opacity: 1; }
   margin-right: 0.45em; vertical-align: 0.25em; border-radius: 2px;
   background: currentColor;
 }
-table { border-collapse: collapse; font-size: 0.94rem; }
+table { border-collapse: collapse; font-size: 0.88rem; }
 th, td {
-  padding: 0.4rem 1.1rem 0.4rem 0.6rem; text-align: left; vertical-align: top;
+  padding: 0.4rem 0.5rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); overflow-wrap: break-word;
 }
+td:first-child { min-width: 6.5rem; }
+.wide { font-size: 0.8rem; }
+.wide th, .wide td { padding: 0.4rem 0.35rem; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 .number {

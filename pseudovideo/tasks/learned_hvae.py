@@ -106,8 +106,9 @@ class LearnedHVAE:
 
     Optimised: `reconstruction`, `transitions` (minus the log-densities of x_1
     to x_{T-1}), `entropy` and `prior` (the KL at the top). Logged besides:
-    `negative_elbo`, and `kl_01` .. per level, where 0 means that the latent is
-    ignored (posterior collapse).
+    `negative_elbo`, and per level t = 1 .. T-1 `cost_01` .., the estimate of
+    -log p(x_t | x_{t+1}) - H[q(x_t | x_{t-1})]. It is no KL, since x_{t+1} is
+    drawn after x_t, and may be negative; a collapsed latent costs 0.
     """
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
@@ -227,6 +228,7 @@ class LearnedHVAE:
     }
     for t in range(1, self.levels):
       here = level == t + 1
-      kl = jnp.sum(jnp.where(here, nll, 0), axis=1) - entropies[:, t - 1]
-      terms[f"kl_{t:02d}"] = base.Term(kl, here.any(axis=1).astype(kl.dtype), 0)
+      cost = jnp.sum(jnp.where(here, nll, 0), axis=1) - entropies[:, t - 1]
+      seen = here.any(axis=1).astype(cost.dtype)
+      terms[f"cost_{t:02d}"] = base.Term(cost, seen, 0)
     return terms

@@ -22,10 +22,25 @@ def test_the_convolutions_make_the_same_video(key, frames):
 def test_it_prints_and_writes_every_row(tmp_path, capsys):
   out = tmp_path / "cost.json"
   small = ["--frames=3", "--size=8", "--batch=2", "--repeats=1"]
-  benchmark.main([*small, f"--out={out}"])
+  assert benchmark.main([*small, f"--out={out}"]) == 0
   printed = capsys.readouterr().out
   rows = json.loads(out.read_text())["rows"]
   assert {row["name"] for row in rows} > set(augmentations.TABLE)
   for row in rows:
     assert row["name"] in printed
     assert row["us_per_image"] > 0
+
+
+@pytest.mark.parametrize(
+  ("argument", "said"),
+  [
+    ("--frames=1", "2 or more"),
+    ("--repeats=0", "--repeats must be at least 1; got 0."),
+    ("--size=x", "--size must be"),
+    ("--bath=3", "did you mean '--batch'"),
+    ("--config=configs/hvae.py", "takes no config"),
+  ],
+)
+def test_a_mistake_is_one_sentence(capsys, argument, said):
+  assert benchmark.main([argument]) == 2
+  assert said in capsys.readouterr().err

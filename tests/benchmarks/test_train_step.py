@@ -21,3 +21,16 @@ def test_it_prints_and_writes_what_it_measured(tmp_path, capsys):
     assert name in printed
   assert record["config"]["train"]["batch_size"] == 16
   assert record["provenance"]["device"]["platform"] == "cpu"
+
+
+def test_a_mistake_is_one_sentence(capsys):
+  assert train_step.main([]) == 2
+  assert "--config=" in capsys.readouterr().err
+  config = "--config=configs/hvae.py:preset=tiny"
+  assert train_step.main([config, "--repeats=0"]) == 2
+  assert "--repeats must be at least 1; got 0." in capsys.readouterr().err
+
+
+def test_help_lists_the_flags(capsys):
+  assert train_step.main(["--help"]) == 0
+  assert "--repeats" in capsys.readouterr().out

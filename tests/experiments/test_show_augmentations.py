@@ -45,3 +45,13 @@ def test_a_mistake_is_one_sentence(tmp_path, capsys):
   wrong = ["--dataset=digit", f"--out={tmp_path}"]
   assert show_augmentations.main(wrong) == 2
   assert "did you mean 'digits'" in capsys.readouterr().err
+  assert show_augmentations.main([]) == 2
+  assert "--out=DIR" in capsys.readouterr().err
+  assert show_augmentations.main(["--seed=-1", f"--out={tmp_path}"]) == 2
+  assert "--seed" in capsys.readouterr().err
+
+
+def test_tfds_sets_are_looked_for_where_the_flag_says(tmp_path, capsys):
+  wrong = ["--dataset=cifar10", f"--data_dir={tmp_path}", f"--out={tmp_path}"]
+  assert show_augmentations.main(wrong) == 2
+  assert str(tmp_path) in capsys.readouterr().err

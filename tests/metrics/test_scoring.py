@@ -121,6 +121,20 @@ def test_binarized_data_are_compared_with_binarized_data():
   assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
 
 
+@pytest.mark.parametrize("how", ["threshold", "bernoulli"])
+def test_grey_samples_of_binarized_data_are_thresholded(how):
+  network = FlatNetwork()
+  network.binarize = how
+  data = image_set()
+  grey = features.binarized(data.train_images, how, "train") // 255 * 128 + 60
+  scores = metrics.score(grey, data, network, num_samples=80)
+  assert scores["generated"]["nearest-train"]["value"] == 0
+  assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
+  for name, record in scores["generated"].items():
+    assert record["binarize"] == "threshold"
+    assert scores["real"][name]["binarize"] == how
+
+
 @pytest.mark.parametrize(
   ("images", "held_out", "num", "message"),
   [

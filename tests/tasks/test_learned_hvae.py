@@ -72,8 +72,10 @@ def test_bound_of_a_random_walk_is_the_closed_form(digits, fresh, key):
   second = np.square(x).sum((1, 2, 3)).mean() + d * 2 * s**2
   prior = 0.5 * (second + d * (s**2 - 1)) - d * np.log(s)
   np.testing.assert_allclose(mean["prior"], prior, rtol=2e-3)
-  for name in ("kl_01", "kl_02"):
-    assert abs(mean[name]) < 5 * spread, "q = p in the middle: collapse"
+  for name in ("cost_01", "cost_02"):
+    assert abs(mean[name]) < 5 * spread, (
+      "what the encoder adds, the decoder expects"
+    )
 
 
 def test_bound_does_not_exceed_the_evidence(digits, fresh, key):
@@ -96,7 +98,7 @@ def test_one_random_level_is_an_unbiased_estimate_of_all(digits, changed, key):
     a, b = every[name][0], some[name][0]
     error = np.sqrt((a.var() + b.var()) / 3000)
     assert abs(a.mean() - b.mean()) < 5 * error
-  for name in ("kl_01", "kl_02"):
+  for name in ("cost_01", "cost_02"):
     (a, wa, _), (b, wb, _) = every[name], some[name]
     assert wa.all() and abs(wb.mean() - 1 / 3) < 0.05
     error = np.sqrt((a.var() + b[wb > 0].var() * 3) / 3000)
