@@ -172,3 +172,18 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
     )
   if unet.dtype not in DTYPES:
     raise errors.unknown("model.dtype", unet.dtype, DTYPES)
+
+
+def check_same_shape(unet: UNet, image_shape: tuple[int, int, int]) -> None:
+  """`check`, for tasks that add the output to the image.
+
+  Raises:
+    UserError: as `check` does, or the output has other channels, which would
+      be broadcast without a word.
+  """
+  check(unet, image_shape)
+  if unet.out_channels not in (None, image_shape[-1]):
+    raise errors.UserError(
+      "model.out_channels must be None or the channels of the images, "
+      f"{image_shape[-1]}; got {unet.out_channels}."
+    )

@@ -60,7 +60,7 @@ class HeatHVAE:
 
   def check(self) -> None:
     """See `base.Task.check`."""
-    unet.check(self.model, self.image_shape)
+    unet.check_same_shape(self.model, self.image_shape)
     if self.levels < 2:
       raise errors.UserError(
         f"task.levels must be at least 2; got {self.levels}."

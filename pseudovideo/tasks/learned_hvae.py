@@ -69,7 +69,7 @@ class LearnedHVAE:
 
   def check(self) -> None:
     """See `base.Task.check`."""
-    unet.check(self.model, self.image_shape)
+    unet.check_same_shape(self.model, self.image_shape)
     encoder.check(self.encoder)
     if self.levels < 2 or self.warmup_steps < 0:
       raise errors.UserError(

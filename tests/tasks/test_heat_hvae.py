@@ -131,6 +131,7 @@ def test_binarized_images_are_black_and_white_before_the_blur(digits, key):
     (dict(sigma_min=6.0, sigma_max=6.0), "task.sigma_min < task.sigma_max"),
     (dict(sigma_h=0.0), "must be positive"),
     (dict(image_shape=(7, 8, 1)), "divisible by 2"),
+    (dict(model=NET.clone(out_channels=3)), "model.out_channels"),
   ],
 )
 def test_impossible_fields_are_refused(fields, words):

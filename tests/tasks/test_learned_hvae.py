@@ -187,6 +187,7 @@ def test_pseudo_video_is_the_encoders_path(digits, fresh, key):
     (dict(encoder=encoder.LatentEncoder(blocks=0)), "encoder.blocks"),
     (dict(encoder=encoder.LatentEncoder(initial_sigma=9.0)), "bounds"),
     (dict(encoder=encoder.LatentEncoder(dtype="int8")), "bfloat16"),
+    (dict(model=NET.clone(out_channels=3)), "model.out_channels"),
   ],
 )
 def test_impossible_fields_are_refused(fields, words):
