@@ -31,6 +31,6 @@ def test_a_mistake_is_one_sentence(capsys):
   assert "--repeats must be at least 1; got 0." in capsys.readouterr().err
 
 
-def test_help_lists_the_flags(capsys):
+def test_help_is_no_mistake(capsys):
   assert train_step.main(["--help"]) == 0
   assert "--repeats" in capsys.readouterr().out
