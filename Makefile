@@ -3,26 +3,29 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PRESET ?= small
+PIP := $(if $(shell command -v uv 2>/dev/null),\
+  uv pip install -q --python $(RUN),\
+  $(RUN) -m pip install -q --disable-pip-version-check)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: install demo test test-slow lint format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is" \
 	    "$$($(PYTHON) -V 2>&1). Use make PYTHON=python3.12, say."; exit 2; }
+	@echo "Installing into $(VENV), about a minute ..."
 	@if command -v uv >/dev/null 2>&1; then \
-	  echo "Installing into $(VENV) with uv ..."; \
-	  uv venv -q --clear --python $(PYTHON) $(VENV) && \
-	  uv pip install -q --python $(RUN) -c constraints.txt -e '.[dev]'; \
+	  uv venv -q --clear --python $(PYTHON) $(VENV); \
 	else \
-	  echo "Installing into $(VENV) with pip, about a minute ..."; \
-	  $(PYTHON) -m venv $(VENV) && \
-	  $(RUN) -m pip install -q --disable-pip-version-check \
-	    -c constraints.txt -e '.[dev]'; \
+	  $(PYTHON) -m venv --clear $(VENV); \
 	fi
+	@$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
+
+install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare or colab as well
+	@$(PIP) -e '.[$(EXTRA)]'
 
 demo: $(VENV)/.installed ## the motivating experiment on digits; PRESET=tiny: 2 minutes
 	@$(RUN) -m experiments.demo --preset=$(PRESET)
@@ -40,5 +43,5 @@ lint: $(VENV)/.installed
 format: $(VENV)/.installed
 	@$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
 
-clean: ## removes the virtual environment and the runs
-	rm -rf $(VENV) runs build *.egg-info
+clean: ## removes the virtual environment; runs/ stays
+	rm -rf $(VENV) build *.egg-info

@@ -143,7 +143,12 @@ def _paper(dataset: str) -> ml_collections.ConfigDict:
   config = _small(dataset)
   config.data.binarize = "bernoulli" if dataset == "mnist" else "none"
   config.task.update(
-    dict(sigma_min=0.5, sigma_max=20.0, sigma_h=0.01, delta_ratio=1.25)
+    dict(
+      sigma_min=0.5,
+      sigma_max=20.0 if dataset == "mnist" else 24.0,
+      sigma_h=0.01,
+      delta_ratio=1.25,
+    )
   )
   config.model.update(
     dict(

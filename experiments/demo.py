@@ -53,6 +53,7 @@ def run_row(encoder: str, preset: str, workdir: pathlib.Path) -> dict[str, Any]:
   if done.exists():
     record = results.read(done)
     same = not configuration.differences(record["config"], config)
+    same = same and record["step"] == outcome.step
     own = not record.get("samples_file")
     if same and own and (workdir / sample_files.NAME).exists():
       return record

@@ -7,9 +7,13 @@ Each table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 
 import pathlib
 import re
+import sys
+from collections.abc import Sequence
+
+from absl import flags
 
 from experiments import tables
-from pseudovideo import results
+from pseudovideo import command_line, results
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -33,7 +37,21 @@ def table(name: str) -> str:
     label: results.read(ROOT / "results" / file)
     for label, file in TABLES[name].items()
   }
-  return tables.as_markdown(*tables.score_table(records))
+  network = tables.feature_network(next(iter(records.values())))
+  devices = {
+    f"{record['provenance']['device']['kind']}, jax "
+    f"{record['provenance']['packages']['jax']}"
+    for record in records.values()
+  }
+  seeds = ", ".join(
+    sorted({str(record["seeds"]["train"]) for record in records.values()})
+  )
+  return (
+    f"{tables.as_markdown(*tables.score_table(records))}\n\n"
+    f"Scored by {network['name']}, a classifier trained by the project with "
+    f"{network['held_out_accuracy']:.1%} accuracy on held-out images; training "
+    f"seed {seeds}, averaged weights; {'; '.join(sorted(devices))}."
+  )
 
 
 def filled(text: str) -> str:
@@ -46,6 +64,13 @@ def filled(text: str) -> str:
   return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", fill, text, flags=re.S)
 
 
+def run(argv: Sequence[str]) -> int:
+  """The command, which takes no arguments; returns the exit code."""
+  command_line.parse(argv, flags.FlagValues())
+  path = ROOT / "README.md"
+  path.write_text(filled(path.read_text()))
+  return 0
+
+
 if __name__ == "__main__":
-  readme = ROOT / "README.md"
-  readme.write_text(filled(readme.read_text()))
+  sys.exit(command_line.exit_code(run, sys.argv[1:]))

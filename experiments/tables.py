@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pseudovideo import errors
+
 Record = Mapping[str, Any]
 NOTHING = "\N{EN DASH}"
 
@@ -13,11 +15,21 @@ def score_table(
   """Header and rows.
 
   Args:
-    records: label of a row -> what its results.json holds. All must have been
-      scored by the same networks: the last row, the held-out data, is taken
-      from the first.
+    records: label of a row -> what its results.json holds. The last row, the
+      held-out data, is taken from the first.
+
+  Raises:
+    UserError: the rows were scored by different networks.
   """
   first = next(iter(records.values()))
+  networks = {
+    feature_network(record)["weights_hash"] for record in records.values()
+  }
+  if len(networks) > 1:
+    raise errors.UserError(
+      f"The rows {', '.join(records)} were scored by different networks and "
+      "cannot stand in one table; evaluate them again on one machine."
+    )
   header = [
     "", *first["metrics"]["generated"],
     "images", "parameters", "steps", "images seen", "seconds",

@@ -228,10 +228,10 @@ def exit_code(
   except errors.RunError as error:
     print(f"Error: {error}", file=sys.stderr)
     return 1
-  except PermissionError as error:
+  except OSError as error:
     print(
       f"Error: {error.filename or 'A file'} cannot be written or read "
-      f"({error.strerror}); choose another folder.",
+      f"({error.strerror or error}); choose another folder or make room.",
       file=sys.stderr,
     )
     return 1

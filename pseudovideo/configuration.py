@@ -31,6 +31,7 @@ RESUMABLE = (
   "train.eval_every",
   "train.save_every",
   "train.keep",
+  "train.keep_every",
   "train.grid",
   "evaluate.num_samples",
   "evaluate.batch_size",
@@ -68,7 +69,8 @@ class TrainConfig:
     log_every: steps between lines of metrics.
     eval_every: steps between held-out losses and sample grids; 0 for none.
     save_every: steps between checkpoints.
-    keep: how many checkpoints stay.
+    keep: how many of the newest checkpoints stay.
+    keep_every: steps divisible by it stay too; 0 for no others.
     grid: images in the sample grids.
   """
 
@@ -80,6 +82,7 @@ class TrainConfig:
   eval_every: int = 1000
   save_every: int = 1000
   keep: int = 3
+  keep_every: int = 0
   grid: int = 16
 
   def check(self) -> None:

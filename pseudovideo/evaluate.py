@@ -110,17 +110,16 @@ def evaluate(
         f"{run.step}; give --step={drawn.step}."
       )
   num = len(drawn.images) if num_samples is None else num_samples
-  network = None
+  network, binarize = None, run.config.data.binarize
   if run.image_set.train_labels is not None:
-    network = metrics.get_feature_network(
-      run.image_set, binarize=run.config.data.binarize
-    )
+    network = metrics.get_feature_network(run.image_set, binarize=binarize)
   scores = metrics.score(
     drawn.images,
     run.image_set,
     network,
     num_samples=num,
     seed=run.config.evaluate.seed,
+    binarize=binarize,
   )
   record = _record(run, drawn, scores)
   results.write(run.workdir / RESULTS_FILE, record)

@@ -5,9 +5,10 @@
   python -m pseudovideo.main --mode=sample --workdir=DIR [--num_samples=100]
   python -m pseudovideo.main --mode=evaluate --workdir=DIR [--num_samples=1000]
 
-Sampling and evaluation take the config from the checkpoint. A mistake in what
-was given ends with one sentence and exit code 2, a run that cannot go on with
-exit code 1; a signal saves and ends with 128 + its number.
+The config travels in the checkpoint: sampling and evaluation need none, and
+refuse one that would make another model. A mistake in what was given ends with
+one sentence and exit code 2, a run that cannot go on with exit code 1; a signal
+saves and ends with 128 + its number.
 """
 
 import sys
@@ -58,11 +59,6 @@ def run(argv: Sequence[str]) -> int:
         f"--{name} is for --mode={' and --mode='.join(modes)}; leave it away "
         f"with --mode={values.mode}."
       )
-  if config is not None and values.mode != "train":
-    raise errors.UserError(
-      f"--mode={values.mode} takes its config from the checkpoint; leave "
-      "--config away."
-    )
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo import evaluate, runs, train
@@ -77,7 +73,10 @@ def run(argv: Sequence[str]) -> int:
     print(f"Trained {outcome.step} steps; the run is in {values.workdir}.")
     return 0
   restored = runs.restore(
-    values.workdir, step=values.step, data_dir=values.data_dir
+    values.workdir,
+    step=values.step,
+    data_dir=values.data_dir,
+    config=config,
   )
   if values.mode == "sample":
     print(evaluate.sample(restored, num_samples=values.num_samples))

@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
-from pseudovideo import checkpoints, configuration, data
+from pseudovideo import checkpoints, configuration, data, errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +46,30 @@ def saved_config(workdir: str | os.PathLike) -> dict[str, Any]:
   return raw
 
 
+def refuse_changes(
+  workdir: str | os.PathLike,
+  saved: Mapping[str, Any],
+  given: Mapping[str, Any],
+) -> None:
+  """Refuses a config that is not, in what matters, the checkpoint's.
+
+  Raises:
+    UserError: names the fields with both values.
+  """
+  changed = configuration.differences(saved, given)
+  if changed:
+    raise errors.UserError(
+      f"{workdir} holds a run with another config: {'; '.join(changed)}. Use "
+      "another --workdir, or give the same config."
+    )
+
+
 def restore(
   workdir: str | os.PathLike,
   *,
   step: int | None = None,
   data_dir: str | None = None,
+  config: Mapping[str, Any] | None = None,
 ) -> Run:
   """Restores the averaged weights; the config comes with them.
 
@@ -57,22 +77,28 @@ def restore(
     workdir: folder of the run.
     step: which checkpoint; None takes the newest good one.
     data_dir: where TFDS sets are.
+    config: not needed; if given, its section `evaluate` counts, and the rest
+      may not make another model.
 
   Raises:
-    UserError: there is no checkpoint, or the data set is missing.
+    UserError: there is no checkpoint, the data set is missing, or the config
+      is another one.
   """
   workdir = pathlib.Path(workdir)
   step, parts, raw = checkpoints.load(
     workdir, step=step, parts=("ema", "extra")
   )
-  config = configuration.parse(raw)
-  image_set = data.load(config.data.name, data_dir=data_dir)
-  task = config.make_task(image_set.image_shape)
+  if config is not None:
+    refuse_changes(workdir, raw, config)
+    raw["evaluate"] = configuration.to_json(config)["evaluate"]
+  parsed = configuration.parse(raw)
+  image_set = data.load(parsed.data.name, data_dir=data_dir)
+  task = parsed.make_task(image_set.image_shape)
   parts = jax.tree.map(jax.numpy.asarray, parts)
   return Run(
     workdir=workdir,
     raw=raw,
-    config=config,
+    config=parsed,
     image_set=image_set,
     task=task,
     params=parts["ema"],

@@ -42,16 +42,18 @@ class Samples:
 
 
 def save(path: pathlib.Path, drawn: Samples) -> None:
-  """Writes `images`, `videos`, `seed` and `step` to an npz file, atomically."""
+  """Writes `images`, `videos`, `seed` and `step` to an npz file, atomically.
+
+  What is None is left out.
+  """
   part = path.with_name(f".{path.name}.{os.getpid()}.part")
   with part.open("wb") as file:
-    np.savez_compressed(
-      file,
-      images=drawn.images,
-      videos=drawn.videos,
-      seed=drawn.seed,
-      step=drawn.step,
-    )
+    known = {
+      name: value
+      for name in ("images", "videos", "seed", "step")
+      if (value := getattr(drawn, name)) is not None
+    }
+    np.savez_compressed(file, **known)
   part.replace(path)
 
 

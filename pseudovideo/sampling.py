@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pseudovideo import images, keys, pixels, sharding
+from pseudovideo import images, keys, pixels, shapes, sharding
 
 Sampler = Callable[[Any, Any, jax.Array], jax.Array]
 
@@ -62,7 +62,7 @@ def generate_images(
     batch = np.asarray(sampler(params, extra, rows))
     if videos is None:
       videos = batch[:FILM_STRIPS].copy()
-    frames.append(batch[:, -1])
+    frames.append(shapes.last_frame(batch))
     progress(min(num, start + batch_size))
   return np.concatenate(frames)[:num], videos
 
@@ -70,6 +70,6 @@ def generate_images(
 def pictures(videos: np.ndarray) -> dict[str, np.ndarray]:
   """Sample grid of the last frames, and film strips of the first videos."""
   return {
-    "samples": images.grid(videos[:, -1]),
+    "samples": images.grid(shapes.last_frame(videos)),
     "generated_videos": images.film_strip(videos[:FILM_STRIPS]),
   }

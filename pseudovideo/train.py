@@ -3,7 +3,9 @@
 There is one loop for every system; it knows no task by name.
 """
 
+import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -22,6 +24,7 @@ from pseudovideo import (
   errors,
   keys,
   optimizers,
+  runs,
   sampling,
   sharding,
   signals,
@@ -82,6 +85,11 @@ class Loop:
     self._workdir = pathlib.Path(workdir)
     self._image_set = data.load(config.data.name, data_dir=data_dir)
     self._task = config.make_task(self._image_set.image_shape)
+    if jax.process_count() > 1:
+      raise errors.RunError(
+        f"Training runs in one process so far; this is one of "
+        f"{jax.process_count()}."
+      )
     self._mesh = sharding.make_mesh(devices)
     sharding.check_batch_size(
       "train.batch_size / train.accumulate",
@@ -93,7 +101,9 @@ class Loop:
       config.optimizer, config.train.steps
     )
     self._checkpoints = checkpoints.Checkpoints(
-      self._workdir / checkpoints.FOLDER, keep=config.train.keep
+      self._workdir / checkpoints.FOLDER,
+      keep=config.train.keep,
+      keep_every=config.train.keep_every or None,
     )
     self._check_same_config()
     tx = optimizers.make_optimizer(config.optimizer, self._schedule)
@@ -104,6 +114,9 @@ class Loop:
       self._workdir,
       resume_step=start if start else -1,
       process_index=jax.process_index(),
+    )
+    self._writer.text(
+      0, "config", f"```\n{json.dumps(self._raw, indent=2)}\n```"
     )
     self._seconds = _logged_seconds(self._workdir)
     self._pending: list[tuple[int, steps.Metrics]] = []
@@ -138,7 +151,11 @@ class Loop:
       lambda batch: sharding.put_batch(batch, self._mesh),
     )
     self._clock = time.monotonic()
-    with signals.catch_stop() as stop:
+    with (
+      contextlib.closing(feed),
+      contextlib.closing(progress),
+      signals.catch_stop() as stop,
+    ):
       for number, batch in feed:
         self._state, metrics = self._step(self._state, batch, key)
         step = number + 1
@@ -151,8 +168,6 @@ class Loop:
         self._after_step(step, stopping=stopping)
         if stopping:
           break
-    feed.close()
-    progress.close()
     self._checkpoints.wait()
     stopped = step < config.steps
     return Outcome(step, stop.signal if stopped else None)
@@ -165,12 +180,18 @@ class Loop:
       self._check_finite()
     if step % config.log_every == 0 or last:
       self._log(step)
+    if stopping:
+      # First, since whoever sent the signal may not wait long.
+      self._save(step)
     if config.eval_every and (
       step % config.eval_every == 0 or step == config.steps
     ):
       self._evaluate(step)
-    if step % config.save_every == 0 or last:
-      self._checkpoints.save(step, state.to_dict(self._state), config=self._raw)
+    if not stopping and (step % config.save_every == 0 or last):
+      self._save(step)
+
+  def _save(self, step: int) -> None:
+    self._checkpoints.save(step, state.to_dict(self._state), config=self._raw)
 
   def _check_finite(self) -> None:
     """Looks at every step since the last look.
@@ -210,7 +231,7 @@ class Loop:
   def _evaluate(self, step: int) -> None:
     """Held-out loss and pictures, with the averaged weights."""
     key = keys.named(self._key, "evaluate")
-    size = self._config.train.batch_size
+    size = self._config.train.batch_size // self._config.train.accumulate
     sums, seen = [], 0
     for batch in pipeline.held_out(
       self._image_set.test_images, self._image_set.test_labels, size
@@ -234,13 +255,8 @@ class Loop:
     """Refuses to go on from a checkpoint of another config."""
     if not self._checkpoints.steps():
       return
-    _, _, saved = checkpoints.load(self._workdir, parts=())
-    changed = configuration.differences(saved, self._raw)
-    if changed:
-      raise errors.UserError(
-        f"{self._workdir} holds a run with another config: "
-        f"{'; '.join(changed)}. Use another --workdir, or give the same config."
-      )
+    saved = runs.saved_config(self._workdir)
+    runs.refuse_changes(self._workdir, saved, self._raw)
 
   def _initial_state(self, tx) -> state.TrainState:
     """A fresh state, or that of the newest good checkpoint."""

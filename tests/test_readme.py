@@ -17,7 +17,7 @@ COMMANDS = [
   line.split("#")[0].strip()
   for block in BLOCKS
   for line in block.replace("\\\n", " ").splitlines()
-  if line
+  if line and not line.startswith("source ")
 ] + [" ".join(command.split()) for command in INLINE]
 
 

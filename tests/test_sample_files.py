@@ -132,3 +132,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
   with pytest.raises(OSError, match="No space"):
     sample_files.save(path, some(3))
   assert path.read_bytes() == before
+
+
+def test_what_is_unknown_is_left_out(tmp_path):
+  drawn = sample_files.Samples(some().images, None, None, None, None)
+  sample_files.save(tmp_path / "x.npz", drawn)
+  loaded = sample_files.load(tmp_path / "x.npz")
+  np.testing.assert_array_equal(loaded.images, drawn.images)
+  assert (loaded.videos, loaded.seed, loaded.step) == (None, None, None)

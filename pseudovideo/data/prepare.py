@@ -3,7 +3,7 @@
   python -m pseudovideo.data.prepare cifar10 --data_dir=DIR
 
 TFDS encodes the images with TensorFlow, so this needs the extra `prepare`
-(`pip install 'pseudovideo[prepare]'`); reading the result does not.
+(`make install EXTRA=prepare`); reading the result does not.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def prepare(name: str, data_dir: pathlib.Path) -> pathlib.Path:
     if importlib.util.find_spec(module) is None:
       raise errors.UserError(
         f"Preparing {name!r} needs {module}, which is not installed; run: "
-        "pip install 'pseudovideo[prepare]'"
+        "make install EXTRA=prepare"
       )
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import download_manager, util

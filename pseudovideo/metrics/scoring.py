@@ -116,6 +116,7 @@ def score(
   *,
   num_samples: int,
   seed: int = 0,
+  binarize: str = "none",
 ) -> dict[str, dict[str, Record]]:
   """Every metric of the generated images and of the held-out ones.
 
@@ -134,23 +135,29 @@ def score(
       without labels, leaves only the distance to the nearest training image.
     num_samples: how many to score, 2 .. N.
     seed: of the subsets and splits.
+    binarize: how the data were binarized, as for the network.
 
   Returns:
     `{"generated": records, "real": records}`, records by metric name; each
     holds the value and all that is needed to quote it.
 
   Raises:
+    ValueError: the network was trained on data binarized in another way.
     UserError: `num_samples` below 2 or above N, images of another shape, or
       fewer than two held-out images.
   """
   _check(generated, image_set, num_samples)
-  how = network.binarize if network else "none"
-  training = features.binarized(image_set.train_images, how, "train")
-  test = features.binarized(image_set.test_images, how, "test")
+  if network and network.binarize != binarize:
+    raise ValueError(
+      f"The network {network.name} is for binarize={network.binarize!r}, not "
+      f"{binarize!r}."
+    )
+  training = features.binarized(image_set.train_images, binarize, "train")
+  test = features.binarized(image_set.test_images, binarize, "test")
   order = np.random.default_rng(seed).permutation(len(test))[:num_samples]
-  own = how if how == "none" else "threshold"
+  own = "none" if binarize == "none" else "threshold"
   drawn = np.asarray(pixels.binarize(generated[:num_samples], own))
-  rows = {"generated": (drawn, own), "real": (test[np.sort(order)], how)}
+  rows = {"generated": (drawn, own), "real": (test[np.sort(order)], binarize)}
   scores = {row: {} for row in rows}
   if network:
     reference, _ = network(training)

@@ -126,7 +126,7 @@ def test_missing_extra_is_one_sentence(missing: str, monkeypatch, capsys):
   assert captured.out == ""
   assert captured.err.count("\n") == 1
   assert f"needs {missing}, which is not installed" in captured.err
-  assert "pip install 'pseudovideo[prepare]'" in captured.err
+  assert "make install EXTRA=prepare" in captured.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["imagenet"], ["mnist", "--dir=x"]])

@@ -120,15 +120,6 @@ def test_scores_of_other_images_are_not_taken_for_its_own(
     (workdir / evaluate.RESULTS_FILE).write_text(kept)
 
 
-def test_columns_are_aligned():
-  text = demo.as_text(["", "a", "bb"], [["first", "1", "2"], ["x", "333", ""]])
-  assert text.splitlines() == [
-    "         a  bb",
-    "first    1   2",
-    "x      333",
-  ]
-
-
 @pytest.mark.parametrize(
   ("argv", "said"),
   [

@@ -116,9 +116,31 @@ def test_binarized_data_are_compared_with_binarized_data():
   network.binarize = "threshold"
   data = image_set()
   copies = features.binarized(data.train_images, "threshold", "train")
-  scores = metrics.score(copies, data, network, num_samples=80)
+  scores = metrics.score(
+    copies, data, network, num_samples=80, binarize="threshold"
+  )
   assert scores["generated"]["nearest-train"]["value"] == 0
   assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
+
+
+def test_a_network_of_other_data_is_refused():
+  with pytest.raises(ValueError, match="is for binarize='none'"):
+    metrics.score(
+      generated(),
+      image_set(),
+      FlatNetwork(),
+      num_samples=9,
+      binarize="threshold",
+    )
+
+
+def test_without_labels_data_are_binarized_too():
+  data = image_set(labels=False)
+  copies = features.binarized(data.train_images, "threshold", "train")
+  scores = metrics.score(
+    copies, data, None, num_samples=80, binarize="threshold"
+  )
+  assert scores["generated"]["nearest-train"]["value"] == 0
 
 
 @pytest.mark.parametrize("how", ["threshold", "bernoulli"])
@@ -127,7 +149,7 @@ def test_grey_samples_of_binarized_data_are_thresholded(how):
   network.binarize = how
   data = image_set()
   grey = features.binarized(data.train_images, how, "train") // 255 * 128 + 60
-  scores = metrics.score(grey, data, network, num_samples=80)
+  scores = metrics.score(grey, data, network, num_samples=80, binarize=how)
   assert scores["generated"]["nearest-train"]["value"] == 0
   assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
   for name, record in scores["generated"].items():
