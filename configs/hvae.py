@@ -93,7 +93,12 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
 
 
 def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
-  """The small preset for images of 28 pixels and more."""
+  """The small preset for images of 28 pixels and more.
+
+  The learning rate of 2e-3 that suits digits makes CIFAR-10 diverge at batch
+  16 and sit on a plateau for 5,000 steps at batch 128.
+  """
+  config.optimizer.learning_rate = 5e-4 if dataset == "mnist" else 4e-4
   config.task.sigma_min = 0.5
   config.task.sigma_max = 20.0
   config.task.sigma_h = 0.05

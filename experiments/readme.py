@@ -5,6 +5,7 @@
 Each table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
+import json
 import pathlib
 import re
 import sys
@@ -30,6 +31,8 @@ TABLES = {
   },
 }
 
+COSTS = "augmentation_cost"
+
 
 def table(name: str) -> str:
   """One table as Markdown."""
@@ -54,12 +57,38 @@ def table(name: str) -> str:
   )
 
 
+def augmentation_costs() -> str:
+  """The table of `python -m benchmarks.augmentations --out=...`."""
+  path = ROOT / "results" / "benchmarks" / "augmentations_cpu.json"
+  found = json.loads(path.read_text())
+  header = ["", "frames", "us per image", "us per frame"]
+  rows = [
+    [
+      row["name"],
+      str(row["frames"]),
+      f"{row['us_per_image']:.0f}",
+      f"{row['us_per_frame']:.1f}",
+    ]
+    for row in found["rows"]
+  ]
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    f"{found['batch']} images of {found['size']}x{found['size']}x3, "
+    f"{found['device']}, two cores."
+  )
+
+
+def block(name: str) -> str:
+  """What stands between the marks of `name`."""
+  return augmentation_costs() if name == COSTS else table(name)
+
+
 def filled(text: str) -> str:
   """The text with every table between its marks."""
 
   def fill(match: re.Match) -> str:
     mark = f"<!-- table: {match.group(1)} -->"
-    return f"{mark}\n\n{table(match.group(1))}\n\n<!-- end -->"
+    return f"{mark}\n\n{block(match.group(1))}\n\n<!-- end -->"
 
   return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", fill, text, flags=re.S)
 
