@@ -29,7 +29,8 @@ def reduce_terms(terms: base.Terms) -> tuple[jax.Array, Metrics]:
   """
   loss, sums = jnp.float32(0), {}
   for name, (value, weight, coefficient) in terms.items():
-    pair = jnp.stack([jnp.vdot(value, weight), jnp.sum(weight)])
+    # No dot product, which a TPU would compute in bfloat16.
+    pair = jnp.stack([jnp.sum(value * weight), jnp.sum(weight)])
     sums[name] = jax.lax.stop_gradient(pair)
     if isinstance(coefficient, jax.Array) or coefficient != 0:
       loss += coefficient * pair[0] / jnp.maximum(pair[1], 1e-12)
