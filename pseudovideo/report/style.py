@@ -36,7 +36,7 @@ nav {
   border-bottom: 1px solid var(--line); font-size: 0.9rem;
 }
 nav ul {
-  display: flex; gap: 1.4rem; list-style: none; overflow-x: auto;
+  display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; list-style: none;
   padding-top: 0.55rem; padding-bottom: 0.55rem; white-space: nowrap;
 }
 nav a { color: var(--link); text-decoration: none; }
