@@ -118,6 +118,7 @@ pre {
   border-top: 1px solid var(--line); line-height: 1.45;
 }
 @media (max-width: 640px) {
+  nav { position: static; }
   header, main, nav ul { padding-left: 16px; padding-right: 16px; }
   header { padding-top: 1.5rem; }
   h1 { font-size: 1.6rem; }
