@@ -231,7 +231,7 @@ def exit_code(
   except OSError as error:
     print(
       f"Error: {error.filename or 'A file'} cannot be written or read "
-      f"({error.strerror or error}); choose another folder or make room.",
+      f"({error.strerror or error}); choose another folder.",
       file=sys.stderr,
     )
     return 1

@@ -178,6 +178,12 @@ def test_the_wrong_one_of_two_overrides_is_named():
       "Error: /a/b cannot be written or read (Permission denied); choose "
       "another folder.\n",
     ),
+    (
+      OSError(28, "No space left on device", "/a/b"),
+      1,
+      "Error: /a/b cannot be written or read (No space left on device); choose "
+      "another folder.\n",
+    ),
   ],
 )
 def test_exit_codes_of_errors(capsys, error, code, text):
