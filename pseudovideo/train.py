@@ -141,9 +141,6 @@ class Loop:
       process_count=jax.process_count(),
     )
     key = keys.named(self._key, "train")
-    progress = writer.Progress(
-      config.steps, step, config.batch_size, description=self._config.title
-    )
     feed = pipeline.prefetch(
       batches,
       step,
@@ -152,9 +149,13 @@ class Loop:
     )
     self._clock = time.monotonic()
     with (
-      contextlib.closing(feed),
-      contextlib.closing(progress),
       signals.catch_stop() as stop,
+      contextlib.closing(feed),
+      contextlib.closing(
+        writer.Progress(
+          config.steps, step, config.batch_size, description=self._config.title
+        )
+      ) as progress,
     ):
       for number, batch in feed:
         self._state, metrics = self._step(self._state, batch, key)
