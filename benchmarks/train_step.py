@@ -145,9 +145,7 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  if command_line.asks_for_help(argv, __doc__, define_flags()):
-    return 0
-  return command_line.exit_code(run, argv)
+  return command_line.answer(run, argv, __doc__, define_flags())
 
 
 if __name__ == "__main__":

@@ -238,3 +238,15 @@ def exit_code(
   except KeyboardInterrupt:
     print("\nInterrupted; the same command goes on from what is saved.")
     return 128 + signal.SIGINT
+
+
+def answer(
+  command: Callable[[Sequence[str]], int],
+  argv: Sequence[str],
+  doc: str,
+  values: flags.FlagValues,
+) -> int:
+  """What every command does: help if asked for, else `exit_code`."""
+  if asks_for_help(argv, doc, values):
+    return 0
+  return exit_code(command, argv)
