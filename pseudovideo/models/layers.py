@@ -198,19 +198,22 @@ class SelfAttention(nn.Module):
     heads: number of heads; must divide the channels.
     groups: groups of the normalisation.
     dtype: type of the arithmetic (softmax in float32).
+    residual_on_normed: return norm(x) + out instead of x + out, as the
+      published code of flexible video diffusion does.
   """
 
   heads: int = 1
   groups: int = 32
   dtype: jnp.dtype = jnp.float32
+  residual_on_normed: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """(B, H, W, C) -> (B, H, W, C)."""
     b, height, width, c = x.shape
     size = c // self.heads
-    h = group_norm(self.groups, name="norm")(x).astype(self.dtype)
-    h = h.reshape(b, height * width, c)
+    normed = group_norm(self.groups, name="norm")(x).astype(self.dtype)
+    h = normed.reshape(b, height * width, c)
     qkv = dense(3 * c, c, name="qkv", dtype=self.dtype)(h)
     q, k, v = jnp.moveaxis(
       qkv.reshape(b, height * width, 3, self.heads, size), 2, 0
@@ -220,7 +223,8 @@ class SelfAttention(nn.Module):
     weights = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
     h = jnp.einsum("bhnm,bmhd->bnhd", weights.astype(self.dtype), v)
     h = h.reshape(b, height, width, c)
-    return x + dense(c, c, name="out", dtype=self.dtype, zero=True)(h)
+    h = dense(c, c, name="out", dtype=self.dtype, zero=True)(h)
+    return (normed if self.residual_on_normed else x) + h
 
 
 class Downsample(nn.Module):

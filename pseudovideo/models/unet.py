@@ -8,6 +8,8 @@ concatenation with the skip it pops, then upsampling. Head: GroupNorm, SiLU, and
 a convolution that starts at zero, so that an untrained network outputs zero.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -65,57 +67,86 @@ class UNet(nn.Module):
       (B, H, W, out_channels) float32.
     """
     dtype = jnp.dtype(self.dtype)
-    out_channels = self.out_channels or x.shape[-1]
     embedding = layers.TimeEmbedding(self.channels, dtype, name="time")(
       timesteps
     )
-
-    def block(h, level, name):
-      h = layers.ResBlock(
-        self.channels * self.multipliers[level],
-        self.groups,
-        self.dropout,
-        self.conditioning,
-        dtype,
-        name=f"{name}_res",
-      )(h, embedding, dropout_key)
-      return attend(h, name) if level in self.attention else h
 
     def attend(h, name):
       return layers.SelfAttention(
         self.heads, self.groups, dtype, name=f"{name}_attention"
       )(h)
 
-    last = len(self.multipliers) - 1
-    h = x.astype(dtype)
-    h = layers.conv(self.channels, x.shape[-1], name="stem", dtype=dtype)(h)
-    skips = [h]
-    for level in range(last + 1):
-      for i in range(self.blocks):
-        h = block(h, level, f"down_{level}_{i}")
-        skips.append(h)
-      if level < last:
-        h = layers.Downsample(dtype, name=f"down_{level}_sample")(h)
-        skips.append(h)
+    return torso(
+      self, x, embedding, attend, dropout_key, self.out_channels or x.shape[-1]
+    )
 
-    middle = self.channels * self.multipliers[last]
-    fields = (middle, self.groups, self.dropout, self.conditioning, dtype)
-    h = layers.ResBlock(*fields, name="middle_0")(h, embedding, dropout_key)
-    h = attend(h, "middle")
-    h = layers.ResBlock(*fields, name="middle_1")(h, embedding, dropout_key)
 
-    for level in reversed(range(last + 1)):
-      for i in range(self.blocks + 1):
-        h = jnp.concatenate([h, skips.pop()], axis=-1)
-        h = block(h, level, f"up_{level}_{i}")
-      if level > 0:
-        h = layers.Upsample(dtype, name=f"up_{level}_sample")(h)
+def torso(
+  net: UNet,
+  x: jax.Array,
+  embedding: jax.Array,
+  attend: Callable[[jax.Array, str], jax.Array],
+  dropout_key: jax.Array | None,
+  out_channels: int,
+) -> jax.Array:
+  """Everything but the embedding of time, as submodules of `net`.
 
-    h = nn.silu(layers.group_norm(self.groups, name="norm")(h)).astype(dtype)
-    h = layers.conv(
-      out_channels, self.channels, name="head", dtype=dtype, zero=True
-    )(h)
-    return h.astype(jnp.float32)
+  Args:
+    net: the module being called; gives the fields.
+    x: (B, H, W, C) images, or (B T, H, W, C) frames.
+    embedding: of time, one row per image.
+    attend: makes and applies the attention layers of one place, from their
+      input and the name of the place.
+    dropout_key: scalar key or one per image; None switches dropout off.
+    out_channels: channels of the output.
+
+  Returns:
+    (B, H, W, out_channels) float32.
+  """
+  dtype = jnp.dtype(net.dtype)
+
+  def residual(h, level, name):
+    return layers.ResBlock(
+      net.channels * net.multipliers[level],
+      net.groups,
+      net.dropout,
+      net.conditioning,
+      dtype,
+      name=name,
+    )(h, embedding, dropout_key)
+
+  def block(h, level, name):
+    h = residual(h, level, f"{name}_res")
+    return attend(h, name) if level in net.attention else h
+
+  last = len(net.multipliers) - 1
+  h = x.astype(dtype)
+  h = layers.conv(net.channels, x.shape[-1], name="stem", dtype=dtype)(h)
+  skips = [h]
+  for level in range(last + 1):
+    for i in range(net.blocks):
+      h = block(h, level, f"down_{level}_{i}")
+      skips.append(h)
+    if level < last:
+      h = layers.Downsample(dtype, name=f"down_{level}_sample")(h)
+      skips.append(h)
+
+  h = residual(h, last, "middle_0")
+  h = attend(h, "middle")
+  h = residual(h, last, "middle_1")
+
+  for level in reversed(range(last + 1)):
+    for i in range(net.blocks + 1):
+      h = jnp.concatenate([h, skips.pop()], axis=-1)
+      h = block(h, level, f"up_{level}_{i}")
+    if level > 0:
+      h = layers.Upsample(dtype, name=f"up_{level}_sample")(h)
+
+  h = nn.silu(layers.group_norm(net.groups, name="norm")(h)).astype(dtype)
+  h = layers.conv(
+    out_channels, net.channels, name="head", dtype=dtype, zero=True
+  )(h)
+  return h.astype(jnp.float32)
 
 
 def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:

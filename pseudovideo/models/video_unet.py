@@ -1,0 +1,101 @@
+"""The video U-Net of flexible video diffusion (Harvey et al. 2022).
+
+The image U-Net with two changes. Frames pass through the convolutions
+independently, and wherever the image network attends over pixels, temporal
+attention comes first. And a fourth input channel says which frames are
+observed: these enter clean, the others noisy.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import keys
+from pseudovideo.models import layers, temporal, unet
+
+
+class VideoUNet(unet.UNet):
+  """Predicts frame-shaped arrays for a window of frames.
+
+  Attributes:
+    residual_on_normed: attention layers return norm(x) + out, as the published
+      code does; False gives the usual x + out.
+  """
+
+  residual_on_normed: bool = True
+
+  @nn.compact
+  def __call__(
+    self,
+    x: jax.Array,
+    timesteps: jax.Array,
+    *,
+    x0: jax.Array,
+    observed: jax.Array,
+    latent: jax.Array,
+    frame_indices: jax.Array,
+    dropout_key: jax.Array | None = None,
+  ) -> jax.Array:
+    """Runs the network.
+
+    Frames that are neither observed nor latent are padding: no other frame
+    sees them through attention.
+
+    Args:
+      x: (B, T, H, W, C) float, the noisy frames.
+      timesteps: (B,) diffusion time, one for all frames, embedded unscaled.
+      x0: (B, T, H, W, C), the clean frames; only observed ones are used.
+      observed: (B, T) 1 where a frame is given.
+      latent: (B, T) 1 where a frame is to be generated.
+      frame_indices: (B, T) integers, the frames' places in the video.
+      dropout_key: scalar or (B,) keys; None switches dropout off.
+
+    Returns:
+      (B, T, H, W, out_channels) float32; meaningless for observed frames.
+    """
+    dtype = jnp.dtype(self.dtype)
+    b, t, height, width, channels = x.shape
+    embedding = layers.TimeEmbedding(self.channels, dtype, name="time")(
+      timesteps
+    )
+    positions = temporal.position_features(frame_indices)
+    real = (observed + latent) > 0
+    together = real[:, :, None] == real[:, None, :]
+
+    def attend(h, name):
+      frames = temporal.TemporalAttention(
+        self.heads,
+        self.groups,
+        dtype,
+        self.residual_on_normed,
+        name=f"{name}_temporal",
+      )(h.reshape(b, t, *h.shape[1:]), embedding, positions, together)
+      return layers.SelfAttention(
+        self.heads,
+        self.groups,
+        dtype,
+        self.residual_on_normed,
+        name=f"{name}_attention",
+      )(frames.reshape(h.shape))
+
+    given = (observed > 0)[:, :, None, None, None]
+    h = jnp.where(given, x0, x)
+    h = jnp.concatenate([h, jnp.broadcast_to(given, (*x.shape[:4], 1))], -1)
+    h = unet.torso(
+      self,
+      h.reshape(b * t, height, width, channels + 1),
+      jnp.repeat(embedding, t, axis=0),
+      attend,
+      _per_frame(dropout_key, b, t),
+      self.out_channels or channels,
+    )
+    return h.reshape(b, t, height, width, -1)
+
+
+def _per_frame(key: jax.Array | None, b: int, t: int) -> jax.Array | None:
+  """(B T,) keys, one per frame."""
+  if key is None:
+    return None
+  key = keys.example_keys(key, b)
+  frames = [keys.numbered(key, i) for i in range(t)]
+  return jnp.stack(frames, axis=1).reshape(b * t)
