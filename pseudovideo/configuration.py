@@ -4,7 +4,9 @@ A config file returns a ConfigDict with the sections
 
   data       the data set and how its pixels are made
   task       `name`, and the fields of that task's dataclass
-  model      the fields of the task's network (and `encoder`, where it has one)
+  model      the fields of the task's network; a task may have more sections,
+             `tasks.SECTIONS`: `encoder`, `augmentation` (its `name` and
+             fields), `process` and `sampler`
   optimizer  `OptimizerConfig`
   train      `TrainConfig`
   evaluate   `EvaluateConfig`
@@ -22,7 +24,15 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from pseudovideo import errors, optimizers, pixels, tasks
+import flax.linen as nn
+
+from pseudovideo import augmentations, errors, optimizers, pixels, tasks
+
+# Sections whose fields may change after training: they alter no weights.
+AFTER_TRAINING = ("evaluate", "sampler")
+
+# Sections with a `name` that says which dataclass they are.
+_NAMED = ("task", "augmentation")
 
 # Fields that may change when a run is resumed: they do not alter its weights.
 RESUMABLE = (
@@ -33,9 +43,6 @@ RESUMABLE = (
   "train.keep",
   "train.keep_every",
   "train.grid",
-  "evaluate.num_samples",
-  "evaluate.batch_size",
-  "evaluate.seed",
 )
 
 
@@ -191,11 +198,12 @@ def parse(raw: Mapping[str, Any]) -> Config:
     section: check_fields(cls, raw.get(section, {}), section, given)
     for section, (cls, given) in schemas.items()
   }
+  for section in set(checked) & set(_NAMED):
+    checked[section].pop("name")
   task_fields = checked.pop("task")
-  task_fields.pop("name")
   built = {s: schemas[s][0](**fields) for s, fields in checked.items()}
-  for network in set(built) & set(tasks.NETWORKS):
-    task_fields[network] = built.pop(network)
+  for section in set(built) & set(tasks.SECTIONS):
+    task_fields[section] = built.pop(section)
   for section in built.values():
     section.check()
   optimizers.make_schedule(built["optimizer"], built["train"].steps)
@@ -237,12 +245,17 @@ def _schemas(
   name = raw.get("task", {}).get("name")
   task = errors.look_up("task", str(name), tasks.TABLE)
   hints = typing.get_type_hints(task)
-  networks = [field for field in tasks.NETWORKS if field in hints]
-  of_module = ("parent", "name")
-  return name, {
-    "data": (DataConfig, ()),
-    "task": (task, ("image_shape", "binarize", *networks)),
-    **{field: (hints[field], of_module) for field in networks},
+  sections = [field for field in tasks.SECTIONS if field in hints]
+  schemas = {"data": (DataConfig, ())}
+  schemas["task"] = (task, ("image_shape", "binarize", *sections))
+  for section in sections:
+    cls = hints[section]
+    if section == "augmentation":
+      kind = raw.get(section, {}).get("name")
+      cls = errors.look_up(section, str(kind), augmentations.TABLE)
+    of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
+    schemas[section] = (cls, of_module)
+  return name, schemas | {
     "optimizer": (optimizers.OptimizerConfig, ()),
     "train": (TrainConfig, ()),
     "evaluate": (EvaluateConfig, ()),
@@ -265,7 +278,7 @@ def check_fields(
 
   Args:
     cls: a dataclass or Linen module.
-    section: field values; `task.name` is allowed beside the task's fields.
+    section: field values; a task or augmentation has a `name` besides.
     path: how the section is called in messages.
     given: fields that do not come from the config.
 
@@ -275,7 +288,7 @@ def check_fields(
   hints = typing.get_type_hints(cls)
   fields = _fields(cls, given)
   allowed = set(fields)
-  if path == "task":
+  if path in _NAMED:
     allowed.add("name")
     hints["name"] = str
   checked = {}
@@ -380,5 +393,7 @@ def differences(
   return [
     f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
     for name in sorted(saved.keys() | given.keys())
-    if saved.get(name) != given.get(name) and name not in free
+    if saved.get(name) != given.get(name)
+    and name not in free
+    and name.partition(".")[0] not in AFTER_TRAINING
   ]

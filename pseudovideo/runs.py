@@ -77,8 +77,8 @@ def restore(
     workdir: folder of the run.
     step: which checkpoint; None takes the newest good one.
     data_dir: where TFDS sets are.
-    config: not needed; if given, its section `evaluate` counts, and the rest
-      may not make another model.
+    config: not needed; if given, its sections `evaluate` and `sampler` count,
+      and the rest may not make another model.
 
   Raises:
     UserError: there is no checkpoint, the data set is missing, or the config
@@ -90,7 +90,9 @@ def restore(
   )
   if config is not None:
     refuse_changes(workdir, raw, config)
-    raw["evaluate"] = configuration.to_json(config)["evaluate"]
+    config = configuration.to_json(config)
+    for section in set(configuration.AFTER_TRAINING) & set(config):
+      raw[section] = config[section]
   parsed = configuration.parse(raw)
   image_set = data.load(parsed.data.name, data_dir=data_dir)
   task = parsed.make_task(image_set.image_shape)

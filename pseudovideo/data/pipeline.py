@@ -70,7 +70,8 @@ class Batches:
     """The rows of one step, b = batch_size / process_count of them.
 
     Returns:
-      `image` (b, H, W, C) uint8 and, if there are labels, `label` (b,) int32.
+      `image` (b, H, W, C) uint8, `index` (b,) int32, their places in the set,
+      and, if there are labels, `label` (b,) int32.
     """
     positions = step * self._batch_size + self._rows
     epochs, entries = np.divmod(positions, len(self._images))
@@ -93,7 +94,10 @@ def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
 def _rows(
   images: np.ndarray, labels: np.ndarray | None, index: np.ndarray
 ) -> Batch:
-  batch = {"image": np.asarray(images[index])}
+  batch = {
+    "image": np.asarray(images[index]),
+    "index": np.asarray(index, np.int32),
+  }
   if labels is not None:
     batch["label"] = np.asarray(labels[index], np.int32)
   return batch

@@ -6,6 +6,8 @@ attention comes first. And a fourth input channel says which frames are
 observed: these enter clean, the others noisy.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -99,3 +101,22 @@ def _per_frame(key: jax.Array | None, b: int, t: int) -> jax.Array | None:
   key = keys.example_keys(key, b)
   frames = [keys.numbered(key, i) for i in range(t)]
   return jnp.stack(frames, axis=1).reshape(b * t)
+
+
+def init(
+  net: VideoUNet, key: jax.Array, image_shape: tuple[int, int, int], frames: int
+) -> dict:
+  """The parameters for windows of `frames` images (H, W, C).
+
+  They do not depend on the number of frames.
+  """
+  x = jnp.zeros((1, frames, *image_shape))
+  mask = jnp.ones((1, frames))
+  run = functools.partial(
+    net.init,
+    x0=x,
+    observed=0 * mask,
+    latent=mask,
+    frame_indices=jnp.arange(frames)[None],
+  )
+  return jax.jit(run)(key, x, jnp.zeros((1,)))["params"]

@@ -4,12 +4,19 @@ To add one: write a frozen dataclass with the methods of `base.Task`, and name
 it here.
 """
 
-from pseudovideo.tasks import heat_hvae, learned_hvae
+from pseudovideo.tasks import (
+  heat_hvae,
+  image_diffusion,
+  learned_hvae,
+  video_diffusion,
+)
 
 TABLE = {
   "heat_hvae": heat_hvae.HeatHVAE,
   "learned_hvae": learned_hvae.LearnedHVAE,
+  "image_diffusion": image_diffusion.ImageDiffusion,
+  "video_diffusion": video_diffusion.VideoDiffusion,
 }
 
-# Task fields that are networks: each is a section of the config.
-NETWORKS = ("model", "encoder")
+# Task fields that are sections of the config: networks and dataclasses.
+SECTIONS = ("model", "encoder", "augmentation", "process", "sampler")

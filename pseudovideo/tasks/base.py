@@ -4,6 +4,8 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
+from pseudovideo import pixels
+
 Params = Any
 Extra = Any
 Batch = dict[str, jax.Array]
@@ -89,3 +91,15 @@ class Task(Protocol):
     self, params: Params, extra: Extra, images: jax.Array, *, key: jax.Array
   ) -> jax.Array:
     """What the model is trained on: uint8 (B, H, W, C) -> (B, T, H, W, C)."""
+
+
+def to_float(task: Task, images: jax.Array, key: jax.Array) -> jax.Array:
+  """uint8 images as the task wants them: binarized, in its value range.
+
+  Args:
+    task: gives `binarize` and `value_range`.
+    images: (B, H, W, C) uint8.
+    key: scalar or (B,) keys, for stochastic binarization.
+  """
+  black_and_white = pixels.binarize(images, task.binarize, key=key)
+  return pixels.to_float(black_and_white, task.value_range)

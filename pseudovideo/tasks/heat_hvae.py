@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo import errors, keys, pixels
+from pseudovideo import errors, keys
 from pseudovideo.augmentations import heat
 from pseudovideo.losses import gaussian
 from pseudovideo.models import unet
@@ -88,7 +88,7 @@ class HeatHVAE:
     del step
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
-    x = self._images(batch["image"], keys.named(key, "binarize"))
+    x = base.to_float(self, batch["image"], keys.named(key, "binarize"))
     level = keys.integers(keys.named(key, "level"), num, 1, self.levels + 1)
     noisy = heat.heat_blur(x, self._sigmas[level])
     noisy += self.sigma_h * keys.normal(keys.named(key, "noise"), x.shape)
@@ -118,7 +118,7 @@ class HeatHVAE:
     """See `base.Task.pseudo_video`; independent noise at every level."""
     del params, extra
     key = keys.example_keys(key, images.shape[0])
-    x = self._images(images, keys.named(key, "binarize"))
+    x = base.to_float(self, images, keys.named(key, "binarize"))
     frames = [x]
     for level in range(1, self.levels + 1):
       noise = keys.normal(keys.numbered(key, level), x.shape)
@@ -131,10 +131,6 @@ class HeatHVAE:
     """(K + 1,) blur widths, entry 0 zero."""
     sigmas = heat.blur_sigmas(self.levels, self.sigma_min, self.sigma_max)
     return jnp.asarray(sigmas, jnp.float32)
-
-  def _images(self, images: jax.Array, key: jax.Array) -> jax.Array:
-    black_and_white = pixels.binarize(images, self.binarize, key=key)
-    return pixels.to_float(black_and_white, self.value_range)
 
   def _mean(self, params, x, level, dropout_key=None):
     """Mean of u_{k-1} given u_k: the network predicts the difference."""
@@ -151,7 +147,7 @@ class HeatHVAE:
 
     @jax.jit
     def coefficients(chunk, key):
-      x = self._images(chunk, key)
+      x = base.to_float(self, chunk, key)
       return heat.to_frequencies(heat.heat_blur(x, self._sigmas[-1]))
 
     total, squares = 0.0, 0.0

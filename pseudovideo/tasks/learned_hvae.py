@@ -18,7 +18,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import errors, keys, pixels
+from pseudovideo import errors, keys
 from pseudovideo.losses import gaussian
 from pseudovideo.models import encoder, unet
 from pseudovideo.samplers import ancestral
@@ -112,7 +112,7 @@ class LearnedHVAE:
     """
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
-    x = self._images(batch["image"], keys.named(key, "binarize"))
+    x = base.to_float(self, batch["image"], keys.named(key, "binarize"))
     path, means, log_scales = self._encode(
       params, x, keys.named(key, "encoder"), differentiated=train
     )
@@ -140,15 +140,11 @@ class LearnedHVAE:
     """See `base.Task.pseudo_video`; the path that the encoder draws."""
     del extra
     key = keys.example_keys(key, images.shape[0])
-    x = self._images(images, keys.named(key, "binarize"))
+    x = base.to_float(self, images, keys.named(key, "binarize"))
     path, _, _ = self._encode(
       params, x, keys.named(key, "encoder"), differentiated=False
     )
     return path[:, ::-1]
-
-  def _images(self, images: jax.Array, key: jax.Array) -> jax.Array:
-    black_and_white = pixels.binarize(images, self.binarize, key=key)
-    return pixels.to_float(black_and_white, self.value_range)
 
   def _log_sigmas(self, params) -> jax.Array:
     """(T,) log standard deviations of p(x_0 | x_1) .. p(x_{T-1} | x_T)."""

@@ -117,8 +117,9 @@ def test_permutations_are_uniform():
 def test_no_labels_no_label():
   images, _ = numbered(4)
   batches = pipeline.Batches(images, None, batch_size=2, seed=0)
-  assert set(batches.batch(0)) == {"image"}
-  assert set(next(pipeline.held_out(images, None, 3))) == {"image", "mask"}
+  assert set(batches.batch(0)) == {"image", "index"}
+  held_out = next(pipeline.held_out(images, None, 3))
+  assert set(held_out) == {"image", "index", "mask"}
 
 
 def test_memory_mapped_images_become_plain_arrays(tmp_path):

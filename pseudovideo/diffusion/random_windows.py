@@ -1,0 +1,94 @@
+"""Random training windows of flexible video diffusion (Harvey et al. 2022).
+
+One draw takes s ~ U{1 .. K} frames at equal distances: the distance is
+log-uniform on [1, T / (s - 0.999)], the first place uniform where all fit. A
+window starts with one draw of latent frames; then each further draw, less the
+frames already there, is observed or latent by the flip of a coin, until one
+would make more than K frames in all.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import errors, keys
+
+
+def check(frames: int, window: int) -> None:
+  """Refuses windows that the rule above would never finish.
+
+  Raises:
+    UserError: the window is as long as the video, or longer.
+  """
+  if not 1 <= window < frames:
+    raise errors.UserError(
+      "Random windows must be shorter than the video: a window of all frames "
+      f"has room for every draw, so that drawing would never end. Got a window "
+      f"of {window} frames for videos of {frames}."
+    )
+
+
+def draw(
+  key: jax.Array, num: int, frames: int, window: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Windows of `num` videos, frames in increasing order, then padding.
+
+  Args:
+    key: scalar or (num,) keys.
+    num: number of videos.
+    frames: T.
+    window: K, in 1 .. T - 1.
+
+  Returns:
+    index (num, K) int32, observed and latent (num, K) float32; padding is
+    neither, and its index is that of some frame not in the window.
+  """
+  check(frames, window)
+  rows = keys.example_keys(key, num)
+  observed, latent = jax.vmap(lambda k: _masks(k, frames, window))(rows)
+  used = observed | latent
+  # Used frames first, each group in increasing order.
+  order = jnp.argsort(~used, axis=1, stable=True)[:, :window]
+  masks = (
+    jnp.take_along_axis(mask, order, axis=1).astype(jnp.float32)
+    for mask in (observed, latent)
+  )
+  return order.astype(jnp.int32), *masks
+
+
+def _some(key: jax.Array, frames: int, window: int) -> jax.Array:
+  """(T,) bool: one draw of equidistant frames."""
+  key_count, key_distance, key_place = jax.random.split(key, 3)
+  count = jax.random.randint(key_count, (), 1, window + 1)
+  longest = jnp.log(frames / (count - 0.999))
+  distance = jnp.exp(jax.random.uniform(key_distance) * longest)
+  room = frames - distance * (count - 1)
+  first = jax.random.uniform(key_place) * room
+  places = jnp.arange(window)
+  chosen = jnp.floor(first + places * distance).astype(jnp.int32)
+  chosen = jnp.where(places < count, jnp.minimum(chosen, frames - 1), frames)
+  return jnp.zeros(frames, bool).at[chosen].set(True, mode="drop")
+
+
+def _masks(key: jax.Array, frames: int, window: int):
+  """(T,) bool observed and latent of one video."""
+
+  def body(carry):
+    number, observed, latent, _ = carry
+    here = jax.random.fold_in(key, number)
+    is_observed = jax.random.bernoulli(jax.random.fold_in(here, 1))
+    used = observed | latent
+    new = _some(jax.random.fold_in(here, 0), frames, window) & ~used
+    full = used.sum() + new.sum() > window
+    add = new & ~full
+    return (
+      number + 1,
+      observed | (add & is_observed),
+      latent | (add & ~is_observed),
+      full,
+    )
+
+  nothing = jnp.zeros(frames, bool)
+  first = _some(jax.random.fold_in(key, 0), frames, window)
+  carry = jnp.uint32(1), nothing, first, jnp.array(False)
+  _, observed, latent, _ = jax.lax.while_loop(lambda c: ~c[-1], body, carry)
+  return observed, latent
