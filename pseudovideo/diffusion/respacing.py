@@ -1,0 +1,88 @@
+"""Which of the trained steps a shorter chain keeps.
+
+""          all
+"50"        50 evenly spaced steps, both ends among them
+"ddim50"    every s-th step from step 0 on (Song et al. 2021); with s > 1 the
+            last trained step is not among them
+"10,15,20"  the chain in equal sections, the cleanest first, each with so many
+            steps, spaced as in "50"; where sections cannot be equal the first
+            ones are one step longer
+"""
+
+import numpy as np
+
+from pseudovideo.errors import UserError
+
+
+def kept_steps(respacing: str, steps: int) -> np.ndarray:
+  """The indices of the kept steps, ascending.
+
+  Args:
+    respacing: see above.
+    steps: how many steps were trained.
+
+  Returns:
+    (K,) int64 with 2 <= K <= steps.
+
+  Raises:
+    UserError: a text that is none of the above, more steps than there are, or
+      fewer than 2.
+  """
+  if not respacing.strip():
+    return np.arange(steps)
+  counts = _counts(respacing)
+  if sum(counts) > steps:
+    raise UserError(
+      f"sampler.respacing {respacing!r} asks for {sum(counts)} steps, but the "
+      f"process has {steps}."
+    )
+  if sum(counts) < 2:
+    raise UserError(
+      f"sampler.respacing must keep at least 2 of the {steps} steps; got "
+      f"{respacing!r}."
+    )
+  if respacing.strip().startswith("ddim"):
+    return _strided(counts[0], steps)
+  return _sections(counts, steps, respacing)
+
+
+def _counts(respacing: str) -> list[int]:
+  """The numbers in the text, one of `ddim`'s or one per section."""
+  text = respacing.strip()
+  is_ddim = text.startswith("ddim")
+  parts = [text[4:]] if is_ddim else [part.strip() for part in text.split(",")]
+  if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    raise UserError(
+      "sampler.respacing must be empty, a number of steps such as '50', "
+      "'ddim50', or the steps of each section such as '10,15,20'; got "
+      f"{respacing!r}."
+    )
+  return [int(part) for part in parts]
+
+
+def _strided(count: int, steps: int) -> np.ndarray:
+  for stride in range(1, steps):
+    kept = np.arange(0, steps, stride)
+    if len(kept) == count:
+      return kept
+  raise UserError(
+    f"sampler.respacing 'ddim{count}' needs an integer stride that keeps "
+    f"exactly {count} of {steps} steps, and there is none; '{count}' spaces "
+    "them unevenly."
+  )
+
+
+def _sections(counts: list[int], steps: int, respacing: str) -> np.ndarray:
+  size, longer = divmod(steps, len(counts))
+  kept, start = [], 0
+  for section, count in enumerate(counts):
+    length = size + (section < longer)
+    if count > length:
+      raise UserError(
+        f"sampler.respacing {respacing!r} asks for {count} steps in section "
+        f"{section + 1}, which has {length} of the process's {steps}."
+      )
+    gaps = max(count - 1, 1)
+    kept += [start + round(i * (length - 1) / gaps) for i in range(count)]
+    start += length
+  return np.array(kept)

@@ -1,0 +1,45 @@
+"""The variances beta_0 .. beta_{T-1} of the noise added at each step."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+
+def linear(steps: int) -> np.ndarray:
+  """Evenly spaced betas (Ho et al. 2020), rescaled from 1000 steps to T.
+
+  From 1e-4 * 1000 / T to 0.02 * 1000 / T, so that the last alphabar hardly
+  depends on T; needs T > 20 for all betas to stay below 1.
+
+  Args:
+    steps: T.
+
+  Returns:
+    (T,) float64.
+  """
+  scale = 1000 / steps
+  return np.linspace(1e-4 * scale, 0.02 * scale, steps)
+
+
+def cosine(steps: int) -> np.ndarray:
+  """Betas whose alphabar falls as a squared cosine (Nichol & Dhariwal 2021).
+
+  beta_i = min(1 - f((i + 1) / T) / f(i / T), 0.999) with
+  f(u) = cos^2((u + 0.008) / 1.008 * pi / 2).
+
+  Args:
+    steps: T.
+
+  Returns:
+    (T,) float64.
+  """
+  u = np.arange(steps + 1) / steps
+  f = np.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+  return np.minimum(1 - f[1:] / f[:-1], 0.999)
+
+
+TABLE: dict[str, Callable[[int], np.ndarray]] = {
+  "linear": linear,
+  "cosine": cosine,
+}

@@ -1,0 +1,98 @@
+"""How training draws the steps k of a batch.
+
+Either uniformly, or in proportion to the root of the mean square of the last
+losses at each step (Nichol & Dhariwal 2021, Sec. 3.3), with a weight per
+example that keeps the mean loss unbiased. The latter has a state, a dict of
+arrays that is saved with the run; its functions are pure.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import keys
+
+HISTORY = 10
+UNIFORM_PROBABILITY = 0.001
+
+State = dict[str, jax.Array]
+
+
+def draw_uniform(
+  key: jax.Array, num: int, steps: int
+) -> tuple[jax.Array, jax.Array]:
+  """Every step equally often.
+
+  Args:
+    key: scalar or (num,) keys.
+    num: B.
+    steps: K.
+
+  Returns:
+    k (B,) int32 in 0 .. K - 1, and weights (B,) that are all 1.
+  """
+  k = keys.integers(key, num, 0, steps).astype(jnp.int32)
+  return k, jnp.ones((num,), jnp.float32)
+
+
+def init(steps: int) -> State:
+  """No losses yet: `losses` (K, 10) and `counts` (K,), how many are there."""
+  return {
+    "losses": jnp.zeros((steps, HISTORY), jnp.float32),
+    "counts": jnp.zeros((steps,), jnp.int32),
+  }
+
+
+def probabilities(state: State) -> jax.Array:
+  """(K,): uniform until every step has 10 losses, at least 0.001 / K after."""
+  steps = len(state["counts"])
+  root = jnp.sqrt(jnp.mean(jnp.square(state["losses"]), axis=1))
+  total = root.sum()
+  ready = jnp.all(state["counts"] == HISTORY) & (total > 0)
+  share = root / jnp.where(ready, total, 1.0)
+  mixed = (1 - UNIFORM_PROBABILITY) * share + UNIFORM_PROBABILITY / steps
+  return jnp.where(ready, mixed, 1 / steps)
+
+
+def draw(key: jax.Array, num: int, state: State) -> tuple[jax.Array, jax.Array]:
+  """Steps by their losses.
+
+  Args:
+    key: scalar or (num,) keys.
+    num: B.
+    state: of K steps.
+
+  Returns:
+    k (B,) int32 in 0 .. K - 1, and the importance weights 1 / (K p_k), (B,).
+  """
+  p = probabilities(state)
+  logits = jnp.log(p)
+  rows = keys.example_keys(key, num)
+  k = jax.vmap(lambda row: jax.random.categorical(row, logits))(rows)
+  return k.astype(jnp.int32), 1 / (len(p) * p[k])
+
+
+def update(state: State, k: jax.Array, losses: jax.Array) -> State:
+  """Appends the losses of a batch, in order; a full history drops its oldest.
+
+  Args:
+    state: of K steps.
+    k: (B,) int32; a step may occur several times.
+    losses: (B,) the unweighted loss of each example.
+
+  Returns:
+    The new state.
+  """
+
+  def append(state, pair):
+    k, loss = pair
+    count = state["counts"][k]
+    row = state["losses"][k]
+    row = jnp.where(count == HISTORY, jnp.roll(row, -1), row)
+    row = row.at[jnp.minimum(count, HISTORY - 1)].set(loss)
+    return {
+      "losses": state["losses"].at[k].set(row),
+      "counts": state["counts"].at[k].set(jnp.minimum(count + 1, HISTORY)),
+    }, None
+
+  losses = jax.lax.stop_gradient(losses).astype(jnp.float32)
+  return jax.lax.scan(append, state, (k, losses))[0]

@@ -1,0 +1,61 @@
+"""The section `sampler` of a config: how a trained diffusion is sampled."""
+
+import dataclasses
+
+from pseudovideo.diffusion import process as processes
+from pseudovideo.diffusion import respacing as respacings
+from pseudovideo.diffusion.chain import Chain
+from pseudovideo.errors import UserError
+from pseudovideo.samplers import diffusion
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+  """Fields of the section; a trained run may be sampled with others.
+
+  Attributes:
+    method: `ancestral`, `ddim` or `dpm_solver`.
+    respacing: the steps that are kept, see `diffusion.respacing`; one for all
+      stages, or one per stage separated by "/", as in "50/50/10".
+    eta: noise of `ddim`, in [0, 1].
+    clip_pseudo_frames: whether the estimates of the pseudo frames are clamped
+      to [-1, 1], as those of the image always are.
+  """
+
+  method: str = "ancestral"
+  respacing: str = ""
+  eta: float = 0.0
+  clip_pseudo_frames: bool = True
+
+  def check(self, steps: int, stages: int) -> None:
+    """Refuses fields that the process or the schedule cannot have.
+
+    Args:
+      steps: of the process.
+      stages: how many chains one sample takes.
+
+    Raises:
+      UserError: names the field.
+    """
+    diffusion.check_method(self.method, self.eta)
+    for respacing in self._per_stage(stages):
+      respacings.kept_steps(respacing, steps)
+
+  def chains(self, process: processes.Process, stages: int) -> list[Chain]:
+    """One chain per stage; stages of equal respacing share one object."""
+    return [Chain.of(process, text) for text in self._per_stage(stages)]
+
+  def network_evaluations(self, process: processes.Process, stages: int) -> int:
+    """How often the network is evaluated for one sample."""
+    return sum(len(chain) for chain in self.chains(process, stages))
+
+  def _per_stage(self, stages: int) -> list[str]:
+    texts = [text.strip() for text in self.respacing.split("/")]
+    if len(texts) == 1:
+      return texts * stages
+    if len(texts) != stages:
+      raise UserError(
+        f"sampler.respacing {self.respacing!r} lists {len(texts)} stages, but "
+        f"the schedule has {stages}; list one per stage, or one for all."
+      )
+    return texts
