@@ -1,0 +1,15 @@
+"""Weights of the published PyTorch networks, in our form and back.
+
+  state_dict = convert.read("ema_0.9999_500000.pt")
+  params = convert.to_flax(state_dict, unet.UNet(), channels=3)
+  convert.write("weights.safetensors", convert.to_torch(params, unet.UNet()))
+
+`UNet` takes the weights of improved DDPM (Nichol & Dhariwal 2021), `VideoUNet`
+those of flexible video diffusion (Harvey et al. 2022). PyTorch is not needed.
+As a command, `python -m pseudovideo.convert`, see `--help`.
+"""
+
+from pseudovideo.convert.files import read, write
+from pseudovideo.convert.networks import to_flax, to_torch
+
+__all__ = ["read", "to_flax", "to_torch", "write"]

@@ -1,0 +1,91 @@
+"""How one layer's arrays are laid out in PyTorch and here."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+Transform = Callable[[np.ndarray], np.ndarray]
+
+
+def _same(array: np.ndarray) -> np.ndarray:
+  return array
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """One kind of layer: its weight, and a bias that is `bias` on both sides.
+
+  Attributes:
+    name: what we call the weight; PyTorch calls it `weight`.
+    weight: from PyTorch's layout to ours.
+    weight_back: from ours to PyTorch's.
+    bias: from PyTorch's layout to ours.
+    bias_back: from ours to PyTorch's.
+  """
+
+  name: str
+  weight: Transform
+  weight_back: Transform
+  bias: Transform = _same
+  bias_back: Transform = _same
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+  """One layer on both sides.
+
+  Attributes:
+    theirs: its name in the state dict, `input_blocks.0.0`.
+    ours: its path in the parameters, `("stem",)`.
+    layout: of its arrays.
+  """
+
+  theirs: str
+  ours: tuple[str, ...]
+  layout: Layout
+
+
+# (channels,).
+NORM = Layout("scale", _same, _same)
+
+# (out, in) and (in, out).
+LINEAR = Layout("kernel", np.transpose, np.transpose)
+
+# (out, in, height, width) and (height, width, in, out).
+CONV = Layout(
+  "kernel",
+  lambda weight: weight.transpose(2, 3, 1, 0),
+  lambda kernel: kernel.transpose(3, 2, 0, 1),
+)
+
+# (out, in, 1) and (in, out): a convolution over positions of width 1.
+POINTWISE = Layout(
+  "kernel",
+  lambda weight: weight[:, :, 0].T,
+  lambda kernel: kernel.T[:, :, None],
+)
+
+
+def pointwise_qkv(heads: int) -> Layout:
+  """`POINTWISE` whose outputs are ordered otherwise.
+
+  Theirs are ordered by head, then q, k, v, then channel of the head; ours by
+  q, k, v, then head, then channel.
+  """
+
+  def by_head(array):
+    return array.reshape(3, heads, -1, *array.shape[1:]).swapaxes(0, 1)
+
+  def by_kind(array):
+    return array.reshape(heads, 3, -1, *array.shape[1:]).swapaxes(0, 1)
+
+  return Layout(
+    "kernel",
+    lambda weight: POINTWISE.weight(by_kind(weight).reshape(weight.shape)),
+    lambda kernel: by_head(POINTWISE.weight_back(kernel)).reshape(
+      *kernel.T.shape, 1
+    ),
+    lambda bias: by_kind(bias).reshape(-1),
+    lambda bias: by_head(bias).reshape(-1),
+  )

@@ -1,0 +1,159 @@
+"""Whole networks: state dicts to parameters and back."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from pseudovideo import errors
+from pseudovideo.convert import fdm, improved_diffusion, layouts
+from pseudovideo.models import unet, video_unet
+
+_Path = tuple[str, ...]
+_Shape = tuple[int, ...]
+
+
+def to_flax(
+  state_dict: Mapping[str, np.ndarray], net: unet.UNet, *, channels: int = 3
+) -> dict[str, Any]:
+  """Parameters of `net` from the published network's state dict.
+
+  The arrays do not tell everything: the published networks have
+  `groups=32`, `conditioning="scale_shift"` and, those of video diffusion,
+  `residual_on_normed=True`; other fields take them and compute something else.
+
+  Args:
+    state_dict: floating-point arrays by name: of improved DDPM for a `UNet`,
+      of flexible video diffusion for a `VideoUNet`.
+    net: the network; its fields decide which names and shapes are expected.
+    channels: of the images.
+
+  Returns:
+    Nested dicts of float32 arrays.
+
+  Raises:
+    UserError: a name is missing or too many, or an array has another shape or
+      no floating-point numbers.
+  """
+  shapes = _our_shapes(net, channels)
+  pairs = list(_pairs(net, shapes))
+  _check_names(state_dict, [theirs for theirs, *_ in pairs])
+  params = {}
+  for theirs, ours, transform, back in pairs:
+    array = np.asarray(state_dict[theirs])
+    expected = _their_shape(shapes[ours], back)
+    if array.shape != expected:
+      raise errors.UserError(
+        f"The parameter {theirs!r} has the shape {array.shape}, and the model "
+        f"needs {expected}; check the sizes in the config's section model."
+      )
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+      raise errors.UserError(
+        f"The parameter {theirs!r} is of type {array.dtype}; it must be of a "
+        "floating-point type."
+      )
+    params[ours] = np.array(transform(array), np.float32, order="C")
+  return traverse_util.unflatten_dict(params)
+
+
+def to_torch(params: Mapping[str, Any], net: unet.UNet) -> dict[str, Any]:
+  """The published network's state dict from parameters of `net`.
+
+  Args:
+    params: nested dicts, as `net.init` makes them and `to_flax` returns.
+    net: the network.
+
+  Returns:
+    {name: float32 array}, in the order of the published state dict.
+
+  Raises:
+    UserError: the parameters are those of another network.
+  """
+  given = traverse_util.flatten_dict(dict(params))
+  channels = _image_channels(given, net)
+  expected = _our_shapes(net, channels)
+  if {path: np.shape(array) for path, array in given.items()} != expected:
+    raise errors.UserError(
+      f"The parameters are not those of this {type(net).__name__}: "
+      f"{_difference(given, expected)}; give the model that they belong to."
+    )
+  return {
+    theirs: np.array(
+      back(np.asarray(given[ours], np.float32)), np.float32, order="C"
+    )
+    for theirs, ours, _, back in _pairs(net, expected)
+  }
+
+
+def _pairs(
+  net: unet.UNet, shapes: Mapping[_Path, _Shape]
+) -> Iterator[tuple[str, _Path, layouts.Transform, layouts.Transform]]:
+  """Name there, path here, and the two transforms, for every array."""
+  video = isinstance(net, video_unet.VideoUNet)
+  for layer in (fdm if video else improved_diffusion).layers(net):
+    layout = layer.layout
+    weight = (*layer.ours, layout.name)
+    if weight in shapes:
+      yield f"{layer.theirs}.weight", weight, layout.weight, layout.weight_back
+      bias = (*layer.ours, "bias")
+      yield f"{layer.theirs}.bias", bias, layout.bias, layout.bias_back
+
+
+def _our_shapes(net: unet.UNet, channels: int) -> dict[_Path, _Shape]:
+  """Shapes of the parameters, without computing them."""
+  side = 2 ** (len(net.multipliers) - 1)
+  image_shape = (side, side, channels)
+
+  def init(key):
+    if isinstance(net, video_unet.VideoUNet):
+      return video_unet.init(net, key, image_shape, 1)
+    return net.init(key, jnp.zeros((1, *image_shape)), jnp.zeros(1))["params"]
+
+  tree = jax.eval_shape(init, jax.random.key(0))
+  flat = traverse_util.flatten_dict(tree)
+  return {path: leaf.shape for path, leaf in flat.items()}
+
+
+def _their_shape(shape: _Shape, back: Callable) -> _Shape:
+  return back(np.broadcast_to(np.float32(0), shape)).shape
+
+
+def _image_channels(params: Mapping[_Path, Any], net: unet.UNet) -> int:
+  """Read off the first convolution; a video network adds a channel."""
+  kernel = params.get(("stem", "kernel"))
+  given = np.shape(kernel)[2] if np.ndim(kernel) == 4 else 0
+  return max(1, given - isinstance(net, video_unet.VideoUNet))
+
+
+def _check_names(given: Iterable[str], expected: Iterable[str]) -> None:
+  given, expected = dict.fromkeys(given), dict.fromkeys(expected)
+  missing = [name for name in expected if name not in given]
+  extra = [name for name in given if name not in expected]
+  if missing or extra:
+    parts = [f"lacks {_some(missing)}"] if missing else []
+    parts += [f"has besides {_some(extra)}"] if extra else []
+    raise errors.UserError(
+      f"The state dict is not that of this model: it {' and '.join(parts)}; "
+      "check the config's section model."
+    )
+
+
+def _some(names: list[str]) -> str:
+  """The number of names and the first few."""
+  first = ", ".join(names[:4])
+  return f"{len(names)} ({first}{', ...' if len(names) > 4 else ''})"
+
+
+def _difference(
+  given: Mapping[_Path, Any], expected: Mapping[_Path, _Shape]
+) -> str:
+  """The first parameter that is on one side only, or has another shape."""
+  for path in sorted(given.keys() | expected.keys()):
+    here = np.shape(given[path]) if path in given else "missing"
+    there = expected.get(path, "unknown to the model")
+    if here != there:
+      return f"{'/'.join(path)} is {here} in them and {there} in the model"
+  return "no difference"
