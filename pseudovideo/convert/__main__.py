@@ -1,0 +1,163 @@
+"""Published weights as a run, and a run's weights for the published code.
+
+  python -m pseudovideo.convert --weights=FILE --workdir=DIR [--step=N] \\
+      --config=configs/video_diffusion.py:dataset=cifar10,frames=4,preset=paper
+  python -m pseudovideo.convert --export=FILE.safetensors --workdir=DIR
+
+--weights makes a run folder with these weights, as parameters and as their
+average, from which `python -m pseudovideo.main` samples, evaluates, and trains
+on with a fresh optimizer. FILE is a safetensors, npz or torch file of improved
+DDPM (a config with frames=1) or flexible video diffusion; --step says how many
+updates made it (0 if absent). --export writes the averaged weights of a run to
+FILE.npz or FILE.safetensors; --step chooses the checkpoint.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+from absl import flags
+
+from pseudovideo import command_line, errors
+
+TASKS = ("image_diffusion", "video_diffusion")
+
+
+def define_flags() -> flags.FlagValues:
+  """The flags, apart from --config."""
+  values = flags.FlagValues()
+  for name, meaning in (
+    ("weights", "File of weights to make a run of."),
+    ("export", "File to write the weights of a run to."),
+    ("workdir", "Folder of the run."),
+    ("data_dir", "Where TFDS data sets are."),
+  ):
+    flags.DEFINE_string(name, None, meaning, flag_values=values)
+  flags.DEFINE_integer(
+    "step", None, "Number of updates; checkpoint to use.", flag_values=values
+  )
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Does what the arguments say; returns the exit code."""
+  values = define_flags()
+  config = command_line.parse(argv, values)
+  if not values.workdir:
+    raise errors.UserError("Say where the run is, with --workdir=DIR.")
+  if bool(values.weights) == bool(values.export):
+    raise errors.UserError(
+      "Give either --weights=FILE, to make a run of it, or --export=FILE, to "
+      "write the weights of a run."
+    )
+  if values.weights and config is None:
+    raise errors.UserError(
+      "--weights needs the config of its network, such as "
+      "--config=configs/video_diffusion.py:dataset=cifar10,preset=paper."
+    )
+  command_line.set_up()
+  if values.weights:
+    print(_import(values, config))
+  else:
+    print(_export(values, config))
+  return 0
+
+
+def _import(values: flags.FlagValues, raw: ml_collections.ConfigDict) -> str:
+  """Makes a run folder; returns what to say."""
+  import jax
+  import jax.numpy as jnp
+
+  from pseudovideo import (
+    checkpoints,
+    configuration,
+    convert,
+    data,
+    optimizers,
+    state,
+  )
+
+  step = values.step or 0
+  if step < 0:
+    raise errors.UserError(f"--step must not be negative; got {step}.")
+  if (pathlib.Path(values.workdir) / checkpoints.FOLDER).exists():
+    raise errors.UserError(
+      f"{values.workdir} already holds checkpoints; give another --workdir."
+    )
+  config = configuration.parse(raw)
+  _check_task(config.task)
+  image_set = data.load(config.data.name, data_dir=values.data_dir)
+  task = config.make_task(image_set.image_shape)
+  params = convert.to_flax(
+    convert.read(values.weights),
+    _network(task),
+    channels=image_set.image_shape[-1],
+  )
+  _, extra = task.init(jax.random.key(config.train.seed), image_set)
+  tx = optimizers.make_optimizer(
+    config.optimizer,
+    optimizers.make_schedule(config.optimizer, config.train.steps),
+  )
+  made = state.create(jax.tree.map(jnp.asarray, params), extra, tx)
+  made = dataclasses.replace(made, step=jnp.asarray(step, jnp.int32))
+  store = checkpoints.Checkpoints(
+    pathlib.Path(values.workdir) / checkpoints.FOLDER
+  )
+  try:
+    store.save(
+      step, state.to_dict(made), config=configuration.to_json(raw), wait=True
+    )
+  finally:
+    store.close()
+  return (
+    f"{values.workdir} holds {state.count_parameters(params)} parameters as "
+    f"step {step}; sample with: python -m pseudovideo.main --mode=sample "
+    f"--workdir={values.workdir}"
+  )
+
+
+def _export(
+  values: flags.FlagValues, raw: ml_collections.ConfigDict | None
+) -> str:
+  """Writes the averaged weights of a run; returns what to say."""
+  from pseudovideo import convert, runs
+  from pseudovideo.convert import files
+
+  files.check_suffix(values.export)
+  _check_task(runs.saved_config(values.workdir)["task"]["name"])
+  restored = runs.restore(
+    values.workdir, step=values.step, data_dir=values.data_dir, config=raw
+  )
+  state_dict = convert.to_torch(restored.params, _network(restored.task))
+  convert.write(values.export, state_dict)
+  return (
+    f"{values.export} holds the averaged weights of step {restored.step}, "
+    f"{len(state_dict)} arrays."
+  )
+
+
+def _check_task(name: str) -> None:
+  if name not in TASKS:
+    raise errors.UserError(
+      f"The task {name!r} has no published weights; those of "
+      f"{' and '.join(TASKS)} can be converted."
+    )
+
+
+def _network(task: Any) -> Any:
+  """The network, with outputs for the variances if these are learned."""
+  from pseudovideo.tasks import diffusion
+
+  return diffusion.sized(task.model, task.process, task.image_shape[-1])
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return command_line.answer(run, argv, __doc__, define_flags())
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))
