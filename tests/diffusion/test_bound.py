@@ -106,6 +106,18 @@ def test_the_first_term_is_the_decoder_of_8_bit_values():
   np.testing.assert_allclose(np.exp2(-bits), mass, atol=4e-4)
 
 
+def test_the_prior_term_is_the_integral():
+  """Of a chain that ends far from N(0, 1)."""
+  chain = Chain(np.array([0.9, 0.5, 0.3]), np.arange(3))
+  x0 = np.array([[-1.0, 0.2], [0.7, 0.0]])
+  grid = np.linspace(-15, 15, 20_001)
+  q = stats.norm.logpdf(grid, np.sqrt(0.3) * x0[..., None], np.sqrt(0.7))
+  nats = np.trapezoid(np.exp(q) * (q - stats.norm.logpdf(grid)), grid, axis=-1)
+  with jax.enable_x64(True):
+    bits = bound.prior(chain, x0)
+  np.testing.assert_allclose(bits, nats / np.log(2), rtol=1e-9)
+
+
 @pytest.mark.parametrize("respacing", ["", "40"])
 def test_sum_of_terms_is_the_gain_in_snr_times_the_error(respacing):
   """sum L_k = sum (SNR_{k-1} - SNR_k) / 2 * E|x0 - estimate|^2 with the
