@@ -110,13 +110,13 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
     ema_warmup=True,
   )
   config.train = dict(
-    steps=4000,
-    batch_size=64,
+    steps=3000,
+    batch_size=32,
     accumulate=1,
     seed=0,
     log_every=100,
-    eval_every=1000,
-    save_every=1000,
+    eval_every=1500,
+    save_every=1500,
     keep=2,
     grid=64,
   )
