@@ -1,21 +1,19 @@
 """Every config file, with all combinations of its arguments."""
 
-import ast
 import dataclasses
 import functools
-import inspect
 import itertools
 import json
 import pathlib
-import textwrap
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import common, hvae
+from configs import common, hvae, video_diffusion
 from pseudovideo import (
+  augmentations,
   configuration,
   errors,
   optimizers,
@@ -23,6 +21,8 @@ from pseudovideo import (
   tasks,
 )
 from pseudovideo.data import SETS
+from pseudovideo.diffusion import process
+from pseudovideo.samplers import settings
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Config file -> its arguments. A new file must be named here.
@@ -32,6 +32,12 @@ ARGUMENTS = {
     "encoder": hvae.ENCODERS,
     "preset": hvae.PRESETS,
   },
+  video_diffusion: {
+    "dataset": video_diffusion.DATASETS,
+    "frames": video_diffusion.FRAMES,
+    "augmentation": video_diffusion.AUGMENTATIONS,
+    "preset": video_diffusion.PRESETS,
+  },
 }
 SHAPES = {
   "digits": (8, 8, 1),
@@ -40,16 +46,32 @@ SHAPES = {
   "celeb_a": (64, 64, 3),
   "folder:PATH": (48, 32, 3),
 }
+
+
+def combinations(module, arguments):
+  """Every choice; one frame has no augmentation, and is there once."""
+  for values in itertools.product(*arguments.values()):
+    options = dict(zip(arguments, values, strict=True))
+    if options.get("frames") == "1":
+      if options["augmentation"] != arguments["augmentation"][0]:
+        continue
+      del options["augmentation"]
+    yield module, options
+
+
 COMBINATIONS = [
-  (module, dict(zip(arguments, values, strict=True)))
+  combination
   for module, arguments in ARGUMENTS.items()
-  for values in itertools.product(*arguments.values())
+  for combination in combinations(module, arguments)
 ]
-every_combination = pytest.mark.parametrize(
-  ("module", "options"),
-  COMBINATIONS,
-  ids=[",".join(options.values()) for _, options in COMBINATIONS],
-)
+
+
+def each(chosen):
+  return pytest.mark.parametrize(
+    ("module", "options"),
+    chosen,
+    ids=[",".join(options.values()) for _, options in chosen],
+  )
 
 
 def load(module, options):
@@ -69,6 +91,34 @@ def shapes_of(network, image_shape):
   return variables["params"]
 
 
+@functools.cache
+def _diffusion_shapes(cls, model, process, channels):
+  """The same; they do not depend on the size of the images."""
+  arguments = {
+    tasks.TABLE["image_diffusion"]: "frames=1",
+    tasks.TABLE["video_diffusion"]: "frames=4",
+  }
+  raw = video_diffusion.get_config(arguments[cls])
+  side = 2 ** len(model.multipliers)
+  task = configuration.parse(raw).make_task((side, side, channels))
+  task = dataclasses.replace(task, model=model, process=process)
+  return jax.eval_shape(lambda key: task.init(key, None)[0], jax.random.key(0))
+
+
+def parameters(task):
+  """Number of parameters of every network of a task."""
+  shape = task.image_shape
+  if hasattr(task, "process"):
+    trees = [_diffusion_shapes(type(task), task.model, task.process, shape[-1])]
+  else:
+    trees = [
+      shapes_of(value, shape)
+      for name in tasks.SECTIONS
+      if isinstance(value := getattr(task, name, None), nn.Module)
+    ]
+  return [state.count_parameters(tree) for tree in trees]
+
+
 def test_no_config_file_is_left_out():
   files = {path.stem for path in (ROOT / "configs").glob("*.py")}
   tested = {pathlib.Path(module.__file__).stem for module in ARGUMENTS}
@@ -79,32 +129,35 @@ def test_no_config_file_is_left_out():
         assert text in module.__doc__, "the lab note names every choice"
 
 
-def test_every_data_set_has_a_config():
-  assert {name.partition(":")[0] for name in hvae.DATASETS} == set(SETS)
+@pytest.mark.parametrize("module", ARGUMENTS, ids=lambda m: m.__name__)
+def test_every_data_set_has_a_config(module):
+  assert {name.partition(":")[0] for name in module.DATASETS} == set(SETS)
 
 
-@every_combination
+@each(COMBINATIONS)
 def test_every_combination_makes_a_task(module, options):
   config = configuration.parse(load(module, options))
   shape = SHAPES[options["dataset"]]
   task = config.make_task(shape)  # Calls the task's check.
-  for network in set(tasks.NETWORKS) & set(vars(task)):
-    params = shapes_of(getattr(task, network), shape)
-    assert state.count_parameters(params) > 1000
+  counts = parameters(task)
+  assert counts and min(counts) > 1000
   assert config.data.name == options["dataset"]
   for value in options.values():
     assert value in config.title
 
 
-@every_combination
+@each([c for c in COMBINATIONS if c[1].get("frames", "4") in ("1", "4")])
 def test_completing_twice_and_json_change_nothing(module, options):
   raw = load(module, options)
   full = configuration.complete(raw)
   assert configuration.complete(full) == full
   through_json = json.loads(json.dumps(configuration.to_json(full)))
+  shape = SHAPES[options["dataset"]]
   parsed = configuration.parse(full)
-  assert parsed == configuration.parse(raw)
   assert parsed == configuration.parse(through_json)
+  short = configuration.parse(raw)
+  assert parsed.make_task(shape) == short.make_task(shape)
+  assert parsed == dataclasses.replace(short, task_fields=parsed.task_fields)
   assert not configuration.differences(full, through_json)
 
 
@@ -113,6 +166,118 @@ def test_the_paper_decoder_has_the_published_number_of_parameters():
   task = config.make_task(SHAPES["mnist"])
   params = shapes_of(task.model, SHAPES["mnist"])
   assert state.count_parameters(params) == 42_082_049
+
+
+def paper(dataset, frames, **changes):
+  """The task of the paper preset, some fields of `process` changed."""
+  raw = configuration.complete(
+    video_diffusion.get_config(
+      f"dataset={dataset},frames={frames},preset=paper"
+    )
+  )
+  raw["process"].update(changes)
+  return configuration.parse(raw), configuration.parse(raw).make_task(
+    SHAPES[dataset]
+  )
+
+
+@pytest.mark.parametrize(
+  "dataset, frames, changes, published",
+  [
+    ("cifar10", 1, {}, 39_625_603),
+    ("cifar10", 4, {}, 49_065_987),
+    ("cifar10", 8, {}, 49_065_987),
+    ("celeb_a", 1, {}, 92_025_731),
+    ("celeb_a", 4, {}, 115_985_411),
+    ("cifar10", 1, dict(variance="learned", loss="hybrid"), 39_629_062),
+    ("celeb_a", 1, dict(variance="learned", loss="hybrid"), 92_029_190),
+  ],
+)
+def test_networks_of_the_paper_have_the_published_number_of_parameters(
+  dataset, frames, changes, published
+):
+  _, task = paper(dataset, frames, **changes)
+  assert parameters(task) == [published]
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "celeb_a"])
+@pytest.mark.parametrize(
+  "frames, context, stages, evaluations",
+  [(1, None, 1, 1000), (4, 2, 3, 3000), (8, 4, 5, 5000)],
+)
+def test_the_paper_preset_is_that_of_the_paper(
+  dataset, frames, context, stages, evaluations
+):
+  config, task = paper(dataset, frames)
+  assert task.network_evaluations == evaluations
+  if frames > 1:
+    assert task.frames == frames and task.context == context
+    assert len(task.stages) == stages
+    assert task.stages[0] == ((), tuple(range(context)))
+    assert task.stages[-1][0] == tuple(range(frames - 1 - context, frames - 1))
+    assert task.augmentation == augmentations.make(
+      "high_order", frames=frames, beta_min=1e-4, beta_max=0.05
+    )
+    assert task.training_windows == "stages" and not task.fixed_noise
+    assert task.model.residual_on_normed
+  assert task.process == process.Process(
+    schedule="linear",
+    steps=1000,
+    variance="fixed_large",
+    loss="simple",
+    timesteps="uniform",
+  )
+  assert task.sampler == settings.Sampler("ancestral", "", 0.0, True)
+  assert (task.model.blocks, len(task.model.multipliers)) == (2, 4)
+  assert (task.model.channels, task.model.dropout) == (128, 0.0)
+  train, optimizer = config.train, config.optimizer
+  assert (train.steps, train.batch_size) == (500_000, 32)
+  assert optimizer == optimizers.OptimizerConfig(
+    learning_rate=1e-4,
+    schedule="constant",
+    warmup_steps=0,
+    clip_norm=0.0,
+    weight_decay=0.0,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    ema_decay=0.9999,
+    ema_warmup=False,
+  )
+  assert config.evaluate.num_samples == 10_000
+
+
+@pytest.mark.parametrize("preset", video_diffusion.PRESETS)
+@pytest.mark.parametrize("dataset", video_diffusion.DATASETS)
+def test_videos_and_images_have_the_same_training(dataset, preset):
+  """The 1-frame baseline differs by its task and nothing else."""
+  image, video = (
+    configuration.complete(
+      video_diffusion.get_config(
+        f"dataset={dataset},frames={frames},preset={preset}"
+      )
+    )
+    for frames in (1, 4)
+  )
+  del video["model"]["residual_on_normed"]
+  for section in set(image) - {"title", "task"}:
+    assert image[section] == video[section], section
+  assert set(video) - set(image) == {"augmentation"}
+
+
+def test_the_first_choices_of_the_videos_are_the_defaults():
+  chosen = video_diffusion.get_config(
+    "dataset=digits,frames=4,augmentation=high_order,preset=small"
+  )
+  assert video_diffusion.get_config() == chosen
+
+
+@pytest.mark.parametrize("augmentation", video_diffusion.AUGMENTATIONS)
+def test_one_frame_has_no_augmentation(augmentation):
+  with pytest.raises(errors.UserError) as caught:
+    video_diffusion.get_config(f"frames=1,augmentation={augmentation}")
+  said = str(caught.value)
+  assert f"frames=1 and augmentation={augmentation}" in said
 
 
 @pytest.mark.parametrize("preset", hvae.PRESETS)
@@ -158,123 +323,3 @@ def test_arguments_may_come_in_any_order_and_the_last_one_wins():
     "b=2,a=y,b=1", a=("x", "y"), b=("0", "1", "2"), c=("only",)
   )
   assert parsed == {"a": "y", "b": "1", "c": "only"}
-
-
-# No field without a reader.
-
-SECTIONS = {
-  "data": configuration.DataConfig,
-  "optimizer": optimizers.OptimizerConfig,
-  "train": configuration.TrainConfig,
-  "evaluate": configuration.EvaluateConfig,
-}
-
-
-def reads(source: str) -> set[tuple[str, str]]:
-  """(owner, field) of every attribute that is read, `check` left out.
-
-  The owner is the section: `config.train.steps`, or `c.steps` after
-  `c = config.train` or in a function that takes `c: TrainConfig`. Inside a
-  class, `self.steps` is read by that class.
-  """
-  owners = {cls.__name__: section for section, cls in SECTIONS.items()}
-  found = set()
-
-  def visit(node, aliases):
-    if isinstance(node, ast.FunctionDef):
-      if node.name == "check":
-        return
-      aliases = dict(aliases)
-      for argument in (*node.args.args, *node.args.kwonlyargs):
-        if argument.annotation is not None:
-          name = ast.unparse(argument.annotation).split(".")[-1]
-          aliases[argument.arg] = owners.get(name)
-      for inner in ast.walk(node):
-        if isinstance(inner, ast.Assign) and isinstance(
-          inner.value, ast.Attribute
-        ):
-          for target in inner.targets:
-            if isinstance(target, ast.Name) and inner.value.attr in SECTIONS:
-              aliases[target.id] = inner.value.attr
-    if isinstance(node, ast.ClassDef):
-      aliases = {**aliases, "self": node.name}
-    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-      owner = node.value
-      if isinstance(owner, ast.Attribute):
-        found.add((owner.attr, node.attr))
-      elif isinstance(owner, ast.Name):
-        found.add((aliases.get(owner.id), node.attr))
-    for child in ast.iter_child_nodes(node):
-      visit(child, aliases)
-
-  visit(ast.parse(source), {})
-  return found
-
-
-def own_fields(cls: type) -> list[str]:
-  """Fields that a config can set, or that the config determines."""
-  of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
-  return [f.name for f in dataclasses.fields(cls) if f.name not in of_module]
-
-
-def unread(owner: str, cls: type, found: set[tuple[str, str]]) -> list[str]:
-  return [name for name in own_fields(cls) if (owner, name) not in found]
-
-
-@pytest.fixture(scope="module")
-def reads_of_package():
-  sources = (ROOT / "pseudovideo").rglob("*.py")
-  return set().union(*(reads(path.read_text()) for path in sources))
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_every_field_of_a_section_is_read(section, reads_of_package):
-  assert not unread(section, SECTIONS[section], reads_of_package)
-
-
-def networks_and_tasks():
-  for task in tasks.TABLE.values():
-    yield task
-    for name, hint in inspect.get_annotations(task).items():
-      if name in tasks.NETWORKS:
-        yield hint
-
-
-@pytest.mark.parametrize(
-  "cls", sorted(set(networks_and_tasks()), key=lambda c: c.__name__)
-)
-def test_every_field_of_a_task_or_network_is_read(cls):
-  source = textwrap.dedent(inspect.getsource(cls))
-  assert not unread(cls.__name__, cls, reads(source))
-
-
-def test_a_field_without_a_reader_is_found():
-  @dataclasses.dataclass
-  class Toy:
-    used: int
-    passed_on: int
-    unused: int
-
-    def check(self):
-      if self.unused < 0:
-        raise ValueError
-
-    def work(self):
-      return self.used
-
-  found = reads(textwrap.dedent(inspect.getsource(Toy)))
-  assert unread("Toy", Toy, found) == ["passed_on", "unused"]
-  elsewhere = """
-    def by_chain(run): return run.config.train.used
-    def by_name(run):
-      config = run.config.train
-      return config.passed_on
-    def of_another_section(run):
-      config = run.config.evaluate
-      return config.unused
-    def written(run): run.config.train.unused = 1
-  """
-  found = reads(textwrap.dedent(elsewhere))
-  assert unread("train", Toy, found) == ["unused"]
-  by_type = "def make(config: optimizers.OptimizerConfig): config.unused"
-  assert ("optimizer", "unused") in reads(by_type)

@@ -1,0 +1,202 @@
+"""No field of a config without code that reads it."""
+
+import ast
+import dataclasses
+import inspect
+import pathlib
+import sys
+import textwrap
+import typing
+
+import flax.linen as nn
+import pytest
+
+from pseudovideo import augmentations, configuration, optimizers, tasks
+from pseudovideo.diffusion import process
+from pseudovideo.models import video_unet
+from pseudovideo.samplers import settings
+from pseudovideo.tasks import base
+
+ROOT = pathlib.Path(__file__).parents[1]
+SECTIONS = {
+  "data": configuration.DataConfig,
+  "process": process.Process,
+  "sampler": settings.Sampler,
+  "optimizer": optimizers.OptimizerConfig,
+  "train": configuration.TrainConfig,
+  "evaluate": configuration.EvaluateConfig,
+}
+
+
+def reads(
+  source: str, overridden: frozenset[tuple[str, str]] = frozenset()
+) -> set[tuple[str, str]]:
+  """(owner, field) of every attribute that is read, checks left out.
+
+  The owner is the section: `config.train.steps`, or `c.steps` after
+  `c = config.train` or in a function that takes `c: TrainConfig`. Inside a
+  class, `self.steps` is read by that class, and so is `net.steps` in a function
+  that takes `net: Class`.
+
+  Args:
+    source: Python code.
+    overridden: (class, method) that are never called.
+  """
+  owners = {cls.__name__: section for section, cls in SECTIONS.items()}
+  found = set()
+
+  def visit(node, aliases):
+    if isinstance(node, ast.FunctionDef):
+      if node.name.startswith("check") or node.name == "__post_init__":
+        return
+      if (aliases.get("self"), node.name) in overridden:
+        return
+      aliases = dict(aliases)
+      for argument in (*node.args.args, *node.args.kwonlyargs):
+        if argument.annotation is not None:
+          name = ast.unparse(argument.annotation).split(".")[-1]
+          aliases[argument.arg] = owners.get(name, name)
+      for inner in ast.walk(node):
+        if isinstance(inner, ast.Assign) and isinstance(
+          inner.value, ast.Attribute
+        ):
+          for target in inner.targets:
+            if isinstance(target, ast.Name) and inner.value.attr in SECTIONS:
+              aliases[target.id] = inner.value.attr
+    if isinstance(node, ast.ClassDef):
+      aliases = {**aliases, "self": node.name}
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+      owner = node.value
+      if isinstance(owner, ast.Attribute):
+        found.add((owner.attr, node.attr))
+      elif isinstance(owner, ast.Name):
+        found.add((aliases.get(owner.id), node.attr))
+    for child in ast.iter_child_nodes(node):
+      visit(child, aliases)
+
+  visit(ast.parse(source), {})
+  return found
+
+
+def own_fields(cls: type) -> list[str]:
+  """Fields that a config can set, or that the config determines."""
+  of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
+  return [f.name for f in dataclasses.fields(cls) if f.name not in of_module]
+
+
+def reads_of(cls: type) -> set[tuple[str, str]]:
+  """(name of the class, field) of what the modules of its bases read of it."""
+  mro = [c for c in cls.__mro__ if c.__module__.startswith("pseudovideo.")]
+  overridden = frozenset(
+    (parent.__name__, name)
+    for i, parent in enumerate(mro)
+    for child in mro[:i]
+    for name in vars(child)
+  )
+  modules = {c.__module__ for c in mro}
+  found = set().union(
+    *(reads(inspect.getsource(sys.modules[m]), overridden) for m in modules)
+  )
+  owners = {c.__name__ for c in mro}
+  return {(cls.__name__, field) for owner, field in found if owner in owners}
+
+
+def unread(owner: str, cls: type, found: set[tuple[str, str]]) -> list[str]:
+  return [name for name in own_fields(cls) if (owner, name) not in found]
+
+
+@pytest.fixture(scope="module")
+def reads_of_package():
+  sources = (ROOT / "pseudovideo").rglob("*.py")
+  return set().union(*(reads(path.read_text()) for path in sources))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_field_of_a_section_is_read(section, reads_of_package):
+  cls = SECTIONS[section]
+  by_itself = {(section, field) for _, field in reads_of(cls)}
+  assert not unread(section, cls, reads_of_package | by_itself)
+
+
+def test_every_section_of_a_task_is_tested():
+  kinds = {*SECTIONS, "augmentation"}
+  for task in tasks.TABLE.values():
+    for name, hint in typing.get_type_hints(task).items():
+      if name in tasks.SECTIONS:
+        assert name in kinds or issubclass(hint, nn.Module)
+
+
+def networks_and_tasks():
+  for task in tasks.TABLE.values():
+    yield task
+    for name, hint in typing.get_type_hints(task).items():
+      if name in tasks.SECTIONS and issubclass(hint, nn.Module):
+        yield hint
+
+
+def by_name(classes):
+  classes = sorted(set(classes), key=lambda c: c.__name__)
+  return pytest.mark.parametrize("cls", classes, ids=lambda c: c.__name__)
+
+
+@by_name(networks_and_tasks())
+def test_every_field_of_a_task_or_network_is_read(cls):
+  # What all tasks have is read by `base`.
+  shared = reads(inspect.getsource(base))
+  of_base = {(cls.__name__, f) for owner, f in shared if owner == "Task"}
+  if cls not in tasks.TABLE.values():
+    of_base = set()
+  assert not unread(cls.__name__, cls, reads_of(cls) | of_base)
+
+
+@by_name(augmentations.TABLE.values())
+def test_every_field_of_an_augmentation_is_read(cls, reads_of_package):
+  # Tasks read the number of frames.
+  by_tasks = {(cls.__name__, "frames")}
+  assert ("augmentation", "frames") in reads_of_package
+  assert not unread(cls.__name__, cls, reads_of(cls) | by_tasks)
+
+
+def test_readers_that_a_subclass_overrides_do_not_count():
+  assert ("VideoUNet", "heads") in reads_of(video_unet.VideoUNet)
+  source = """
+    class Parent:
+      def __call__(self): return self.lost
+      def kept(self): return self.found
+    def of_the_module(net: Parent): return net.also_found
+    def check_it(net: Parent): return net.checked
+  """
+  found = reads(textwrap.dedent(source), frozenset({("Parent", "__call__")}))
+  assert found == {("Parent", "found"), ("Parent", "also_found")}
+
+
+def test_a_field_without_a_reader_is_found():
+  @dataclasses.dataclass
+  class Toy:
+    used: int
+    passed_on: int
+    unused: int
+
+    def check(self):
+      if self.unused < 0:
+        raise ValueError
+
+    def work(self):
+      return self.used
+
+  found = reads(textwrap.dedent(inspect.getsource(Toy)))
+  assert unread("Toy", Toy, found) == ["passed_on", "unused"]
+  elsewhere = """
+    def by_chain(run): return run.config.train.used
+    def by_name(run):
+      config = run.config.train
+      return config.passed_on
+    def of_another_section(run):
+      config = run.config.evaluate
+      return config.unused
+    def written(run): run.config.train.unused = 1
+  """
+  found = reads(textwrap.dedent(elsewhere))
+  assert unread("train", Toy, found) == ["unused"]
+  by_type = "def make(config: optimizers.OptimizerConfig): config.unused"
+  assert ("optimizer", "unused") in reads(by_type)
