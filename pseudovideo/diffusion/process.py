@@ -10,6 +10,7 @@ from pseudovideo.diffusion import schedules
 VARIANCES = ("fixed_large", "fixed_small", "learned")
 LOSSES = ("simple", "hybrid", "vlb")
 TIMESTEPS = ("uniform", "loss_second_moment")
+MAX_STEPS = 10**6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Process:
     if self.steps < 2:
       raise errors.UserError(
         f"process.steps must be at least 2; got {self.steps}."
+      )
+    if self.steps > MAX_STEPS:
+      raise errors.UserError(
+        f"process.steps must be at most {MAX_STEPS}; got {self.steps}."
       )
     if self.schedule == "linear" and self.steps <= 20:
       raise errors.UserError(
