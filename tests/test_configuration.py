@@ -3,12 +3,13 @@
 import copy
 import dataclasses
 import json
+import re
 
 import ml_collections
 import pytest
 
-from configs import hvae
-from pseudovideo import configuration, errors
+from configs import hvae, video_diffusion
+from pseudovideo import augmentations, configuration, errors
 
 DIGITS = (8, 8, 1)
 
@@ -24,14 +25,21 @@ class Toy:
   limit: int | None = None
 
 
-def tiny(encoder="heat"):
-  return configuration.complete(
-    hvae.get_config(f"preset=tiny,encoder={encoder}")
-  )
+SYSTEMS = {
+  "heat": (hvae, "encoder=heat"),
+  "learned": (hvae, "encoder=learned"),
+  "image": (video_diffusion, "frames=1"),
+  "video": (video_diffusion, "frames=4"),
+}
 
 
-def changed(path, value, encoder="heat"):
-  raw = tiny(encoder)
+def tiny(system="heat"):
+  module, argument = SYSTEMS[system]
+  return configuration.complete(module.get_config(f"preset=tiny,{argument}"))
+
+
+def changed(path, value, system="heat"):
+  raw = tiny(system)
   section, field = path.split(".")
   raw[section][field] = value
   return raw
@@ -137,8 +145,8 @@ def test_a_section_may_lack(section):
     ({"train": 3}, "train must be a section with fields; got 3."),
     ({"title": 3}, r"title must be a string; got 3 \(int\)."),
     ({"encoder": {"channels": 8}}, "no section of the config named 'encoder'"),
-    ({"task": {}}, "Choose one of: heat_hvae, learned_hvae"),
-    ({"task": {"name": ["heat_hvae"]}}, "Choose one of: heat_hvae, learned"),
+    ({"task": {}}, "Choose one of: heat_hvae, image_diffusion, learned_hvae"),
+    ({"task": {"name": ["heat_hvae"]}}, "Choose one of: heat_hvae, image_dif"),
   ],
 )
 def test_wrong_sections(change, message):
@@ -156,13 +164,13 @@ NUMBERS = [0, -1, 1, 2, 3, 2**40, 1e-30, -0.5, 0.0, 1.0, float("nan"), 1e300]
 OTHERS = ["", "x", None, True, (), (0,), (-1,), (1, 1, 1), [1], {}, [[1]]]
 
 
-@pytest.mark.parametrize("encoder", hvae.ENCODERS)
-def test_whatever_a_field_is_there_is_a_task_or_a_sentence(encoder):
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_whatever_a_field_is_there_is_a_task_or_a_sentence(system):
   refused = accepted = 0
-  for section, fields in tiny(encoder).items():
+  for section, fields in tiny(system).items():
     for field in fields if section != "title" else ():
       for value in (*NUMBERS, *OTHERS):
-        raw = changed(f"{section}.{field}", value, encoder)
+        raw = changed(f"{section}.{field}", value, system)
         try:
           configuration.parse(raw).make_task(DIGITS)
           accepted += 1
@@ -190,6 +198,71 @@ def test_whatever_a_field_is_there_is_a_task_or_a_sentence(encoder):
 def test_values_out_of_range(path, value, message):
   with pytest.raises(errors.UserError, match=message):
     configuration.parse(changed(path, value))
+
+
+# Sections of the diffusion tasks.
+
+
+@pytest.mark.parametrize(
+  ("path", "value", "message"),
+  [
+    ("process.stpes", 10, "no field of process named 'stpes'; did you mean"),
+    ("process.steps", "10", "process.steps must be an integer; got '10'"),
+    (
+      "process.steps",
+      10**9,
+      "process.steps must be at most 1000000; got 10000",
+    ),
+    ("augmentation.frames", 10**9, "must be at most 1000; got 1000000000"),
+    ("process.schedule", "linaer", "did you mean 'linear'"),
+    ("sampler.method", "ancestrel", "did you mean 'ancestral'"),
+    ("sampler.eta", 0.5, "with 'ancestral'"),
+    ("sampler.respacing", "4/4", "lists 2 stages, but the schedule has 3"),
+    ("sampler.respacing", "50", "asks for 50 steps, but the process has 40"),
+    ("augmentation.name", "high_ordr", "did you mean 'high_order'"),
+    ("augmentation.sigma_min", 0.1, "no field of augmentation named 'sigma_"),
+    ("augmentation.frames", 1, "choose the augmentation 'identity'"),
+    ("augmentation.beta_max", 1.0, "both below 1"),
+    ("task.context", 5, "the 4 frames of the video; got a context of 5"),
+    ("task.scheme", "autoregresive", "did you mean 'autoregressive'"),
+  ],
+)
+def test_mistakes_in_the_sections_of_a_video(path, value, message):
+  with pytest.raises(errors.UserError, match=re.escape(message)):
+    configuration.parse(changed(path, value, "video")).make_task(DIGITS)
+
+
+def test_an_augmentation_is_built_from_its_name_and_fields():
+  raw = changed("augmentation.beta_max", 0.1, "video")
+  task = configuration.parse(raw).make_task(DIGITS)
+  assert task.augmentation == augmentations.make(
+    "high_order", frames=4, beta_max=0.1
+  )
+  # Other augmentations have other fields, which `complete` writes out.
+  raw["augmentation"] = {"name": "blur", "frames": 4}
+  full = configuration.complete(raw)["augmentation"]
+  padding = augmentations.make("blur").padding
+  assert full == {"name": "blur", "frames": 4, "padding": padding}
+
+
+@pytest.mark.parametrize("section", ["process", "sampler"])
+def test_sections_with_defaults_only_may_be_left_out(section):
+  raw = tiny("video")
+  raw["sampler"]["respacing"] = ""
+  del raw[section]
+  task = configuration.parse(raw).make_task(DIGITS)
+  assert getattr(task, section) == type(getattr(task, section))()
+
+
+def test_a_section_of_another_task_is_refused():
+  for section in ("augmentation", "encoder"):
+    raw = tiny("image") | {section: {}}
+    with pytest.raises(errors.UserError, match=f"named '{section}'"):
+      configuration.parse(raw)
+  raw = tiny("video")
+  del raw["augmentation"]
+  with pytest.raises(errors.UserError, match="no augmentation named 'None'"):
+    configuration.parse(raw)
 
 
 def test_the_sides_of_images_must_fit_the_levels():
@@ -225,6 +298,19 @@ def test_how_often_is_logged_may_change():
     section, field = name.split(".")
     new[section][field] += 1
   assert configuration.differences(old, new) == []
+
+
+def test_how_is_sampled_may_change_and_what_is_trained_may_not():
+  old, new = tiny("video"), tiny("video")
+  new["sampler"] = dict(method="ddim", eta=1.0, respacing="ddim4")
+  new["evaluate"]["num_samples"] += 1
+  assert configuration.differences(old, new) == []
+  for section in ("process", "augmentation", "task"):
+    other = tiny("video")
+    other[section]["added"] = 1
+    assert configuration.differences(old, other) == [
+      f"{section}.added is 1, was None"
+    ]
 
 
 def test_a_run_with_a_constant_rate_may_become_longer():
