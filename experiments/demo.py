@@ -17,14 +17,13 @@ import numpy as np
 from absl import flags
 
 from configs import hvae
-from experiments import tables
+from experiments import tables, work
 from pseudovideo import (
   command_line,
   configuration,
   errors,
   evaluate,
   images,
-  results,
   runs,
   sample_files,
   train,
@@ -46,26 +45,9 @@ def run_row(encoder: str, preset: str, workdir: pathlib.Path) -> dict[str, Any]:
   config = configuration.complete(
     hvae.get_config(f"encoder={encoder},preset={preset}")
   )
-  outcome = train.train(config, workdir)
-  if outcome.stopped_by is not None:
-    raise Stopped(outcome)
-  done = workdir / evaluate.RESULTS_FILE
-  if done.exists():
-    record = results.read(done)
-    same = not configuration.differences(record["config"], config)
-    same = same and record["step"] == outcome.step
-    own = not record.get("samples_file")
-    if same and own and (workdir / sample_files.NAME).exists():
-      return record
-  return evaluate.evaluate(runs.restore(workdir))
-
-
-class Stopped(Exception):
-  """Training was stopped by a signal."""
-
-  def __init__(self, outcome: train.Outcome):
-    super().__init__(outcome)
-    self.outcome = outcome
+  outcome = work.refuse_stopped(train.train(config, workdir))
+  record = work.finished(workdir, config, outcome.step)
+  return record or evaluate.evaluate(runs.restore(workdir, config=config))
 
 
 def table(
@@ -182,7 +164,7 @@ def run(argv: Sequence[str]) -> int:
     print(f"[{i}/{len(LABELS)}] HVAE with a {LABELS[encoder]}", flush=True)
     try:
       records[encoder] = run_row(encoder, values.preset, workdir / encoder)
-    except Stopped as stop:
+    except work.Stopped as stop:
       print(command_line.stop_sentence(stop.outcome))
       return 128 + stop.outcome.stopped_by
   print(f"\n{tables.as_text(*table(records))}\n\n{_caption(records)}\n")

@@ -5,6 +5,7 @@
 Each table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -13,13 +14,39 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import tables
+from experiments import report, rows, tables
 from pseudovideo import command_line, results
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# Name of a table -> label of each row -> its file below results/.
-TABLES = {
+
+@dataclasses.dataclass(frozen=True)
+class OfExperiment:
+  """A table of `python -m experiments.NAME run --publish=results`.
+
+  Attributes:
+    table: its rows.
+    dataset: of the runs.
+    preset: of the runs.
+  """
+
+  table: rows.Table
+  dataset: str
+  preset: str
+
+  def markdown(self) -> str:
+    """The table and its notes."""
+    shown = self.table.rows
+    jobs = rows.jobs(shown, self.dataset, self.preset)
+    scored = report.collect(
+      jobs, lambda job: job.published(ROOT / "results", self.table.family)
+    )
+    return report.report(self.table, shown, self.dataset, scored, "md")
+
+
+# Name of a table -> label of each row -> its file below results/; or the
+# experiment that it is of, as in OfExperiment(table3.TABLE, "digits", "small").
+TABLES: dict[str, OfExperiment | dict[str, str]] = {
   "demo": {
     "pseudo-video encoder": "demo/heat.json",
     "free encoder": "demo/learned.json",
@@ -80,7 +107,10 @@ def augmentation_costs() -> str:
 
 def block(name: str) -> str:
   """What stands between the marks of `name`."""
-  return augmentation_costs() if name == COSTS else table(name)
+  if name == COSTS:
+    return augmentation_costs()
+  entry = TABLES[name]
+  return entry.markdown() if isinstance(entry, OfExperiment) else table(name)
 
 
 def filled(text: str) -> str:

@@ -19,17 +19,10 @@ def score_table(
       held-out data, is taken from the first.
 
   Raises:
-    UserError: the rows were scored by different networks.
+    UserError: see `check_comparable`.
   """
+  check_comparable(records)
   first = next(iter(records.values()))
-  networks = {
-    feature_network(record)["weights_hash"] for record in records.values()
-  }
-  if len(networks) > 1:
-    raise errors.UserError(
-      f"The rows {', '.join(records)} were scored by different networks and "
-      "cannot stand in one table; evaluate them again on one machine."
-    )
   header = [
     "", *first["metrics"]["generated"],
     "images", "parameters", "steps", "images seen", "seconds",
@@ -60,13 +53,42 @@ def _values(metrics: Mapping[str, Record]) -> list[str]:
   ]
 
 
-def feature_network(record: Record) -> Record:
-  """The network whose features a record's scores are made of."""
-  return next(
-    metric["feature_network"]
+def check_comparable(records: Mapping[str, Record]) -> None:
+  """Refuses rows that cannot stand in one table.
+
+  Args:
+    records: name of a row -> what its results.json holds.
+
+  Raises:
+    UserError: they were scored by different networks, or on different data.
+  """
+  rows = records.values()
+  networks = [{n["weights_hash"] for n in feature_networks(r)} for r in rows]
+  data = [record.get("data", {}).get("fingerprint") for record in rows]
+  for what, values in (
+    ("by different networks", networks),
+    ("on different data", data),
+  ):
+    if any(value != values[0] for value in values):
+      raise errors.UserError(
+        f"The rows {', '.join(records)} were scored {what} and cannot stand in "
+        "one table; evaluate them again on one machine."
+      )
+
+
+def feature_networks(record: Record) -> list[Record]:
+  """The networks whose features a record's scores are made of, each once."""
+  networks = {
+    metric["feature_network"]["weights_hash"]: metric["feature_network"]
     for metric in record["metrics"]["generated"].values()
     if "feature_network" in metric
-  )
+  }
+  return list(networks.values())
+
+
+def feature_network(record: Record) -> Record:
+  """The first of them."""
+  return feature_networks(record)[0]
 
 
 def as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
