@@ -11,7 +11,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import pytest
 
-from configs import hvae
+from configs import hvae, video_diffusion
 from pseudovideo import compilation, configuration, train
 
 compilation.enable_cache()
@@ -28,5 +28,20 @@ def tiny_run(tmp_path_factory) -> pathlib.Path:
   """Folder of `configs/hvae.py:preset=tiny`, trained. Copy it to change it."""
   workdir = tmp_path_factory.mktemp("tiny_run")
   raw = configuration.complete(hvae.get_config("preset=tiny"))
+  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  return workdir
+
+
+@pytest.fixture(scope="session")
+def tiny_video_run(tmp_path_factory) -> pathlib.Path:
+  """Folder of a trained tiny video diffusion. Copy it to change it.
+
+  It differs from `configs/video_diffusion.py:preset=tiny` in how steps are
+  drawn, so that a run with a state of its own is tested.
+  """
+  workdir = tmp_path_factory.mktemp("tiny_video_run")
+  raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
+  raw["process"]["timesteps"] = "loss_second_moment"
+  raw["evaluate"]["batch_size"] = raw["train"]["grid"]
   assert train.train(raw, workdir).step == raw["train"]["steps"]
   return workdir
