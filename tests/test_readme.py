@@ -43,7 +43,10 @@ def test_commands_are_understood(command):
     return
   assert (program, arguments[0]) == ("python", "-m")
   module = pathlib.Path(ROOT, *arguments[1].split("."))
-  assert module.with_suffix(".py").exists()
+  assert any(
+    file.exists()
+    for file in (module.with_suffix(".py"), module / "__main__.py")
+  )
   if arguments[1] == "pseudovideo.main":
     config = command_line.parse(arguments[2:], main.define_flags())
     if config is not None:

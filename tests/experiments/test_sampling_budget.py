@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from configs import video_diffusion
-from experiments import sampling_budget, sampling_budget_sweep
-from experiments import sampling_budget_measure as measuring
-from experiments import sampling_budget_report as reports
-from experiments import sampling_budget_settings as settings
-from experiments import sampling_budget_summary as summaries
+from experiments.sampling_budget import __main__ as sampling_budget
+from experiments.sampling_budget import measure as measuring
+from experiments.sampling_budget import report as reports
+from experiments.sampling_budget import settings as settings
+from experiments.sampling_budget import summary as summaries
+from experiments.sampling_budget import sweep as sweeps
 from pseudovideo import (
   configuration,
   errors,
@@ -370,7 +371,7 @@ def test_images_without_labels_are_refused():
     image_set=types.SimpleNamespace(name="mine", train_labels=None),
   )
   with pytest.raises(errors.UserError, match="'mine' have no labels"):
-    sampling_budget_sweep.Sweep(
+    sweeps.Sweep(
       run,
       settings.PRESETS["tiny"],
       reference="",

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments import sampling_budget_measure as measuring
-from experiments import sampling_budget_points as points
-from experiments import sampling_budget_settings as settings
-from experiments import sampling_budget_summary as summaries
+from experiments.sampling_budget import measure as measuring
+from experiments.sampling_budget import points as points
+from experiments.sampling_budget import settings as settings
+from experiments.sampling_budget import summary as summaries
 from pseudovideo import errors, metrics, runs, sample_files, sharding, writer
 
 SHOWN = 64

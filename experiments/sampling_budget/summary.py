@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.sampling_budget_settings import Setting
+from experiments.sampling_budget.settings import Setting
 from pseudovideo import errors
 
 STANDARD_ERRORS = 2

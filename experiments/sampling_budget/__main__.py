@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import sampling_budget_report as reports
-from experiments import sampling_budget_settings as settings
-from experiments import sampling_budget_sweep as sweeps
 from experiments import tables
+from experiments.sampling_budget import report as reports
+from experiments.sampling_budget import settings as settings
+from experiments.sampling_budget import sweep as sweeps
 from pseudovideo import command_line, errors, evaluate, results, runs
 
 PAGE = "report.html"

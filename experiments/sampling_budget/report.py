@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.sampling_budget_summary import (
+from experiments.sampling_budget.summary import (
   Row,
   Summary,
   is_enough,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.sampling_budget_settings import Setting
+from experiments.sampling_budget.settings import Setting
 from pseudovideo import keys, metrics, pixels, runs, sharding
 from pseudovideo.samplers import autoregressive, windows
 from pseudovideo.samplers import diffusion as sampler_functions

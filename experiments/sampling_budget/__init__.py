@@ -1,0 +1,1 @@
+"""How few network evaluations a trained diffusion needs, see `__main__`."""
