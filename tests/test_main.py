@@ -81,7 +81,7 @@ def test_compilations_are_noticed(tiny_run):
     ("model.multipliers=(1, 1.5)", "values that are each an integer; got (1,"),
     ("model.multipliers=x", "tuple of values that are each an integer; got"),
     # Unknown names.
-    ("task.name=heat_vae", "'heat_hvae'? Choose one of: heat_hvae, learned_"),
+    ("task.name=heat_vae", "'heat_hvae'? Choose one of: heat_hvae, image_d"),
     ("data.name=digit", "'digits'? Choose one of: celeb_a, cifar10, digits,"),
     ("data.name=digits:3", "which only `folder:PATH` may have; write 'digits'"),
     ("data.name=folder:/no/such", "names no folder that exists; write `folder"),

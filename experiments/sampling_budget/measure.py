@@ -10,52 +10,9 @@ import numpy as np
 
 from experiments.sampling_budget.settings import Setting
 from pseudovideo import keys, metrics, pixels, runs, sharding
-from pseudovideo.samplers import autoregressive, windows
-from pseudovideo.samplers import diffusion as sampler_functions
-from pseudovideo.tasks import video_diffusion
 
 # (params, extra, keys (B,), given videos (B, T, H, W, C) or None) -> videos.
 Draw = Callable[[Any, Any, jax.Array, jax.Array | None], jax.Array]
-
-
-class LastStage(video_diffusion.VideoDiffusion):
-  """A video task that draws its last stage only, given the earlier frames.
-
-  With frames that it drew itself, the same keys and the same sampler, the
-  result is that of `sample`.
-  """
-
-  def resample(self, params, video, *, key):
-    """Replaces the frames of the last stage.
-
-    Args:
-      params: of the network.
-      video: (B, T, H, W, C) float32; the frames before the last stage count.
-      key: scalar or (B,) keys, as for `sample`.
-
-    Returns:
-      (B, T, H, W, C) float32.
-    """
-    key = keys.example_keys(key, len(video))
-    key = keys.numbered(key, len(self.stages) - 1)
-    table = windows.Windows.of(self.stages)
-    index, observed, latent = (
-      jnp.broadcast_to(rows[-1], (len(video), rows.shape[1]))
-      for rows in (table.index, table.observed, table.latent)
-    )
-    window = autoregressive.gather(video, index, observed, latent)
-    (chain,) = self.sampler.chains(self.process, 1)
-    frames = sampler_functions.sample(
-      lambda x, time: self._predict(params, x, time, window),
-      keys.normal(keys.named(key, "start"), window.x0.shape),
-      chain,
-      key=keys.named(key, "chain"),
-      method=self.sampler.method,
-      clip=self._clipped(window),
-    )
-    _, latent = self.stages[-1]
-    places = np.flatnonzero(table.latent[-1])
-    return video.at[:, np.array(latent)].set(frames[:, places])
 
 
 def make_draw(task: Any, setting: Setting, mesh: jax.sharding.Mesh) -> Draw:
@@ -69,11 +26,11 @@ def make_draw(task: Any, setting: Setting, mesh: jax.sharding.Mesh) -> Draw:
   fields = vars(task) | {"sampler": setting.sampler(task.sampler)}
 
   def draw(params, extra, rows, videos):
+    sampled = type(task)(**fields)
     if setting.given is None:
-      return type(task)(**fields).sample(
-        params, extra, key=rows, num=rows.shape[0]
-      )
-    return LastStage(**fields).resample(params, videos, key=rows)
+      return sampled.sample(params, extra, key=rows, num=rows.shape[0])
+    last = len(task.stages) - 1
+    return sampled.complete(params, videos, last, key=rows)
 
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
   return jax.jit(draw, in_shardings=(whole, whole, cut, cut), out_shardings=cut)

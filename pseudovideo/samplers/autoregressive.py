@@ -41,24 +41,27 @@ def sample_video(
   sample_window: Callable[[Window, int, jax.Array], jax.Array],
   schedule: windows.Windows,
   kinds: Sequence[int],
-  shape: tuple[int, ...],
+  video: jax.Array,
   *,
   key: jax.Array,
+  first: int = 0,
 ) -> jax.Array:
-  """Runs all stages; each keeps the frames that it was to generate.
+  """Runs stages in turn; each keeps the frames that it was to generate.
 
   Args:
     sample_window: takes a window, the kind of its stage and (B,) keys; returns
       its frames (B, W, H, W', C), of which only latent ones are used.
     schedule: the stages.
     kinds: one number per stage; stages in a row of one kind are compiled once.
-    shape: (B, T, H, W', C) of the video.
+    video: (B, T, H, W', C) float32; the frames that stages before `first`
+      would generate count.
     key: scalar or (B,) keys.
+    first: stage to begin with.
 
   Returns:
     (B, T, H, W', C) float32.
   """
-  batch, frames = shape[:2]
+  batch, frames = video.shape[:2]
   key = keys.example_keys(key, batch)
 
   def run(video, stage, kind):
@@ -70,9 +73,13 @@ def sample_video(
     place = jnp.where(latent > 0, index, frames)  # Others are dropped.
     return video.at[:, place].set(generated, mode="drop")
 
-  numbers = np.arange(len(schedule.index))
-  stages = (numbers, schedule.index, schedule.observed, schedule.latent)
-  video = jnp.zeros(shape, jnp.float32)
+  numbers = np.arange(first, len(schedule.index))
+  stages = (
+    np.arange(len(schedule.index)),
+    schedule.index,
+    schedule.observed,
+    schedule.latent,
+  )
   for kind, group in itertools.groupby(numbers, lambda n: kinds[n]):
     members = np.array(list(group))
     video, _ = jax.lax.scan(

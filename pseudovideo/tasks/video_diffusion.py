@@ -160,7 +160,23 @@ class VideoDiffusion:
   def sample(self, params, extra, *, key, num):
     """See `base.Task.sample`."""
     del extra
-    key = keys.example_keys(key, num)
+    nothing = jnp.zeros((num, self.frames, *self.image_shape))
+    return self.complete(params, nothing, 0, key=key)
+
+  def complete(self, params, video, first, *, key):
+    """Generates the frames of the last stages given all earlier frames.
+
+    Args:
+      params: of the network.
+      video: (B, T, H, W, C) float32; frames to be generated do not count.
+      first: stage to begin with; with 0 everything is generated.
+      key: scalar or (B,) keys.
+
+    Returns:
+      (B, T, H, W, C). Frames of `sample`, the same key and sampler give the
+      result of `sample`.
+    """
+    key = keys.example_keys(key, len(video))
     chains = self.sampler.chains(self.process, len(self.stages))
 
     def sample_window(window, kind, key):
@@ -178,8 +194,9 @@ class VideoDiffusion:
       sample_window,
       windows.Windows.of(self.stages),
       [chains.index(chain) for chain in chains],
-      (num, self.frames, *self.image_shape),
+      video,
       key=key,
+      first=first,
     )
 
   def pseudo_video(self, params, extra, images, *, key):

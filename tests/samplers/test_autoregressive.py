@@ -1,5 +1,7 @@
 """Windows of a video: what a stage sees and what is kept of it."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,11 +19,18 @@ def plus_one(window, kind, key):
   return jnp.broadcast_to(total + 10 * (kind + 1), window.x0.shape)
 
 
+def draw_window(window, kind, rows):
+  """Noise of the stage's own plus what is observed."""
+  del kind
+  noise = jax.vmap(lambda k: jax.random.normal(k, window.x0.shape[1:]))(rows)
+  return noise + jnp.sum(window.x0, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("kinds", [(0, 0, 0, 0, 0), (0, 1, 1, 2, 0)])
 def test_each_stage_sees_the_frames_made_before(key, kinds):
   schedule = windows.autoregressive(6, 2)
   video = autoregressive.sample_video(
-    plus_one, windows.Windows.of(schedule), kinds, SHAPE, key=key
+    plus_one, windows.Windows.of(schedule), kinds, jnp.zeros(SHAPE), key=key
   )
   expected = np.zeros(6)
   for (observed, latent), kind in zip(schedule, kinds, strict=True):
@@ -42,7 +51,9 @@ def test_padding_and_observed_frames_are_never_written(key):
       jnp.nan,
     ) * jnp.ones_like(window.x0)
 
-  video = autoregressive.sample_video(noise, schedule, [0, 0], SHAPE, key=key)
+  video = autoregressive.sample_video(
+    noise, schedule, [0, 0], jnp.zeros(SHAPE), key=key
+  )
   np.testing.assert_array_equal(video[:, :, 0, 0, 0], [list(range(6))] * 3)
 
 
@@ -55,13 +66,24 @@ def test_stages_and_examples_have_their_own_keys(key):
 
   run = lambda rows: np.asarray(  # noqa: E731
     autoregressive.sample_video(
-      draw, schedule, [0] * 4, (len(rows), 4, 2, 2, 1), key=rows
+      draw, schedule, [0] * 4, jnp.zeros((len(rows), 4, 2, 2, 1)), key=rows
     )
   )
   rows = jax.random.split(key, 3)
   video = run(rows)
   assert len(np.unique(video)) == video.size
   np.testing.assert_array_equal(run(rows[1:2])[0], video[1])
+
+
+def test_a_video_can_be_completed_from_any_stage(key):
+  schedule = windows.Windows.of(windows.autoregressive(6, 2))
+  run = functools.partial(
+    autoregressive.sample_video, draw_window, schedule, [0] * 5, key=key
+  )
+  whole = run(jnp.zeros(SHAPE))
+  for stage in range(5):
+    known = whole.at[:, stage and stage + 1 :].set(jnp.nan)
+    np.testing.assert_array_equal(run(known, first=stage), whole)
 
 
 def test_a_window_holds_observed_frames_only():
