@@ -19,7 +19,6 @@ from pseudovideo import (
   sample_files,
   sampling,
   sharding,
-  state,
   writer,
 )
 from pseudovideo.report import run as run_report
@@ -190,20 +189,10 @@ def _record(run, drawn, scores) -> dict[str, Any]:
     "metrics": scores,
     "seeds": {"train": config.train.seed, "sample": drawn.seed},
     "samples_file": drawn.file,
-    "ema": True,
-    "step": run.step,
-    "images_seen": run.step * config.train.batch_size,
-    "num_parameters": state.count_parameters(run.params),
     "network_evaluations": run.task.network_evaluations,
     "wall_seconds": {
       "train": rows[-1]["seconds"] if rows else None,
       "sample": drawn.seconds,
     },
-    "data": {
-      "name": run.image_set.name,
-      "source": run.image_set.source,
-      "fingerprint": run.image_set.fingerprint,
-    },
-    "config": run.raw,
-    "provenance": results.provenance(),
+    **results.origin(run),
   }

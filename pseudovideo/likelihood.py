@@ -131,9 +131,10 @@ def record(
   run: Any, bits: Mapping[str, np.ndarray], seconds: float
 ) -> dict[str, Any]:
   """What bits_per_dim.json holds; see `results`, row `held_out`."""
-  from pseudovideo import results, state
+  from pseudovideo import results
 
-  config = run.config
+  config, origin = run.config, results.origin(run)
+  origin["data"]["split"] = "test"
   return {
     "title": config.title,
     "metrics": {
@@ -152,20 +153,9 @@ def record(
       }
     },
     "seeds": {"train": config.train.seed, "noise": config.evaluate.seed},
-    "ema": True,
-    "step": run.step,
-    "images_seen": run.step * config.train.batch_size,
-    "num_parameters": state.count_parameters(run.params),
     "network_evaluations": run.task.process.steps,
     "wall_seconds": {"bits_per_dim": seconds},
-    "data": {
-      "name": run.image_set.name,
-      "source": run.image_set.source,
-      "fingerprint": run.image_set.fingerprint,
-      "split": "test",
-    },
-    "config": run.raw,
-    "provenance": results.provenance(),
+    **origin,
   }
 
 

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 import pseudovideo
-from pseudovideo import errors
+from pseudovideo import errors, state
 
 # Every field of a record, its type and its meaning.
 FIELDS = {
@@ -116,6 +116,27 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
   except errors.UserError as error:
     raise errors.UserError(f"In {path}: {error}") from error
   return record
+
+
+def origin(run: Any) -> dict[str, Any]:
+  """The fields that say which model was scored.
+
+  Args:
+    run: a `runs.Run`, whose averaged weights were used.
+  """
+  return {
+    "ema": True,
+    "step": run.step,
+    "images_seen": run.step * run.config.train.batch_size,
+    "num_parameters": state.count_parameters(run.params),
+    "data": {
+      "name": run.image_set.name,
+      "source": run.image_set.source,
+      "fingerprint": run.image_set.fingerprint,
+    },
+    "config": run.raw,
+    "provenance": provenance(),
+  }
 
 
 def provenance() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from experiments.sampling_budget.summary import (
   is_enough,
   standard_error,
 )
-from pseudovideo import images, results, runs, state
+from pseudovideo import images, results, runs
 from pseudovideo.report import chart, page
 from pseudovideo.report import run as run_report
 
@@ -74,10 +74,6 @@ def record(
       "real": reference.points[0]["metrics"]["real"],
     },
     "seeds": {"train": run.config.train.seed, "sample": list(seeds)},
-    "ema": True,
-    "step": run.step,
-    "images_seen": run.step * run.config.train.batch_size,
-    "num_parameters": state.count_parameters(run.params),
     "network_evaluations": chosen.evaluations,
     "wall_seconds": {
       "sample": chosen.seconds,
@@ -91,13 +87,7 @@ def record(
     "answers": summary.sentences(),
     "settings": [_json(summary, row) for row in summary.rows],
     "last_stage": [_json(summary, row) for row in summary.last],
-    "data": {
-      "name": run.image_set.name,
-      "source": run.image_set.source,
-      "fingerprint": run.image_set.fingerprint,
-    },
-    "config": run.raw,
-    "provenance": results.provenance(),
+    **results.origin(run),
   }
 
 
