@@ -12,9 +12,10 @@ import re
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 
-from experiments import report, rows, tables
+from experiments import exposure, report, rows, table3, table4, tables
 from pseudovideo import command_line, results
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -56,9 +57,12 @@ TABLES: dict[str, OfExperiment | dict[str, str]] = {
     "heat equation, sigma_h 0.1": "hvae_cifar10/heat_sigma_h_0.1.json",
     "free encoder": "hvae_cifar10/learned.json",
   },
+  "table3": OfExperiment(table3.TABLE, "digits", "small"),
+  "table4": OfExperiment(table4.TABLE, "digits", "small"),
 }
 
-COSTS = "augmentation_cost"
+BENCHMARKS = ROOT / "results" / "benchmarks"
+DIGITS = ROOT / "results" / "diffusion" / "digits-small"
 
 
 def table(name: str) -> str:
@@ -86,8 +90,7 @@ def table(name: str) -> str:
 
 def augmentation_costs() -> str:
   """The table of `python -m benchmarks.augmentations --out=...`."""
-  path = ROOT / "results" / "benchmarks" / "augmentations_cpu.json"
-  found = json.loads(path.read_text())
+  found = json.loads((BENCHMARKS / "augmentations_cpu.json").read_text())
   header = ["", "frames", "us per image", "us per frame"]
   rows = [
     [
@@ -105,10 +108,88 @@ def augmentation_costs() -> str:
   )
 
 
+def diffusion_steps() -> str:
+  """The table of `python -m benchmarks.diffusion_step --out=...`."""
+  found = json.loads((BENCHMARKS / "diffusion_step_cpu.json").read_text())
+  header = [
+    "", "batch", "update, s", "of PyTorch's", "denoising step, s",
+    "of PyTorch's", "GFLOP/s", "compile, s", "pseudo videos",
+  ]  # fmt: skip
+  rows = [
+    [
+      name.replace("_", ", base "),
+      str(row["batch"]),
+      f"{row['train_seconds']:.3f}",
+      f"{row['train_seconds_over_peer']:.2f}",
+      f"{row['denoise_seconds']:.3f}",
+      f"{row['denoise_seconds_over_peer']:.2f}",
+      f"{row['train_gflops_per_second']:.0f}",
+      f"{row['train_compile_seconds']:.0f}",
+      f"{row['pseudo_video_share']:.2%}"
+      if "pseudo_video_share" in row
+      else tables.NOTHING,
+    ]
+    for name, row in found["values"].items()
+  ]
+  about = found["provenance"]
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    f"Medians of {found['repeats']}, {found['dtype']}, "
+    f"{about['device']['kind']}, {about['host']['cores']} cores, jax "
+    f"{about['packages']['jax']}; PyTorch: {found['peer']['source']}, measured "
+    "once, elsewhere in time."
+  )
+
+
+def exposed() -> str:
+  """The table of `python -m experiments.exposure --out=...`."""
+  record = results.read(DIGITS / "exposure_high_order_4-seed0.json")
+  scores = dict(record["metrics"])
+  num = next(iter(scores.pop("generated").values()))["num_samples"]
+  return (
+    f"{tables.as_markdown(*exposure.table(scores))}\n\n"
+    f"4 frames, high order, seed 0, {num:,} samples."
+  )
+
+
+def budgets() -> str:
+  """The table of `python -m experiments.sampling_budget`."""
+  record = results.read(DIGITS / "budget_one_frame-seed0.json")
+  metric = record["metric"]
+  header = ["", "evaluations", metric, "enough"]
+  rows = [
+    [
+      row["label"],
+      f"{row['evaluations']:,}",
+      f"{np.mean(values):.3f} \N{PLUS-MINUS SIGN} "
+      f"{np.std(values, ddof=1) / len(values) ** 0.5:.3f}",
+      row["verdict"],
+    ]
+    for row in sorted(record["settings"], key=lambda r: r["evaluations"])
+    for values in [row["values"][metric]]
+  ]
+  num = next(iter(record["metrics"]["generated"].values()))["num_samples"]
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    f"1 frame, seed 0, {num:,} samples with each of "
+    f"{len(record['seeds']['sample'])} sampling seeds: mean and standard "
+    f"error. {' '.join(record['answers'])}"
+  )
+
+
+# Tables that are no score tables.
+OTHERS = {
+  "augmentation_cost": augmentation_costs,
+  "diffusion_step": diffusion_steps,
+  "exposure": exposed,
+  "sampling_budget": budgets,
+}
+
+
 def block(name: str) -> str:
   """What stands between the marks of `name`."""
-  if name == COSTS:
-    return augmentation_costs()
+  if name in OTHERS:
+    return OTHERS[name]()
   entry = TABLES[name]
   return entry.markdown() if isinstance(entry, OfExperiment) else table(name)
 

@@ -1,0 +1,285 @@
+"""Time, arithmetic and memory of diffusion: one update, one denoising step.
+
+  python -m benchmarks.diffusion_step [--rows=image_128,video_128] \\
+      [--dtype=float32] [--batch=0] [--repeats=10] [--peak_tflops=F] \\
+      [--out=FILE.json]
+
+A row is the network of Sec. 4.2 for 32x32x3 images at base width 32 or 128:
+`image` is the baseline, `video` has windows of 2 observed and 1 latent frame.
+The update is that of training, pseudo videos included. The denoising step is
+that of the sampler, for the whole batch: a short run of it, divided by its
+network evaluations. Images are synthetic and on the device already.
+
+GFLOP are those of the program before XLA changes it (the body of a loop counts
+once, hence one denoising step). On CPU, rows with the batch of the published
+PyTorch code are compared with its seconds. On an accelerator, --peak_tflops
+gives the share of that peak. Programs are compiled without a cache on disk.
+"""
+
+import json
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from pseudovideo import (
+  augmentations,
+  command_line,
+  errors,
+  keys,
+  optimizers,
+  results,
+  state,
+  steps,
+)
+from pseudovideo.diffusion import process
+from pseudovideo.models import unet, video_unet
+from pseudovideo.samplers import settings
+from pseudovideo.tasks import base, image_diffusion, video_diffusion
+
+EVALUATIONS = 6  # Of the network, in one call of the sampler.
+
+
+class Row(NamedTuple):
+  """A network, the batch that the peer was timed with, and its seconds."""
+
+  kind: str
+  channels: int
+  batch: int
+  train: float
+  denoise: float
+
+
+PEER = "published PyTorch code, float32, two idle CPU cores"
+ROWS = {
+  "image_32": Row("image", 32, 4, 0.233, 0.075),
+  "video_32": Row("video", 32, 2, 0.351, 0.095),
+  "image_128": Row("image", 128, 4, 1.29, 0.355),
+  "video_128": Row("video", 128, 2, 1.76, 0.533),
+}
+
+
+def make_task(
+  kind: str, image_shape: tuple[int, int, int] = (32, 32, 3), **model: Any
+) -> base.Task:
+  """The task of a row, of an `image` or a `video` of 4 frames in 3 stages.
+
+  Its sampler evaluates the network `EVALUATIONS` times.
+  """
+  if kind == "image":
+    return image_diffusion.ImageDiffusion(
+      image_shape,
+      unet.UNet(**model),
+      process.Process(),
+      settings.Sampler(respacing=str(EVALUATIONS)),
+    )
+  return video_diffusion.VideoDiffusion(
+    image_shape,
+    video_unet.VideoUNet(**model),
+    augmentations.make("high_order", frames=4),
+    process.Process(),
+    settings.Sampler(respacing=str(EVALUATIONS // 3)),
+    context=2,
+  )
+
+
+def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
+  """Compiles and times both steps of a task.
+
+  Args:
+    task: of `make_task`.
+    batch: images or videos per step.
+    repeats: calls that are timed.
+
+  Returns:
+    parameters; the fields of `_program` and `_rates` with the prefix `train_`
+    or `denoise_`; pseudo_video_share, the part of the update's time that it
+    takes to make videos (not for images); and device_peak_gb, where the device
+    tells, the most that was in use since the process started.
+  """
+  key = jax.random.key(0)
+  config = optimizers.OptimizerConfig()
+  tx = optimizers.make_optimizer(config, config.learning_rate)
+  now = state.create(*task.init(keys.named(key, "init"), None), tx)
+  rng = np.random.default_rng(0)
+  images = jax.device_put(
+    rng.integers(0, 256, (batch, *task.image_shape), np.uint8)
+  )
+  found = {"parameters": state.count_parameters(now.params)}
+
+  def sample(params, extra, key):
+    return task.sample(params, extra, key=key, num=batch)
+
+  run, fields = _program(sample, (now.ema, now.extra, key))
+  seconds = _seconds(lambda: run(now.ema, now.extra, key), repeats)
+  fields |= _rates(fields, [s / task.network_evaluations for s in seconds])
+  found |= {f"denoise_{name}": value for name, value in fields.items()}
+
+  def advance():
+    nonlocal now
+    now, metrics = update(now, {"image": images}, key)
+    return now, metrics
+
+  update, fields = _program(
+    steps.make_step(task, tx, ema_decay=config.ema_decay),
+    (now, {"image": images}, key),
+    donate_argnums=0,
+  )
+  fields |= _rates(fields, _seconds(advance, repeats))
+  found |= {f"train_{name}": value for name, value in fields.items()}
+
+  if hasattr(task, "augmentation"):
+    make = jax.jit(lambda x, key: task.pseudo_video(None, None, x, key=key))
+    seconds = _seconds(lambda: make(images, key), repeats)
+    share = statistics.median(seconds) / found["train_seconds"]
+    found["pseudo_video_share"] = share
+  memory = jax.local_devices()[0].memory_stats() or {}
+  if "peak_bytes_in_use" in memory:
+    found["device_peak_gb"] = memory["peak_bytes_in_use"] / 1e9
+  return found
+
+
+def _program(
+  function: Callable[..., Any], arguments: tuple[Any, ...], **options: Any
+) -> tuple[Callable[..., Any], dict[str, float]]:
+  """The compiled function; compile_seconds, gflop and xla_memory_gb.
+
+  The last is what XLA plans for arguments and temporary arrays.
+  """
+  begin = time.perf_counter()
+  lowered = jax.jit(function, **options).lower(*arguments)
+  compiled = lowered.compile()
+  found = {
+    "compile_seconds": time.perf_counter() - begin,
+    "gflop": lowered.cost_analysis().get("flops", 0.0) / 1e9,
+  }
+  plan = compiled.memory_analysis()
+  if plan is not None:
+    planned = plan.argument_size_in_bytes + plan.temp_size_in_bytes
+    found["xla_memory_gb"] = planned / 1e9
+  return compiled, found
+
+
+def _seconds(function: Callable[[], Any], repeats: int) -> list[float]:
+  """The duration of each call, after two more to warm up."""
+  durations = []
+  for _ in range(repeats + 2):
+    begin = time.perf_counter()
+    jax.block_until_ready(function())
+    durations.append(time.perf_counter() - begin)
+  return durations[2:]
+
+
+def _rates(
+  fields: dict[str, float], seconds: Sequence[float]
+) -> dict[str, float]:
+  """seconds (the median), seconds_min and gflops_per_second."""
+  median = statistics.median(seconds)
+  return {
+    "seconds": median,
+    "seconds_min": min(seconds),
+    "gflops_per_second": fields["gflop"] / median,
+  }
+
+
+def over_peer(found: dict[str, float], row: Row) -> dict[str, float]:
+  """{train,denoise}_seconds_over_peer; below 1 is faster than the peer."""
+  return {
+    f"{name}_seconds_over_peer": found[f"{name}_seconds"] / getattr(row, name)
+    for name in ("train", "denoise")
+  }
+
+
+def utilization(found: dict[str, float], tflops: float) -> dict[str, float]:
+  """{train,denoise}_model_flop_utilization of a device with that peak."""
+  return {
+    f"{name}_model_flop_utilization": found[f"{name}_gflops_per_second"]
+    / (1000 * tflops)
+    for name in ("train", "denoise")
+  }
+
+
+def define_flags() -> flags.FlagValues:
+  """What can be said on the command line."""
+  values = flags.FlagValues()
+  for define, name, default, meaning in (
+    (flags.DEFINE_string, "rows", ",".join(ROWS), "Which, with commas."),
+    (flags.DEFINE_integer, "repeats", 10, "Calls to time."),
+    (flags.DEFINE_integer, "batch", 0, "Per step; 0 for the peer's."),
+    (flags.DEFINE_string, "peak_tflops", "", "Of the device, at this type."),
+    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+  ):
+    define(name, default, meaning, flag_values=values)
+  flags.DEFINE_enum(
+    "dtype", "float32", unet.DTYPES, "Of the arithmetic.", flag_values=values
+  )
+  return values
+
+
+def _peak(text: str) -> float | None:
+  """--peak_tflops as a number; None if it is not given."""
+  try:
+    peak = float(text) if text else None
+  except ValueError:
+    peak = 0.0
+  if peak is not None and not 0 < peak < float("inf"):
+    raise errors.UserError(
+      f"--peak_tflops must be a positive number; got {text!r}."
+    )
+  return peak
+
+
+def run(argv: Sequence[str]) -> int:
+  """Measures, prints, and writes a file if asked to; returns the exit code."""
+  values = define_flags()
+  if command_line.parse(argv, values) is not None:
+    raise errors.UserError("This command takes no config; leave --config away.")
+  names = values.rows.split(",")
+  rows = [errors.look_up("--rows", name, ROWS) for name in names]
+  for name, lowest in (("repeats", 1), ("batch", 0)):
+    if values[name].value < lowest:
+      raise errors.UserError(
+        f"--{name} must be at least {lowest}; got {values[name].value}."
+      )
+  peak = _peak(values.peak_tflops)
+  device, table = jax.devices()[0], {}
+  print(f"{values.dtype} on {device.device_kind}, jax {jax.__version__}")
+  for name, row in zip(names, rows, strict=True):
+    task = make_task(row.kind, channels=row.channels, dtype=values.dtype)
+    found = {"batch": values.batch or row.batch}
+    found |= measure(task, batch=found["batch"], repeats=values.repeats)
+    as_peer = found["batch"] == row.batch and values.dtype == "float32"
+    if device.platform == "cpu" and as_peer:
+      found |= over_peer(found, row)
+    if peak is not None:
+      found |= utilization(found, peak)
+    table[name] = found
+    print(name)
+    for field, value in found.items():
+      print(f"  {field:<32}{value:>12.4g}", flush=True)
+  if values.out:
+    record = {
+      "values": table,
+      "repeats": values.repeats,
+      "dtype": values.dtype,
+      "peak_tflops": peak,
+      "peer": {"source": PEER, "rows": {n: ROWS[n]._asdict() for n in names}},
+      "provenance": results.provenance(),
+    }
+    pathlib.Path(values.out).write_text(json.dumps(record, indent=2) + "\n")
+  return 0
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return command_line.answer(run, argv, __doc__, define_flags())
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))
