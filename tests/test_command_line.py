@@ -110,7 +110,7 @@ def test_ways_to_name_a_config(config_file, form):
       "def get_config(arg): return 3",
       "must return a ConfigDict; it returned 3",
     ),
-    ("def get_config(arg): return {}", "Choose one of: heat_hvae, learned_hv"),
+    ("def get_config(arg): return {}", "Choose one of: heat_hvae, image_dif"),
     ("def get_config(arg): return {'train': 3}", "train must be a section"),
   ],
 )
