@@ -1,63 +1,57 @@
-"""Feature networks: trained once per data set, kept on disk with a hash."""
+"""Networks that metrics look through, and what they see of a set of images."""
 
 import dataclasses
 import functools
 import hashlib
-import json
-import os
-import pathlib
-import tempfile
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import flax
 import jax
-import jax.numpy as jnp
 import numpy as np
-from absl import logging
 
-from pseudovideo import errors, folders, keys, pixels
-from pseudovideo.data.image_set import ImageSet
-from pseudovideo.metrics import classifier
+from pseudovideo import sharding
+
+Forward = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FeatureNetwork:
-  """A trained classifier with what must be said about it.
+  """A network from images to features and logits, and what to say about it.
 
   Attributes:
-    name: such as `digitscls`, or `mnistcls-bernoulli` for binarized data.
-    weights_hash: SHA-256 (hexadecimal) of its parameters.
-    accuracy: fraction of held-out images that it labels correctly.
-    num_train: images that it was trained on.
+    name: such as `inception` or `digitscls`; scores are named after it.
+    weights_hash: SHA-256 (hexadecimal) of the weights.
     feature_dim: D.
     num_classes: K.
-    binarize: how the data was binarized, one of `pixels.BINARIZE`.
-    image_shape: (H, W, C) of the images that it takes.
-    network: the Linen module.
+    image_shape: (H, W, C) of the images that it takes; None: of any size, and
+      with one or three channels.
+    forward: pure function of the parameters and uint8 images (B, H, W, C) to
+      features (B, D) and logits (B, K), float32. Functions that compare equal
+      are compiled once.
     params: its parameters.
+    facts: what else a score must quote.
+    binarize: how its training data were binarized, one of `pixels.BINARIZE`.
   """
 
   name: str
   weights_hash: str
-  accuracy: float
-  num_train: int
   feature_dim: int
   num_classes: int
-  binarize: str
-  image_shape: tuple[int, int, int]
-  network: Any
+  image_shape: tuple[int, int, int] | None
+  forward: Forward
   params: Any
+  facts: Mapping[str, Any]
+  binarize: str = "none"
 
   def __call__(
-    self, images: np.ndarray, batch_size: int = 256
+    self, images: np.ndarray, batch_size: int = 0
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Features and predictions; all batches are padded to one size.
+    """Features and logits of images in memory.
 
     Args:
       images: (N, H, W, C) uint8.
-      batch_size: images per call of the network.
+      batch_size: see `stream`.
 
     Returns:
       Features (N, D) and logits (N, K), float32.
@@ -65,138 +59,79 @@ class FeatureNetwork:
     Raises:
       ValueError: images of another type or size.
     """
-    if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
-      raise ValueError(
-        f"The network {self.name} takes uint8 images of shape "
-        f"{self.image_shape}; got {images.dtype} {images.shape}."
-      )
     features = np.empty((len(images), self.feature_dim), np.float32)
     logits = np.empty((len(images), self.num_classes), np.float32)
-    for start in range(0, len(images), batch_size):
-      batch = np.zeros((batch_size, *self.image_shape), np.uint8)
-      num = len(images[start : start + batch_size])
-      batch[:num] = images[start : start + batch_size]
-      outputs = _forward(self.params, batch, network=self.network)
-      features[start : start + num] = outputs[0][:num]
-      logits[start : start + num] = outputs[1][:num]
+    done = 0
+    for one, two in self.stream([images], batch_size):
+      features[done : done + len(one)] = one
+      logits[done : done + len(two)] = two
+      done += len(one)
     return features, logits
+
+  def stream(
+    self, blocks: Iterable[np.ndarray], batch_size: int = 0
+  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Features and logits batch by batch, in order.
+
+    A batch is cut over all devices of this process, the last one of a block
+    is padded to the same size, and while one is fetched the next is computed.
+
+    Args:
+      blocks: arrays (n, H, W, C) uint8 of any n.
+      batch_size: images per call of the network, rounded up to a multiple of
+        the number of devices; 0: `default_batch_size`.
+
+    Yields:
+      Features (b, D) and logits (b, K), float32, b at most the batch size.
+
+    Raises:
+      ValueError: images of another type or size.
+    """
+    mesh = sharding.make_mesh(jax.local_devices())
+    batch_size = batch_size or default_batch_size(self.image_shape)
+    batch_size = -(-batch_size // mesh.size) * mesh.size
+    params = jax.device_put(self.params, sharding.replicated(mesh))
+    pending = None
+    for images in _batches(blocks, batch_size):
+      self._check(images)
+      padded = np.zeros((batch_size, *images.shape[1:]), np.uint8)
+      padded[: len(images)] = images
+      placed = jax.device_put(padded, sharding.split_batch(mesh))
+      ahead = _forward(params, placed, forward=self.forward), len(images)
+      if pending:
+        yield _fetch(*pending)
+      pending = ahead
+    if pending:
+      yield _fetch(*pending)
 
   def provenance(self) -> dict[str, Any]:
     """What a score over this network must quote."""
     return {
       "name": self.name,
       "weights_hash": self.weights_hash,
-      "held_out_accuracy": self.accuracy,
-      "num_train": self.num_train,
       "feature_dim": self.feature_dim,
+      **self.facts,
     }
 
-
-@functools.partial(jax.jit, static_argnames="network")
-def _forward(params, images, *, network):
-  x = pixels.to_float(images, classifier.VALUE_RANGE)
-  return network.apply({"params": params}, x)
-
-
-def binarized(images: np.ndarray, how: str, split: str) -> np.ndarray:
-  """The images of a split, binarized by one draw that never changes.
-
-  Args:
-    images: (N, H, W, C) uint8.
-    how: one of `pixels.BINARIZE`.
-    split: `train` or `test`, which are drawn independently.
-  """
-  if how == "none":
-    return images
-  key = keys.named(jax.random.key(0), split)
-  return np.asarray(pixels.binarize(jnp.asarray(images), how, key=key))
-
-
-def get_feature_network(
-  image_set: ImageSet,
-  *,
-  binarize: str = "none",
-  cache: pathlib.Path | None = None,
-  recipe: classifier.Recipe | None = None,
-) -> FeatureNetwork:
-  """The classifier of a data set, from disk, or trained now and kept there.
-
-  Args:
-    image_set: with labels; only its training split is trained on.
-    binarize: one of `pixels.BINARIZE`.
-    cache: folder of the trained networks; by default
-      `folders.cache_dir("classifiers")`.
-    recipe: of the training; by default `classifier.default_recipe`.
-
-  Raises:
-    UserError: a set without labels, or an unknown binarization.
-  """
-  if binarize not in pixels.BINARIZE:
-    raise errors.unknown("binarization", binarize, pixels.BINARIZE)
-  if image_set.train_labels is None:
-    raise errors.UserError(
-      f"The data set {image_set.name!r} has no labels, so no classifier can "
-      "be trained on it for a Frechet distance, KID or inception score; only "
-      "the distance to the nearest training image can be computed. Choose a "
-      "data set with labels for the others."
+  def _check(self, images: np.ndarray) -> None:
+    fits = (
+      images.shape[1:] == self.image_shape
+      if self.image_shape
+      else images.ndim == 4 and images.shape[-1] in (1, 3)
     )
-  recipe = recipe or classifier.default_recipe(image_set)
-  facts = {
-    "fingerprint": image_set.fingerprint,
-    "binarize": binarize,
-    "recipe": dataclasses.asdict(recipe),
-  }
-  name = f"{image_set.name.partition(':')[0]}cls"
-  if binarize != "none":
-    name += f"-{binarize}"
-  key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-  path = (cache or folders.cache_dir("classifiers")) / f"{name}-{key[:16]}.npz"
-  if path.exists():
-    try:
-      params, accuracy = _read(path)
-      return _assemble(image_set, name, binarize, params, accuracy)
-    except _DamagedError as damage:
-      logging.warning(
-        "The cached classifier %s is damaged (%s); it is trained again.",
-        path,
-        damage,
+    if images.dtype != np.uint8 or not fits:
+      shape = self.image_shape or "(H, W, 1 or 3)"
+      raise ValueError(
+        f"The network {self.name} takes uint8 images of shape {shape}; got "
+        f"{images.dtype} {images.shape}."
       )
-  logging.info(
-    "Training the classifier %s for the scores, %d steps, once.",
-    name,
-    recipe.steps,
-  )
-  params = classifier.train(image_set, binarize, recipe)
-  accuracy = _accuracy(
-    _assemble(image_set, name, binarize, params, 0.0), image_set
-  )
-  logging.info("Trained %s: held-out accuracy %.4f", name, accuracy)
-  _write(path, params, {**facts, "accuracy": accuracy})
-  return _assemble(image_set, name, binarize, params, accuracy)
 
 
-def _assemble(
-  image_set: ImageSet, name: str, binarize: str, params: Any, accuracy: float
-) -> FeatureNetwork:
-  network = classifier.network_for(image_set)
-  return FeatureNetwork(
-    name=name,
-    weights_hash=weights_hash(params),
-    accuracy=accuracy,
-    num_train=len(image_set.train_images),
-    feature_dim=network.num_features,
-    num_classes=image_set.num_classes,
-    binarize=binarize,
-    image_shape=tuple(image_set.image_shape),
-    network=network,
-    params=params,
-  )
-
-
-def _accuracy(network: FeatureNetwork, image_set: ImageSet) -> float:
-  images = binarized(image_set.test_images, network.binarize, "test")
-  _, logits = network(images)
-  return float(np.mean(logits.argmax(1) == image_set.test_labels))
+def default_batch_size(image_shape: tuple[int, int, int] | None) -> int:
+  """More for networks of one small size, less where memory is scarce."""
+  if image_shape:
+    return 256
+  return 32 if jax.default_backend() == "cpu" else 256
 
 
 def weights_hash(params: Mapping[str, Any]) -> str:
@@ -210,45 +145,20 @@ def weights_hash(params: Mapping[str, Any]) -> str:
   return digest.hexdigest()
 
 
-class _DamagedError(Exception):
-  """A file of the cache whose contents are not what was written."""
+@functools.partial(jax.jit, static_argnames="forward")
+def _forward(params, images, *, forward):
+  return forward(params, images)
 
 
-def _checksum(text: str, params: Any) -> str:
-  return hashlib.sha256(f"{text} {weights_hash(params)}".encode()).hexdigest()
+def _batches(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+  for block in blocks:
+    for start in range(0, len(block), size):
+      yield block[start : start + size]
 
 
-def _read(path: pathlib.Path) -> tuple[Any, float]:
-  """Parameters and accuracy, or _DamagedError."""
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      arrays = dict(file)
-    text, checksum = str(arrays.pop("facts")), str(arrays.pop("sha256"))
-    params = flax.traverse_util.unflatten_dict(arrays, sep="/")
-    if _checksum(text, params) != checksum:
-      raise _DamagedError("it does not match its checksum")
-    return params, json.loads(text)["accuracy"]
-  # What zipfile and numpy raise for files that were cut or changed.
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-    raise _DamagedError(f"{type(error).__name__}: {error}") from error
-
-
-def _write(path: pathlib.Path, params: Any, facts: dict[str, Any]) -> None:
-  """Writes the file whole or not at all; a full disk is only a warning."""
-  text = json.dumps(facts)
-  arrays = flax.traverse_util.flatten_dict(params, sep="/")
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-      dir=path.parent, prefix=".new-", delete=False
-    ) as file:
-      np.savez(file, facts=text, sha256=_checksum(text, params), **arrays)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(file.name, path)
-  except OSError as error:
-    logging.warning(
-      "The classifier cannot be kept in %s (%s); it will be trained again.",
-      path,
-      error.strerror,
-    )
+def _fetch(
+  outputs: tuple[jax.Array, jax.Array], num: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The rows that are no padding."""
+  features, logits = jax.device_get(outputs)
+  return features[:num], logits[:num]

@@ -11,7 +11,7 @@ import numpy as np
 from pseudovideo import errors, pixels
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.metrics import (
-  classifier,
+  drawn,
   features,
   frechet,
   inception_score,
@@ -131,7 +131,7 @@ def score(
   Args:
     generated: (N, H, W, C) uint8; the first `num_samples` are scored.
     image_set: the data that the generator was trained on.
-    network: of `features.get_feature_network(image_set)`; None, for data
+    network: of `trained.get_feature_network(image_set)`; None, for data
       without labels, leaves only the distance to the nearest training image.
     num_samples: how many to score, 2 .. N.
     seed: of the subsets and splits.
@@ -152,12 +152,12 @@ def score(
       f"The network {network.name} is for binarize={network.binarize!r}, not "
       f"{binarize!r}."
     )
-  training = features.binarized(image_set.train_images, binarize, "train")
-  test = features.binarized(image_set.test_images, binarize, "test")
+  training = drawn.binarized(image_set.train_images, binarize, "train")
+  test = drawn.binarized(image_set.test_images, binarize, "test")
   order = np.random.default_rng(seed).permutation(len(test))[:num_samples]
   own = "none" if binarize == "none" else "threshold"
-  drawn = np.asarray(pixels.binarize(generated[:num_samples], own))
-  rows = {"generated": (drawn, own), "real": (test[np.sort(order)], binarize)}
+  scored = np.asarray(pixels.binarize(generated[:num_samples], own))
+  rows = {"generated": (scored, own), "real": (test[np.sort(order)], binarize)}
   scores = {row: {} for row in rows}
   if network:
     reference, _ = network(training)
@@ -201,8 +201,6 @@ def _network_records(
     "num_samples": len(images),
     "seed": seed,
     "feature_network": network.provenance(),
-    "value_range": list(classifier.VALUE_RANGE),
-    "resize": "none",
     "binarize": binarize,
   }
   names = {kind: f"{kind}-{network.name}" for kind in METRICS}

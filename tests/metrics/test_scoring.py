@@ -6,7 +6,7 @@ import scipy.linalg
 
 from pseudovideo import errors, metrics
 from pseudovideo.data.image_set import ImageSet
-from pseudovideo.metrics import features
+from pseudovideo.metrics import drawn
 
 
 class FlatNetwork:
@@ -115,7 +115,7 @@ def test_binarized_data_are_compared_with_binarized_data():
   network = FlatNetwork()
   network.binarize = "threshold"
   data = image_set()
-  copies = features.binarized(data.train_images, "threshold", "train")
+  copies = drawn.binarized(data.train_images, "threshold", "train")
   scores = metrics.score(
     copies, data, network, num_samples=80, binarize="threshold"
   )
@@ -136,7 +136,7 @@ def test_a_network_of_other_data_is_refused():
 
 def test_without_labels_data_are_binarized_too():
   data = image_set(labels=False)
-  copies = features.binarized(data.train_images, "threshold", "train")
+  copies = drawn.binarized(data.train_images, "threshold", "train")
   scores = metrics.score(
     copies, data, None, num_samples=80, binarize="threshold"
   )
@@ -148,7 +148,7 @@ def test_grey_samples_of_binarized_data_are_thresholded(how):
   network = FlatNetwork()
   network.binarize = how
   data = image_set()
-  grey = features.binarized(data.train_images, how, "train") // 255 * 128 + 60
+  grey = drawn.binarized(data.train_images, how, "train") // 255 * 128 + 60
   scores = metrics.score(grey, data, network, num_samples=80, binarize=how)
   assert scores["generated"]["nearest-train"]["value"] == 0
   assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
