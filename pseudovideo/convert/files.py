@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from pseudovideo import errors
-from pseudovideo.convert import safetensors, torch_files
+from pseudovideo.convert import legacy_torch_files, safetensors, torch_files
 
-FORMATS = "a safetensors, npz or (zipped) torch file"
+FORMATS = "a safetensors, npz or torch file"
 SUFFIXES = (".npz", ".safetensors")
 
 
@@ -44,10 +44,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     if start[8:9] == b"{":
       return safetensors.read(path)
     if start[:1] == b"\x80":
-      raise ValueError(
-        "it is a bare pickle, as torch before 1.6 wrote; load it in torch and "
-        "save it again"
-      )
+      return _state_dict(legacy_torch_files.read(path))
     raise ValueError(f"it begins with {start[:8]!r}")
   except Exception as error:  # A damaged file can raise a dozen kinds.
     reason = getattr(error, "strerror", None) or str(error) or repr(error)

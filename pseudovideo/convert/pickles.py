@@ -7,7 +7,9 @@ function that it can call is handed to it by name.
 
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _VALUES = {
@@ -18,6 +20,9 @@ _VALUES = {
   "BINFLOAT",
   "BINUNICODE",
   "SHORT_BINUNICODE",
+  # What Python 2 wrote.
+  "BINSTRING",
+  "SHORT_BINSTRING",
 }
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _STORE = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}
@@ -38,14 +43,14 @@ class Global:
 
 
 def load(
-  data: bytes,
+  data: bytes | BinaryIO,
   known: Mapping[str, Callable[..., Any] | None],
   persistent: Callable[[Any], Any],
 ) -> Any:
   """Runs the program and returns the object that it builds.
 
   Args:
-    data: the pickle.
+    data: the pickle, or a file at its first byte, which is read up to its last.
     known: what it may name, such as `collections.OrderedDict`, and what is
       called in its place; None where it may only be named.
     persistent: makes the objects that are kept outside of the pickle.
@@ -180,6 +185,6 @@ class _Machine:
   def do_build(self, _):
     """The attributes of an object; none matters here."""
     target, _ = self._pop(2)
-    if type(target) not in (dict, Inert):
+    if type(target) not in (dict, Inert, np.ndarray):
       raise TypeError
     self.stack.append(target)

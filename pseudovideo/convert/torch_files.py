@@ -5,31 +5,13 @@ the objects, and `NAME/data/0`, `NAME/data/1`, .., the bytes of the tensors'
 storages, uncompressed.
 """
 
-import math
 import os
 import zipfile
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo.convert import pickles
-
-# A network of 600 tensors needs 0.1 MB.
-PICKLE_LIMIT = 4 * 2**20
-
-STORAGES = {
-  "DoubleStorage": "<f8",
-  "FloatStorage": "<f4",
-  "HalfStorage": "<f2",
-  "BFloat16Storage": jnp.bfloat16,
-  "LongStorage": "<i8",
-  "IntStorage": "<i4",
-  "ShortStorage": "<i2",
-  "CharStorage": "i1",
-  "ByteStorage": "u1",
-  "BoolStorage": "?",
-}
+from pseudovideo.convert import pickles, torch_tensors
 
 
 def check_plain(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
@@ -69,19 +51,15 @@ def read(archive: zipfile.ZipFile) -> Any:
   """
   name = pickle_name(archive)
   root = name.removesuffix("data.pkl")
-  if archive.getinfo(name).file_size > PICKLE_LIMIT:
-    raise ValueError(f"its pickle has more than {PICKLE_LIMIT} bytes")
+  if archive.getinfo(name).file_size > torch_tensors.PICKLE_LIMIT:
+    raise ValueError(
+      f"its pickle has more than {torch_tensors.PICKLE_LIMIT} bytes"
+    )
   order = f"{root}byteorder"
   if order in archive.namelist() and archive.read(order) != b"little":
     raise ValueError("its numbers are not little-endian")
   storages = _Storages(archive, root)
-  known = {f"torch.{storage}": None for storage in STORAGES} | {
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "collections.OrderedDict": dict,
-    "argparse.Namespace": pickles.Inert,
-  }
-  return pickles.load(archive.read(name), known, storages.get)
+  return pickles.load(archive.read(name), torch_tensors.KNOWN, storages.get)
 
 
 class _Storages:
@@ -108,8 +86,8 @@ class _Storages:
       raise TypeError
     if key not in self._loaded:
       self._loaded[key] = self._read(kind, key, length)
-    storage = self._loaded[key]
-    if storage.dtype != _dtype(kind) or storage.size != length:
+    storage, dtype = self._loaded[key], torch_tensors.storage_dtype(kind)
+    if storage.dtype != dtype or storage.size != length:
       raise ValueError(f"its storage {key!r} is named with two sizes")
     return storage
 
@@ -117,7 +95,7 @@ class _Storages:
     entry = f"{self._root}data/{key}"
     if entry not in self._archive.namelist():
       raise ValueError(f"it lacks the entry {entry!r}")
-    dtype = _dtype(kind)
+    dtype = torch_tensors.storage_dtype(kind)
     size = self._archive.getinfo(entry).file_size
     if size != length * dtype.itemsize:
       raise ValueError(
@@ -125,36 +103,3 @@ class _Storages:
         f"numbers of {dtype.itemsize} bytes"
       )
     return np.frombuffer(self._archive.read(entry), dtype)
-
-
-def _dtype(kind: pickles.Global) -> np.dtype:
-  return np.dtype(STORAGES[kind.name.removeprefix("torch.")])
-
-
-def _tensor(storage, offset, size, stride, *_) -> np.ndarray:
-  """A view of the storage; strides count numbers, not bytes."""
-  numbers = (offset, *size, *stride)
-  if type(storage) is not np.ndarray or any(
-    type(n) is not int for n in numbers
-  ):
-    raise TypeError
-  count = math.prod(size)
-  last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=False))
-  inside = not count or (last < storage.size and count <= storage.size)
-  if len(size) != len(stride) or min(numbers) < 0 or not inside:
-    raise ValueError(
-      f"a tensor of shape {size} and strides {stride} does not fit its "
-      f"storage of {storage.size} numbers"
-    )
-  if not count:
-    return np.zeros(size, storage.dtype)
-  return np.lib.stride_tricks.as_strided(
-    storage[offset:],
-    size,
-    [step * storage.itemsize for step in stride],
-    writeable=False,
-  )
-
-
-def _parameter(tensor, *_) -> np.ndarray:
-  return tensor

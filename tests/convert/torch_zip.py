@@ -1,4 +1,4 @@
-"""Writes files as `torch.save` does, without torch.
+"""Writes files as `torch.save` does and did, without torch.
 
 Python's own pickler writes the pickle; modules of the names that torch's files
 mention are there for as long as it runs.
@@ -37,6 +37,8 @@ class Tensor:
     stride: in numbers.
     length: that the pickle claims for the storage; None: the true one.
     parameter: wrap it as a parameter of a module.
+    part: (begin, length) of the storage, where the tensor's own is a part of
+      it; in legacy files.
   """
 
   storage: np.ndarray
@@ -45,6 +47,7 @@ class Tensor:
   stride: tuple[int, ...]
   length: int | None = None
   parameter: bool = False
+  part: tuple[int, int] | None = None
 
 
 def tensor(array, **fields) -> Tensor:
@@ -75,7 +78,10 @@ class Pickler(pickle.Pickler):
       self.storages.append(array)
     kind = getattr(self.torch, TYPES[array.dtype.name])
     length = array.size if length is None else length
-    return ("storage", kind, str(keys[0]), "cpu", length)
+    return ("storage", kind, str(keys[0]), "cpu", length, *self.more(obj))
+
+  def more(self, storage):
+    return ()
 
   def reducer_override(self, obj):
     if not isinstance(obj, Tensor):
@@ -87,6 +93,12 @@ class Pickler(pickle.Pickler):
       return utils._rebuild_parameter, (plain, True, hooks)
     args = (Storage(obj), obj.offset, obj.size, obj.stride, False, hooks)
     return utils._rebuild_tensor_v2, args
+
+
+class LegacyPickler(Pickler):
+  def more(self, storage):
+    part = storage.tensor.part
+    return (None if part is None else (f"part {part}", *part),)
 
 
 @contextlib.contextmanager
@@ -135,6 +147,61 @@ def save_pickle(
     archive.writestr("archive/version", b"3\n")
     for name, content in extra:
       archive.writestr(name, content)
+
+
+MACHINE = {
+  "protocol_version": 1001,
+  "little_endian": True,
+  "type_sizes": {"short": 2, "int": 4, "long": 4},
+}
+
+
+def save_legacy(path, obj, *, protocol=2, **fields):
+  """Writes `obj` as torch before 1.6 did; see `save_legacy_pickle`."""
+  file = io.BytesIO()
+  with modules() as torch:
+    pickler = LegacyPickler(file, torch, protocol)
+    pickler.dump(obj)
+  save_legacy_pickle(path, file.getvalue(), pickler.storages, **fields)
+
+
+def save_legacy_pickle(
+  path,
+  data,
+  storages=(),
+  *,
+  magic=0x1950A86A20F9469CFC6C,
+  version=1001,
+  machine=MACHINE,
+  keys=None,
+  counts=None,
+  end=b"",
+):
+  """Writes a legacy file around the pickle of its objects.
+
+  Args:
+    path: of the file.
+    data: the pickle.
+    storages: arrays; the keys are their numbers, from the last to the first.
+    magic: what the first pickle holds.
+    version: what the second holds.
+    machine: what the third holds.
+    keys: what the last holds; None: those of `storages`.
+    counts: of numbers, before each storage; None: the true ones.
+    end: what follows the last storage.
+  """
+  order = range(len(storages))[::-1]
+  keys = [str(number) for number in order] if keys is None else keys
+  counts = counts or [storages[number].size for number in order]
+  with open(path, "wb") as file:
+    for value in (magic, version, machine):
+      pickle.dump(value, file, protocol=2)
+    file.write(data)
+    pickle.dump(keys, file, protocol=2)
+    for number, count in zip(order, counts, strict=True):
+      file.write(count.to_bytes(8, "little", signed=count < 0))
+      file.write(storages[number].tobytes())
+    file.write(end)
 
 
 def state_dict(arrays) -> collections.OrderedDict:
