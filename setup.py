@@ -16,7 +16,15 @@ DATA = [
   # tensorflow-datasets imports it without declaring it.
   "importlib_resources",
 ]
-TEST = ["pytest>=8", "pytest-xdist>=3.6", "scipy>=1.13", "hypothesis>=6"]
+TEST = [
+  "pytest>=8",
+  "pytest-xdist>=3.6",
+  "scipy>=1.13",
+  "hypothesis>=6",
+  # References for the similarity of images.
+  "scikit-image>=0.24",
+  "dm-pix>=0.4.3",
+]
 
 setuptools.setup(
   name="pseudovideo",
