@@ -5,14 +5,21 @@ r"""Frechet distance between two Gaussians (Dowson and Landau 1982).
 The product S_1 S_2 is not symmetric, and its square root by general methods
 turns complex or fails when there are fewer samples than dimensions. Writing
 S_k = A_k A_k^T by the symmetric eigendecomposition, the last trace is the sum
-of the singular values of A_1^T A_2, which is real for every covariance.
+of the singular values of A_1^T A_2, which is real for every covariance and
+loses no digits to a square root of rounding noise. The cost is two
+eigendecompositions and the singular values of one matrix, O(D^3): about ten
+CPU-seconds at D = 2048.
 
 "FID" is this distance over one particular network's features (Heusel et al.
 2017); over any other network it is named after that network.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
+from pseudovideo import errors
 from pseudovideo.metrics import statistics
 
 
@@ -28,32 +35,62 @@ def frechet_distance(
     cov2: (D, D) covariance of the second set.
 
   Returns:
-    A float >= 0, computed in float64.
+    A float >= 0, computed in float64; what rounding leaves below 0 is 0.
 
   Raises:
-    ValueError: shapes that do not fit, NaN, or a matrix that is not a
-      covariance.
+    ValueError: shapes that do not fit, or a matrix that is not a covariance.
+    UserError: a mean or covariance that is not finite.
   """
-  mean1, mean2 = np.asarray(mean1, np.float64), np.asarray(mean2, np.float64)
-  cov1, cov2 = np.asarray(cov1, np.float64), np.asarray(cov2, np.float64)
-  dim = mean1.shape[0] if mean1.ndim == 1 else -1
-  if mean2.shape != (dim,) or any(c.shape != (dim, dim) for c in (cov1, cov2)):
+  return _distance(_gaussian(mean1, cov1), _gaussian(mean2, cov2))
+
+
+def frechet_from_moments(
+  first: statistics.Moments, second: statistics.Moments
+) -> float:
+  """`frechet_distance` of two accumulated sets."""
+  return distance_to(second)(first)
+
+
+def distance_to(
+  reference: statistics.Moments,
+) -> Callable[[statistics.Moments], float]:
+  """`frechet_from_moments(moments, reference)` as a function of `moments`.
+
+  The reference is decomposed once, for however many sets are compared with it.
+  """
+  decomposed = _gaussian(reference.mean, reference.covariance)
+  return lambda moments: _distance(
+    _gaussian(moments.mean, moments.covariance), decomposed
+  )
+
+
+class _Gaussian(NamedTuple):
+  """A mean (D,), the trace of a covariance, and its factor (D, rank)."""
+
+  mean: np.ndarray
+  trace: float
+  factor: np.ndarray
+
+
+def _gaussian(mean: np.ndarray, covariance: np.ndarray) -> _Gaussian:
+  """Checks and decomposes one side of the distance."""
+  mean = np.asarray(mean, np.float64)
+  covariance = np.asarray(covariance, np.float64)
+  if mean.ndim != 1 or covariance.shape != 2 * mean.shape:
     raise ValueError(
-      "Means must be (D,) and covariances (D, D) with one D; got "
-      f"{mean1.shape}, {cov1.shape}, {mean2.shape}, {cov2.shape}."
+      "A mean must be (D,) and its covariance (D, D) with one D; got "
+      f"{mean.shape} and {covariance.shape}."
     )
-  cross = _factor(cov1).T @ _factor(cov2)
-  root_trace = np.linalg.svd(cross, compute_uv=False).sum()
-  difference = mean1 - mean2
-  squared = difference @ difference + np.trace(cov1) + np.trace(cov2)
-  # Rounding can end just below zero for equal sets.
-  return max(float(squared - 2 * root_trace), 0.0)
+  if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+    raise errors.UserError(
+      "A mean or covariance is NaN or infinite; compute it from finite "
+      "features."
+    )
+  return _Gaussian(mean, np.trace(covariance), _factor(covariance))
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
   """(D, D) -> A of (D, rank) with A A^T = covariance."""
-  if not np.isfinite(covariance).all():
-    raise ValueError("A covariance holds NaN or infinite values.")
   values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
   scale = np.abs(values).max()
   if values.min() < -1e-6 * scale:
@@ -66,10 +103,15 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
   return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def frechet_from_moments(
-  first: statistics.Moments, second: statistics.Moments
-) -> float:
-  """`frechet_distance` of two accumulated sets."""
-  return frechet_distance(
-    first.mean, first.covariance, second.mean, second.covariance
-  )
+def _distance(first: _Gaussian, second: _Gaussian) -> float:
+  if first.mean.shape != second.mean.shape:
+    raise ValueError(
+      "Gaussians of one dimension D can be compared; got "
+      f"D = {len(first.mean)} and {len(second.mean)}."
+    )
+  cross = first.factor.T @ second.factor
+  root_trace = np.linalg.svd(cross, compute_uv=False).sum()
+  difference = first.mean - second.mean
+  squared = difference @ difference + first.trace + second.trace
+  # Rounding can end just below zero for equal sets.
+  return max(float(squared - 2 * root_trace), 0.0)

@@ -4,7 +4,9 @@ r"""Inception score (Salimans et al. 2016).
 
 between 1 and the number of classes K. With a classifier other than Inception
 it is named after that classifier, and it means something only beside the score
-of real data. Smaller splits lower it.
+of real data. It is biased downwards by about C / n for splits of n samples,
+so that only scores over splits of one size can be compared (Chong and Forsyth
+2020; see `extrapolation`).
 """
 
 import itertools
@@ -21,8 +23,10 @@ def inception_score(
 
   Args:
     logits: (N, K) finite unnormalised log probabilities.
-    splits: number of parts, 1 .. N; bounds are floor(i N / splits).
-    seed: of the order in which samples are assigned to parts.
+    splits: number of parts, 1 .. N; bounds are floor(i N / splits). More
+      parts have fewer samples each and score lower.
+    seed: of the order in which samples are assigned to parts, of numpy's
+      default generator.
 
   Returns:
     Mean and standard deviation (ddof 0) over the parts, in float64.
@@ -30,7 +34,7 @@ def inception_score(
   Raises:
     UserError: fewer samples than splits, no split, or logits not finite.
   """
-  logits = np.asarray(logits, np.float64)
+  logits = np.asarray(logits)
   num = len(logits)
   if not 1 <= splits <= num:
     raise errors.UserError(
@@ -42,18 +46,20 @@ def inception_score(
       "The inception score was given logits that are NaN or infinite; check "
       "that the images come from finite network outputs."
     )
-  shifted = logits - logits.max(1, keepdims=True)
-  log_probs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-  log_probs = log_probs[np.random.default_rng(seed).permutation(num)]
+  order = np.random.default_rng(seed).permutation(num)
   bounds = [i * num // splits for i in range(splits + 1)]
   scores = [
-    _score(log_probs[start:end]) for start, end in itertools.pairwise(bounds)
+    _score(logits[order[start:end]])
+    for start, end in itertools.pairwise(bounds)
   ]
   return float(np.mean(scores)), float(np.std(scores))
 
 
-def _score(log_probs: np.ndarray) -> float:
-  """(N, K) log p(y | x) -> the score of these samples as one part."""
+def _score(logits: np.ndarray) -> float:
+  """(N, K) logits -> the score of these samples as one part."""
+  log_probs = logits.astype(np.float64)
+  log_probs -= log_probs.max(1, keepdims=True)
+  log_probs -= np.log(np.exp(log_probs).sum(1, keepdims=True))
   probs = np.exp(log_probs)
   # A class that no sample has contributes 0 log 0 = 0.
   log_marginal = np.log(np.maximum(probs.mean(0), np.finfo(np.float64).tiny))

@@ -69,7 +69,8 @@ def kid(
     standard error, as subsets overlap.
 
   Raises:
-    UserError: fewer than two vectors, or features that do not fit together.
+    UserError: fewer than two vectors, features that do not fit together, or
+      features that are not finite.
   """
   if first.ndim != 2 or first.shape[1:] != second.shape[1:]:
     raise errors.UserError(
@@ -82,6 +83,11 @@ def kid(
       f"KID with {len(first)} and {len(second)} samples, subsets of "
       f"{subset_size} and {subsets} subsets is undefined; use at least two "
       "samples of each, subsets of at least two, and at least one subset."
+    )
+  if not (np.isfinite(first).all() and np.isfinite(second).all()):
+    raise errors.UserError(
+      "KID was given features that are NaN or infinite; check that the images "
+      "and the weights of the feature network are finite."
     )
   rng = np.random.default_rng(seed)
   values = [

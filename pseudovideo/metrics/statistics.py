@@ -12,6 +12,11 @@ zero, and the result does not depend on how they were cut into batches.
 
 import numpy as np
 
+from pseudovideo import errors
+
+# Vectors that `moments_of` holds in float64 at once.
+BLOCK = 4096
+
 
 class Moments:
   """Count, mean and scatter matrix of the vectors seen so far.
@@ -37,10 +42,10 @@ class Moments:
         last batch, are left out. None keeps every row.
 
     Raises:
-      ValueError: a shape that does not fit, or a kept value that is not
-        finite.
+      ValueError: a shape that does not fit.
+      UserError: a kept value is not finite.
     """
-    features = np.asarray(features, np.float64)
+    features = np.asarray(features)
     if features.ndim != 2 or features.shape[1] != len(self.mean):
       raise ValueError(
         f"Features of shape {features.shape} were given to moments of "
@@ -49,29 +54,33 @@ class Moments:
     if mask is not None:
       features = features[np.asarray(mask, bool)]
     if not np.isfinite(features).all():
-      raise ValueError("Some features are NaN or infinite.")
+      raise errors.UserError(
+        "Some features are NaN or infinite; check that the images and the "
+        "weights of the feature network are finite."
+      )
     if len(features):
-      batch = Moments(features.shape[1])
-      batch.num = len(features)
-      batch.mean = features.mean(0)
-      centred = features - batch.mean
-      batch.scatter = centred.T @ centred
-      self.merge(batch)
+      mean = features.mean(0, dtype=np.float64)
+      self._add(len(features), mean, features - mean)
 
   def merge(self, other: "Moments"):
     """Adds all that `other` has seen (from another device or process)."""
-    num = self.num + other.num
-    if num == 0:
-      return
-    shift = other.mean - self.mean
-    weight = other.num / num
-    self.scatter = (
-      self.scatter
-      + other.scatter
-      + np.outer(shift, shift) * (self.num * weight)
-    )
-    self.mean = self.mean + shift * weight
-    self.num = num
+    if other.num:
+      self.scatter += other.scatter
+      self._add(other.num, other.mean, np.zeros((0, len(self.mean))))
+
+  def _add(self, num: int, mean: np.ndarray, centred: np.ndarray):
+    """Adds `num` vectors around `mean`, and the scatter of `centred` rows.
+
+    The term d d^T n_a n_b / n joins the batch as one more row, so that a batch
+    costs one (D, D) product and one sum in place, whatever its size.
+    """
+    total = self.num + num
+    shift = mean - self.mean
+    between = np.sqrt(self.num * num / total) * shift
+    rows = np.concatenate([centred, between[None]])
+    self.scatter += rows.T @ rows
+    self.mean = self.mean + shift * (num / total)
+    self.num = total
 
   @property
   def covariance(self) -> np.ndarray:
@@ -88,5 +97,6 @@ class Moments:
 def moments_of(features: np.ndarray) -> Moments:
   """The moments of (N, D) features that are all in memory."""
   moments = Moments(np.shape(features)[-1])
-  moments.update(features)
+  for start in range(0, len(features), BLOCK):
+    moments.update(features[start : start + BLOCK])
   return moments

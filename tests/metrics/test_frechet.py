@@ -4,6 +4,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pseudovideo import errors
 from pseudovideo.metrics import frechet, statistics
 
 
@@ -25,8 +26,17 @@ def _by_sqrtm(a, b):
 def test_equals_scipy_where_that_is_sound(dim):
   a, b = _moments(200, dim, 0), _moments(300, dim, 1)
   np.testing.assert_allclose(
-    frechet.frechet_from_moments(a, b), _by_sqrtm(a, b), rtol=1e-9
+    frechet.frechet_from_moments(a, b), _by_sqrtm(a, b), rtol=1e-10
   )
+
+
+def test_equal_covariances_leave_the_distance_of_the_means():
+  a = _moments(50, 12)
+  shift = np.linspace(-1, 2, 12)
+  found = frechet.frechet_distance(
+    a.mean, a.covariance, a.mean + shift, a.covariance
+  )
+  np.testing.assert_allclose(found, shift @ shift, rtol=1e-10)
 
 
 def test_diagonal_gaussians_have_a_closed_form():
@@ -85,6 +95,24 @@ def test_rank_deficient_equals_the_distance_inside_the_common_subspace():
   np.testing.assert_allclose(embedded, inside, rtol=1e-9)
 
 
+@pytest.mark.parametrize("sizes", [(8, 12), (20, 90), (2, 2)])
+def test_rank_deficient_equals_the_small_gram_form(sizes):
+  """tr (S1 S2)^(1/2) is the nuclear norm of X1 X2^T of the centred samples."""
+  rng = np.random.default_rng(2)
+  x, y = (rng.normal(size=(n, 40)) @ rng.normal(size=(40, 40)) for n in sizes)
+  centred = [(s - s.mean(0)) / np.sqrt(len(s) - 1) for s in (x, y)]
+  root = np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum()
+  difference = x.mean(0) - y.mean(0)
+  squares = sum((c**2).sum() for c in centred)
+  np.testing.assert_allclose(
+    frechet.frechet_from_moments(
+      statistics.moments_of(x), statistics.moments_of(y)
+    ),
+    difference @ difference + squares - 2 * root,
+    rtol=1e-10,
+  )
+
+
 @settings(max_examples=40, deadline=None)
 @given(
   st.integers(2, 60), st.integers(1, 40), st.sampled_from([1e-6, 1.0, 1e3])
@@ -114,6 +142,46 @@ def test_invariant_to_a_common_offset_of_1000():
     for offset in (0.0, 1000.0)
   ]
   np.testing.assert_allclose(distances[1], distances[0], rtol=1e-9)
+
+
+def test_float32_features_far_from_zero_in_small_batches():
+  """float32 sums of x and x x^T would give a negative distance here."""
+  rng = np.random.default_rng(0)
+  sets = [1000 + rng.normal(scale=s, size=(2000, 48)) for s in (1.0, 1.2)]
+  sets = [s.astype(np.float32) for s in sets]
+  streamed = [statistics.Moments(48), statistics.Moments(48)]
+  for moments, features in zip(streamed, sets, strict=True):
+    for batch in np.split(features, 20):
+      moments.update(batch)
+  # Exact in float64, and without any offset left to cancel.
+  centred = [s.astype(np.float64) - 1000 for s in sets]
+  means = [s.mean(0) for s in centred]
+  covs = [np.cov(s.T) for s in centred]
+  expected = ((means[0] - means[1]) ** 2).sum() + np.trace(
+    covs[0] + covs[1] - 2 * scipy.linalg.sqrtm(covs[0] @ covs[1]).real
+  )
+  np.testing.assert_allclose(
+    frechet.frechet_from_moments(*streamed), expected, rtol=1e-9
+  )
+
+
+def test_one_reference_for_many_sets():
+  reference, a, b = _moments(40, 9, 0), _moments(30, 9, 1), _moments(5, 9, 2)
+  distance = frechet.distance_to(reference)
+  for moments in (a, b):
+    found = frechet.frechet_from_moments(moments, reference)
+    assert distance(moments) == pytest.approx(found, rel=1e-12)
+
+
+def test_what_is_not_finite_is_a_sentence():
+  for mean, cov in [([np.nan], [[1.0]]), ([0.0], [[np.inf]])]:
+    with pytest.raises(errors.UserError, match="NaN or infinite"):
+      frechet.frechet_distance([0.0], [[1.0]], mean, cov)
+
+
+def test_other_dimensions_are_refused():
+  with pytest.raises(ValueError, match="D = 3 and 4"):
+    frechet.frechet_from_moments(_moments(9, 3), _moments(9, 4))
 
 
 def test_what_is_no_covariance_is_refused():

@@ -30,6 +30,20 @@ def test_one_class_only_scores_one():
   assert inception.inception_score(logits, splits=2)[0] == pytest.approx(1.0)
 
 
+def test_equal_predictions_score_one_whatever_they_are():
+  logits = np.tile(np.random.default_rng(0).normal(size=9), (30, 1))
+  mean, std = inception.inception_score(logits, splits=3)
+  assert mean == pytest.approx(1.0, abs=1e-12)
+  assert std == pytest.approx(0.0, abs=1e-12)
+
+
+def test_only_as_many_classes_as_occur_count():
+  """Certain predictions, 3/4 of one class: exp of the entropy of (3, 1)/4."""
+  logits = 1e4 * np.eye(6)[[2, 2, 2, 5] * 10]
+  score, _ = inception.inception_score(logits, splits=1)
+  assert score == pytest.approx(4 / 3**0.75)
+
+
 def test_equals_scipy_entropies():
   """log IS = H(mean p) - mean H(p), per split in the drawn order."""
   logits = 2 * np.random.default_rng(0).normal(size=(103, 5))

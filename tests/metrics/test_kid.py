@@ -31,6 +31,22 @@ def test_equals_a_direct_double_loop():
   )
 
 
+def test_identical_sets_score_below_zero():
+  """The pairs of a vector with itself count between but not within."""
+  features = np.random.default_rng(0).normal(size=(11, 4))
+  found = kid.squared_mmd(features, features)
+  assert found < 0
+  np.testing.assert_allclose(found, _double_loop(features, features))
+
+
+def test_float32_features_are_computed_in_float64():
+  rng = np.random.default_rng(3)
+  first, second = rng.normal(size=(2, 8, 6)).astype(np.float32)
+  expected = _double_loop(first.astype(float), second.astype(float))
+  found = kid.squared_mmd(first, second)
+  np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
 def test_unbiased_at_any_sample_size():
   """Mean over many draws: 0 for equal distributions, also with 3 samples."""
   rng = np.random.default_rng(0)
@@ -73,3 +89,5 @@ def test_too_few_samples_and_unlike_features_are_sentences():
     kid.kid(np.zeros((1, 3)), np.zeros((9, 3)))
   with pytest.raises(errors.UserError, match="one D"):
     kid.kid(np.zeros((4, 2)), np.zeros((4, 3)))
+  with pytest.raises(errors.UserError, match="NaN"):
+    kid.kid(np.zeros((4, 2)), np.full((4, 2), np.nan))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pseudovideo import errors
 from pseudovideo.metrics import statistics
 
 
@@ -45,6 +46,27 @@ def test_merging_devices_equals_one_stream():
   np.testing.assert_allclose(merged.covariance, whole.covariance, rtol=1e-9)
 
 
+def test_merging_changes_only_the_one_that_is_added_to():
+  first = statistics.moments_of(_features(30, 4, 5.0))
+  second = statistics.moments_of(_features(20, 4, -5.0, seed=1))
+  kept = second.num, second.mean.copy(), second.scatter.copy()
+  empty = statistics.Moments(4)
+  empty.merge(second)
+  empty.merge(first)
+  for value, before in zip(
+    (second.num, second.mean, second.scatter), kept, strict=True
+  ):
+    np.testing.assert_array_equal(value, before)
+
+
+def test_more_features_than_one_block():
+  features = _features(2 * statistics.BLOCK + 17, 3, 100.0)
+  moments = statistics.moments_of(features)
+  assert moments.num == len(features)
+  np.testing.assert_allclose(moments.covariance, np.cov(features.T), rtol=1e-9)
+  np.testing.assert_array_equal(moments.scatter, moments.scatter.T)
+
+
 def test_float32_features_are_accumulated_in_float64():
   features = _features(4000, 2, 1000.0).astype(np.float32)
   moments = statistics.Moments(2)
@@ -57,7 +79,7 @@ def test_float32_features_are_accumulated_in_float64():
 
 def test_a_nan_and_a_wrong_width_are_errors():
   moments = statistics.Moments(2)
-  with pytest.raises(ValueError, match="NaN"):
+  with pytest.raises(errors.UserError, match="NaN"):
     moments.update(np.array([[1.0, np.nan]]))
   with pytest.raises(ValueError, match="dimension 2"):
     moments.update(np.zeros((4, 3)))
