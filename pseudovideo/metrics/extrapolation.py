@@ -30,8 +30,8 @@ class Extrapolated:
       sqrt(1 / P + x^2 / S) with the P abscissas 1 / N, their mean x, their
       scatter S about it, and s^2 the squared residuals over P - 2. It takes
       the scores for independent. They are not, as all subsets come from the
-      same samples, whose own spread it misses: it is optimistic, and on Gaussian samples
-      about half of the true error.
+      same samples, whose own spread it misses: it is optimistic, and on
+      Gaussian samples about half of the true error.
     slope: C, the bias times the number of samples.
     counts: (P,) numbers of samples N, ascending.
     scores: (P,) the score at each.
