@@ -1,0 +1,29 @@
+"""AlexNet computes what its description says, on weights made by rule."""
+
+import jax
+import numpy as np
+import pytest
+
+from pseudovideo.convert import backbones
+from pseudovideo.models import alexnet
+from tests.models import backbone_reference as reference
+
+
+@pytest.fixture(scope="module")
+def state_dict():
+  return reference.make(reference.alexnet_arrays(), empty="classifier")
+
+
+@pytest.mark.parametrize("sides", [(31, 31), (70, 48)])
+def test_maps(state_dict, sides):
+  x = np.random.default_rng(0).normal(size=(2, 3, *sides))
+  expected = reference.alexnet(state_dict, x)
+  maps = jax.jit(alexnet.AlexNet().apply)(
+    {"params": backbones.alexnet(state_dict)},
+    np.float32(x.transpose(0, 2, 3, 1)),
+  )
+  assert [a.shape[-1] for a in maps] == list(alexnet.CHANNELS)
+  for ours, theirs in zip(maps, expected, strict=True):
+    assert ours.size > 0
+    ours = np.moveaxis(np.asarray(ours), -1, 1)
+    assert reference.relative_error(ours, theirs) < 1e-5
