@@ -89,7 +89,7 @@ def measure(run: runs.Run, num: int) -> dict[str, dict[str, Any]]:
     both = metrics.score(
       last_frames(run, stage, num),
       run.image_set,
-      network,
+      [network],
       num_samples=num,
       seed=run.config.evaluate.seed,
       binarize=run.config.data.binarize,

@@ -145,16 +145,12 @@ def notes(
   found = []
   if not any(table.score in r["metrics"]["generated"] for r in records):
     found.append(
-      f"The column {table.score} is empty: it takes the Inception weights of "
-      "2015-12-05, which the project does not have yet. No other score here "
-      f"can be compared with the paper's {table.score}."
+      f"The column {table.score} is empty: the Inception weights of 2015-12-05 "
+      "were not on the machine that scored. No other score here can be "
+      f"compared with the paper's {table.score}."
     )
   for network in tables.feature_networks(records[0]) if records else []:
-    found.append(
-      f"Scores named {network['name']} are over a classifier trained by the "
-      f"project, {network['held_out_accuracy']:.1%} accurate on held-out "
-      "images."
-    )
+    found.append(_about_network(network))
   if any(row.beyond for row in rows):
     found.append(f"{BEYOND} A control that is not in the paper.")
   if records:
@@ -167,6 +163,18 @@ def notes(
         f"The config of {one.job.name} has changed since: {'; '.join(changed)}."
       )
   return found
+
+
+def _about_network(network: Record) -> str:
+  if "held_out_accuracy" not in network:
+    return (
+      f"FID and the scores beside it are over {network['weights']}, images "
+      f"resized as in {network['resize']}."
+    )
+  return (
+    f"Scores named {network['name']} are over a classifier trained by the "
+    f"project, {network['held_out_accuracy']:.1%} accurate on held-out images."
+  )
 
 
 def _circumstances(records: Sequence[Record]) -> str:

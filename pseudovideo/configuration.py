@@ -27,6 +27,7 @@ from typing import Any
 import flax.linen as nn
 
 from pseudovideo import augmentations, errors, optimizers, pixels, tasks
+from pseudovideo.metrics import networks, set_metrics
 
 # Sections whose fields may change after training: they alter no weights.
 AFTER_TRAINING = ("evaluate", "sampler")
@@ -127,11 +128,21 @@ class EvaluateConfig:
     num_samples: images that are generated and scored.
     batch_size: images per call of the sampler.
     seed: of the samples and of the metrics that draw subsets.
+    metrics: names of `metrics.set_metrics.METRICS` with commas between.
+    inception: `auto`: FID too, for colour images where the published weights
+      are on this machine; `always` or `never`.
   """
 
   num_samples: int = 1000
   batch_size: int = 250
   seed: int = 0
+  metrics: str = "FD,KID,IS"
+  inception: str = "auto"
+
+  @property
+  def metric_names(self) -> tuple[str, ...]:
+    """`metrics` as a list."""
+    return tuple(name.strip() for name in self.metrics.split(","))
 
   def check(self) -> None:
     """Raises `UserError` for values outside their range."""
@@ -141,6 +152,11 @@ class EvaluateConfig:
         f"least 1; got {self.num_samples} and {self.batch_size}."
       )
     _check_seed("evaluate.seed", self.seed)
+    set_metrics.kept(self.metric_names)
+    if self.inception not in networks.INCEPTION:
+      raise errors.unknown(
+        "use of Inception", self.inception, networks.INCEPTION
+      )
 
 
 def _check_seed(name: str, seed: int) -> None:

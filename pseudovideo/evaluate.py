@@ -109,16 +109,17 @@ def evaluate(
         f"{run.step}; give --step={drawn.step}."
       )
   num = len(drawn.images) if num_samples is None else num_samples
-  network, binarize = None, run.config.data.binarize
-  if run.image_set.train_labels is not None:
-    network = metrics.get_feature_network(run.image_set, binarize=binarize)
+  config, binarize = run.config.evaluate, run.config.data.binarize
   scores = metrics.score(
     drawn.images,
     run.image_set,
-    network,
+    metrics.networks_for(
+      run.image_set, binarize=binarize, use_inception=config.inception
+    ),
     num_samples=num,
-    seed=run.config.evaluate.seed,
+    seed=config.seed,
     binarize=binarize,
+    kinds=config.metric_names,
   )
   record = _record(run, drawn, scores)
   results.write(run.workdir / RESULTS_FILE, record)

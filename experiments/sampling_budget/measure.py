@@ -87,7 +87,7 @@ def score(
   return metrics.score(
     images,
     run.image_set,
-    network,
+    [network],
     num_samples=len(images),
     seed=run.config.evaluate.seed,
     binarize=run.config.data.binarize,

@@ -1,6 +1,7 @@
-"""Decoded image sets on disk: written once, memory-mapped, checked at load.
+"""Arrays on disk: written once, memory-mapped, checked at load.
 
-A set is a folder `<name>-<key>` below `folders.cache_dir("data")`:
+Decoded image sets are kept so, and what networks see in them. A set is a
+folder `<name>-<key>` below `folders.cache_dir(kind)`:
 
   <array>.npy   the arrays
   meta.json     the SHA-256 of every array file, the fingerprint of the set,
@@ -43,7 +44,12 @@ class _DamagedError(Exception):
 
 
 def load(
-  name: str, made_from: Any, build: Callable[[NewArray], None]
+  name: str,
+  made_from: Any,
+  build: Callable[[NewArray], None],
+  *,
+  kind: str = "data",
+  making: str = "Decoding",
 ) -> tuple[dict[str, np.ndarray], str]:
   """The arrays of a set, from the cache where it holds them intact.
 
@@ -53,6 +59,8 @@ def load(
       arrays would.
     build: makes the arrays: it is given `new_array(name, shape, dtype)`, which
       returns a writable array on disk, and fills each of them.
+    kind: name of the cache's folder.
+    making: what `build` does, for the log.
 
   Returns:
     Read-only memory-mapped arrays by name, and their fingerprint.
@@ -61,18 +69,18 @@ def load(
     UserError: the cache cannot be written.
   """
   key = _hash({"version": VERSION, "made_from": made_from})[:20]
-  folder = folders.cache_dir("data") / f"{name}-{key}"
+  folder = folders.cache_dir(kind) / f"{name}-{key}"
   if folder.exists():
     try:
       return _read(folder)
     except _DamagedError as damage:
       logging.warning(
-        "The cached data set %s is damaged (%s); it is made again.",
+        "What is cached in %s is damaged (%s); it is made again.",
         folder,
         damage,
       )
       _discard(folder)
-  logging.info("Decoding %s once, into %s", name, folder)
+  logging.info("%s %s once, into %s", making, name, folder)
   with _temporary(folder) as temporary:
     _write(temporary, build)
     # Opened before the renaming: whatever other processes then do with the
@@ -250,6 +258,6 @@ def _sync(path: pathlib.Path) -> None:
 
 def _unwritable(folder: pathlib.Path, error: OSError) -> errors.UserError:
   return errors.UserError(
-    f"Decoded images cannot be kept in {folder} ({error.strerror}); make room "
+    f"Arrays cannot be kept in {folder} ({error.strerror}); make room "
     "there, or set XDG_CACHE_HOME to a folder with room that you may write."
   )

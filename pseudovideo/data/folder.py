@@ -42,8 +42,8 @@ def load(argument: str) -> ImageSet:
     UserError: no such folder, too few images, a broken image, or images of
       different sizes.
   """
-  root, side = _parse(argument)
-  files = _list_images(root)
+  root, side = parse(argument)
+  files = list_images(root)
   splits, classes = _split(root, files)
   arrays, fingerprint = cache.load(
     "folder",
@@ -63,7 +63,8 @@ def load(argument: str) -> ImageSet:
   )
 
 
-def _parse(argument: str) -> tuple[pathlib.Path, int | None]:
+def parse(argument: str) -> tuple[pathlib.Path, int | None]:
+  """The folder in `PATH` or `PATH?size=32`, and the size or None."""
   path, question, size = argument.partition("?size=")
   if question and not (size.isdecimal() and int(size) > 0):
     raise errors.UserError(
@@ -78,7 +79,7 @@ def _parse(argument: str) -> tuple[pathlib.Path, int | None]:
   return root, int(size) if question else None
 
 
-def _list_images(root: pathlib.Path) -> list[pathlib.Path]:
+def list_images(root: pathlib.Path) -> list[pathlib.Path]:
   """Every image below `root`, sorted by relative path; hidden ones excluded."""
   files = []
   for folder, subfolders, names in os.walk(root):
@@ -160,7 +161,7 @@ def _build(
   new_array: cache.NewArray,
 ) -> None:
   files = [path for split in splits.values() for path in split.files]
-  shape = _common_shape(files, side)
+  shape = common_shape(files, side)
   for name, split in splits.items():
     images = new_array(f"{name}_images", (len(split.files), *shape))
     _decode(split.files, images, side, f"decoding {name}")
@@ -183,7 +184,7 @@ def _decode(
   decoding.in_blocks(work, len(files), title)
 
 
-def _common_shape(
+def common_shape(
   files: Sequence[pathlib.Path], side: int | None
 ) -> tuple[int, int, int]:
   """(H, W, C) of all the images, from their headers; C = 1 if all are grey."""

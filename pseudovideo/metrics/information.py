@@ -26,12 +26,36 @@ def preservation_degree(reference: np.ndarray, other: np.ndarray) -> float:
   Raises:
     UserError: the reference is all black, or as `pairs.checked` does.
   """
-  lost = pairs.map_images(_distance, reference, other).sum()
-  whole = pairs.map_images(_distance, reference, np.zeros_like(reference)).sum()
+  return degree(*sums(reference, other).sum(0))
+
+
+def sums(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """What the degree is made of, for sets that are read in blocks.
+
+  Args:
+    reference: as of `preservation_degree`.
+    other: the same.
+
+  Returns:
+    (N, 2) float64: sums of |x - x'| and of |x|, in grey levels, of each image
+    or video.
+  """
+  lost = pairs.map_images(_distance, reference, other)
+  whole = pairs.map_images(_distance, reference, np.zeros_like(reference))
+  both = np.stack([lost, whole], -1)
+  return both.reshape(len(both), -1, 2).sum(1)
+
+
+def degree(lost: float, whole: float) -> float:
+  """1 - lost / whole, of the sums of `sums` over a set.
+
+  Raises:
+    UserError: `whole` is 0.
+  """
   if not whole:
     raise errors.UserError(
-      f"The reference of shape {np.shape(reference)} is all black, of which "
-      "no part can be preserved; give images with light in them."
+      "The reference is all black, of which no part can be preserved; give "
+      "images with light in them."
     )
   return float(1 - lost / whole)
 

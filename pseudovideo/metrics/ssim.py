@@ -68,16 +68,27 @@ def per_position(
     UserError: images, a length that is not 1 + a multiple of `period`, or as
       `per_image` does.
   """
-  reference, other = pairs.checked(reference, other)
-  frames = reference.shape[1] if reference.ndim == 5 else 1
+  return by_position(per_image(reference, other), period)
+
+
+def by_position(values: np.ndarray, period: int = 4) -> np.ndarray:
+  """`per_position` of similarities that are already there.
+
+  Args:
+    values: (N, T), of `per_image`.
+    period: as of `per_position`.
+
+  Raises:
+    UserError: (N,) similarities of images, or a length as above.
+  """
+  frames = values.shape[1] if values.ndim == 2 else 1
   if period < 1 or frames == 1 or (frames - 1) % period:
     raise errors.UserError(
       f"The similarity by place in groups of {period} frames is undefined for "
-      f"the shape {reference.shape}; give (N, T, H, W, C) videos of T = 1 + a "
-      "multiple of the period."
+      f"{frames} frames; give (N, T, H, W, C) videos of T = 1 + a multiple of "
+      "the period."
     )
-  values = per_image(reference, other)[:, 1:]
-  return values.reshape(-1, period).mean(0)
+  return values[:, 1:].reshape(-1, period).mean(0)
 
 
 def spread(profile: np.ndarray) -> float:

@@ -15,13 +15,24 @@ class FlatNetwork:
   name = "flatcls"
   binarize = "none"
   weights_hash = "ab" * 32
+  feature_dim = 16
+  num_classes = 4
 
   def __call__(self, images):
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     return flat, 8 * flat[:, :4]
 
+  def stream(self, blocks):
+    for images in blocks:
+      yield self(images)
+
   def provenance(self):
     return {"name": self.name, "weights_hash": self.weights_hash}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 def image_set(labels=True, held_out=40) -> ImageSet:
@@ -47,7 +58,7 @@ def generated(num=60):
 
 def test_records_equal_the_textbook_and_say_what_they_are():
   data = image_set()
-  scores = metrics.score(generated(), data, FlatNetwork(), num_samples=50)
+  scores = metrics.score(generated(), data, [FlatNetwork()], num_samples=50)
   assert list(scores) == ["generated", "real"]
   record = scores["generated"]["FD-flatcls"]
   x = FlatNetwork()(generated()[:50])[0].astype(np.float64)
@@ -72,7 +83,7 @@ def test_records_equal_the_textbook_and_say_what_they_are():
 
 def test_real_data_scores_better_than_darker_images():
   scores = metrics.score(
-    generated(), image_set(), FlatNetwork(), num_samples=40
+    generated(), image_set(), [FlatNetwork()], num_samples=40
   )
   for name in ("FD-flatcls", "KID-flatcls"):
     real, fake = scores["real"][name], scores["generated"][name]
@@ -85,29 +96,31 @@ def test_real_data_scores_better_than_darker_images():
 
 def test_copies_show_beside_held_out_images():
   data = image_set()
-  scores = metrics.score(data.train_images, data, None, num_samples=40)
+  scores = metrics.score(data.train_images, data, [], num_samples=40)
   assert scores["generated"]["nearest-train"]["value"] == 0
   assert scores["real"]["nearest-train"]["value"] > 0.5
 
 
 def test_the_first_samples_and_as_many_held_out_ones_are_scored():
   many, few = generated(60), generated(60)[:20]
-  one = metrics.score(many, image_set(), FlatNetwork(), num_samples=20, seed=3)
-  two = metrics.score(few, image_set(), FlatNetwork(), num_samples=20, seed=3)
+  one = metrics.score(
+    many, image_set(), [FlatNetwork()], num_samples=20, seed=3
+  )
+  two = metrics.score(few, image_set(), [FlatNetwork()], num_samples=20, seed=3)
   assert one == two
   assert one["real"]["FD-flatcls"]["num_samples"] == 20
 
 
 def test_splits_hold_at_least_500_samples():
   images = np.tile(generated(60), (25, 1, 1, 1))
-  scores = metrics.score(images, image_set(), FlatNetwork(), num_samples=1499)
+  scores = metrics.score(images, image_set(), [FlatNetwork()], num_samples=1499)
   assert scores["generated"]["IS-flatcls"]["splits"] == 2
   assert scores["real"]["IS-flatcls"]["splits"] == 1
 
 
 def test_without_labels_only_the_distance_remains():
   data = image_set(labels=False)
-  scores = metrics.score(generated(), data, None, num_samples=10)
+  scores = metrics.score(generated(), data, [], num_samples=10)
   assert all(set(row) == {"nearest-train"} for row in scores.values())
 
 
@@ -117,7 +130,7 @@ def test_binarized_data_are_compared_with_binarized_data():
   data = image_set()
   copies = drawn.binarized(data.train_images, "threshold", "train")
   scores = metrics.score(
-    copies, data, network, num_samples=80, binarize="threshold"
+    copies, data, [network], num_samples=80, binarize="threshold"
   )
   assert scores["generated"]["nearest-train"]["value"] == 0
   assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
@@ -128,7 +141,7 @@ def test_a_network_of_other_data_is_refused():
     metrics.score(
       generated(),
       image_set(),
-      FlatNetwork(),
+      [FlatNetwork()],
       num_samples=9,
       binarize="threshold",
     )
@@ -137,9 +150,7 @@ def test_a_network_of_other_data_is_refused():
 def test_without_labels_data_are_binarized_too():
   data = image_set(labels=False)
   copies = drawn.binarized(data.train_images, "threshold", "train")
-  scores = metrics.score(
-    copies, data, None, num_samples=80, binarize="threshold"
-  )
+  scores = metrics.score(copies, data, [], num_samples=80, binarize="threshold")
   assert scores["generated"]["nearest-train"]["value"] == 0
 
 
@@ -149,7 +160,7 @@ def test_grey_samples_of_binarized_data_are_thresholded(how):
   network.binarize = how
   data = image_set()
   grey = drawn.binarized(data.train_images, how, "train") // 255 * 128 + 60
-  scores = metrics.score(grey, data, network, num_samples=80, binarize=how)
+  scores = metrics.score(grey, data, [network], num_samples=80, binarize=how)
   assert scores["generated"]["nearest-train"]["value"] == 0
   assert scores["generated"]["FD-flatcls"]["value"] < 1e-8
   for name, record in scores["generated"].items():
@@ -168,4 +179,4 @@ def test_grey_samples_of_binarized_data_are_thresholded(how):
 )
 def test_mistakes_are_sentences(images, held_out, num, message):
   with pytest.raises(errors.UserError, match=message):
-    metrics.score(images, image_set(held_out=held_out), None, num_samples=num)
+    metrics.score(images, image_set(held_out=held_out), [], num_samples=num)

@@ -156,7 +156,7 @@ def test_lengths_that_are_no_groups_are_refused(shape):
 
 def test_images_and_empty_groups_are_refused():
   videos = flat(np.zeros((2, 5)))
-  with pytest.raises(errors.UserError, match=r"shape \(2, 11, 11, 1\); give"):
+  with pytest.raises(errors.UserError, match="undefined for 1 frames; give"):
     ssim.per_position(videos[:, 0], videos[:, 0])
   with pytest.raises(errors.UserError, match="groups of 0 frames is undefined"):
     ssim.per_position(videos, videos, period=0)

@@ -1,0 +1,258 @@
+"""Metrics of a set of images against another, over features of a network.
+
+To add one, write a function of `Compared` and name it in `METRICS`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from pseudovideo import errors
+from pseudovideo.metrics import (
+  extrapolation,
+  features,
+  frechet,
+  inception_score,
+  kid,
+  precision_recall,
+)
+from pseudovideo.metrics.summary import Summary
+
+# An inception score is split ten times, or less: each has so many samples.
+SPLIT_SIZE = 500
+MAX_SPLITS = 10
+KID_SUBSETS = 100
+KID_SUBSET_SIZE = 1000
+NEIGHBOURS = 3
+DEFAULT = ("FD", "KID", "IS")
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Compared:
+  """What a metric is computed from.
+
+  Attributes:
+    scored: the images that are scored.
+    reference: those that they are compared with.
+    split: name of the reference's split.
+    seed: of subsets and splits.
+  """
+
+  scored: Summary
+  reference: Summary
+  split: str
+  seed: int
+
+  @property
+  def against(self) -> Record:
+    """What a record says of the reference."""
+    return {
+      "reference_split": self.split,
+      "reference_size": self.reference.moments.num,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """One entry of `METRICS`.
+
+  Attributes:
+    compute: from what is compared to records by name; a name is a kind of
+      score, to which `named` adds the network's.
+    keep: what it needs of every scored image, of `summary.KEPT`.
+  """
+
+  compute: Callable[[Compared], dict[str, Record]]
+  keep: tuple[str, ...] = ()
+
+
+def _frechet_distance(compared: Compared) -> dict[str, Record]:
+  value = frechet.frechet_from_moments(
+    compared.scored.moments, compared.reference.moments
+  )
+  return {
+    "FD": {
+      "value": value,
+      "std": None,
+      "better": "lower",
+      "definition": (
+        "Squared Frechet distance |m1-m2|^2 + tr(S1+S2-2(S1 S2)^(1/2)) between "
+        "the means and covariances (ddof 1) of the features, in float64."
+      ),
+      **compared.against,
+    }
+  }
+
+
+def _kid(compared: Compared) -> dict[str, Record]:
+  sizes = len(compared.scored.features), len(compared.reference.features)
+  subset_size = min(KID_SUBSET_SIZE, *sizes)
+  value, std = kid.kid(
+    compared.scored.features,
+    compared.reference.features,
+    subsets=KID_SUBSETS,
+    subset_size=subset_size,
+    seed=compared.seed,
+  )
+  return {
+    "KID": {
+      "value": value,
+      "std": std,
+      "better": "lower",
+      "definition": (
+        "Unbiased squared MMD of the features under (x.y/D+1)^3, mean and "
+        f"standard deviation over {KID_SUBSETS} subsets of {subset_size}."
+      ),
+      **compared.against,
+    }
+  }
+
+
+def _splits(num: int) -> int:
+  return max(1, min(MAX_SPLITS, num // SPLIT_SIZE))
+
+
+def _inception_score(compared: Compared) -> dict[str, Record]:
+  num, num_classes = compared.scored.logits.shape
+  splits = _splits(num)
+  value, std = inception_score.inception_score(
+    compared.scored.logits, splits=splits, seed=compared.seed
+  )
+  return {
+    "IS": {
+      "value": value,
+      "std": std,
+      "better": "higher",
+      "definition": (
+        "exp of the mean KL(p(y|x) || p(y)) of the predicted classes, mean and "
+        f"standard deviation over splits (here {splits}); at most "
+        f"{num_classes}."
+      ),
+      "splits": splits,
+      "reference_split": None,
+      "reference_size": None,
+    }
+  }
+
+
+def _precision_recall(compared: Compared) -> dict[str, Record]:
+  scored, real = compared.scored.features, compared.reference.features
+  num = min(len(scored), len(real))
+  rng = np.random.default_rng(compared.seed)
+  pair = [
+    np.asarray(rows[np.sort(rng.permutation(len(rows))[:num])])
+    for rows in (real, scored)
+  ]
+  values = precision_recall.precision_recall(*pair, neighbours=NEIGHBOURS)
+  meanings = {
+    "precision": "scored images within the manifold of the reference",
+    "recall": "reference images within the manifold of the scored ones",
+  }
+  return {
+    name: {
+      "value": value,
+      "std": None,
+      "better": "higher",
+      "definition": (
+        f"Share of {meaning}: the balls around its features that reach their "
+        f"{NEIGHBOURS}rd nearest neighbours; {num} of either."
+      ),
+      "reference_split": compared.split,
+      "reference_size": num,
+    }
+    for (name, meaning), value in zip(meanings.items(), values, strict=True)
+  }
+
+
+def _extrapolated(
+  name: str, better: str, found: extrapolation.Extrapolated, what: str
+) -> dict[str, Record]:
+  return {
+    name: {
+      "value": found.value,
+      "std": found.standard_error,
+      "better": better,
+      "definition": (
+        f"{what} at infinitely many images: intercept, with the standard error "
+        f"of the fit, of a straight line in 1/N through {len(found.counts)} "
+        f"scores of {found.counts[0]} to {found.counts[-1]} images."
+      ),
+    }
+  }
+
+
+def _frechet_at_infinity(compared: Compared) -> dict[str, Record]:
+  found = extrapolation.frechet_at_infinity(
+    compared.scored.features, compared.reference.moments, seed=compared.seed
+  )
+  records = _extrapolated("FD-inf", "lower", found, "Squared Frechet distance")
+  return {"FD-inf": {**records["FD-inf"], **compared.against}}
+
+
+def _score_at_infinity(compared: Compared) -> dict[str, Record]:
+  found = extrapolation.score_at_infinity(
+    compared.scored.logits, seed=compared.seed
+  )
+  records = _extrapolated("IS-inf", "higher", found, "Inception Score")
+  none = {"reference_split": None, "reference_size": None}
+  return {"IS-inf": {**records["IS-inf"], **none}}
+
+
+METRICS = {
+  "FD": Metric(_frechet_distance),
+  "KID": Metric(_kid, ("features",)),
+  "IS": Metric(_inception_score, ("logits",)),
+  "PR": Metric(_precision_recall, ("features",)),
+  "FD-inf": Metric(_frechet_at_infinity, ("features",)),
+  "IS-inf": Metric(_score_at_infinity, ("logits",)),
+}
+
+
+def kept(kinds: Iterable[str]) -> set[str]:
+  """What a summary must keep for these metrics.
+
+  Raises:
+    UserError: there is no such metric.
+  """
+  return {
+    name
+    for kind in kinds
+    for name in errors.look_up("metric", kind, METRICS).keep
+  }
+
+
+def named(kind: str, network: features.FeatureNetwork) -> str:
+  """The name of a score over a network.
+
+  Only scores over the published Inception weights have the names that the
+  literature gives them; all others carry the network's name.
+  """
+  published, resize = network.name.partition("-")[::2]
+  if published != "inception":
+    return f"{kind}-{network.name}"
+  kind = kind.replace("FD", "FID")
+  return f"{kind}-{resize}" if resize else kind
+
+
+def records(
+  compared: Compared,
+  network: features.FeatureNetwork,
+  kinds: Iterable[str] = DEFAULT,
+) -> dict[str, Record]:
+  """Records by name, each with all that is needed to quote it."""
+  about = {
+    "num_samples": compared.scored.moments.num,
+    "seed": compared.seed,
+    "feature_network": network.provenance(),
+  }
+  found = {}
+  for kind in kinds:
+    metric = errors.look_up("metric", kind, METRICS)
+    for name, record in metric.compute(compared).items():
+      name = named(name, network)
+      found[name] = {"name": name, **record, **about}
+  return found

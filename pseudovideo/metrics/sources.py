@@ -1,0 +1,284 @@
+"""Sets of images that are scored: read block by block, never all at once."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pseudovideo import data, errors
+from pseudovideo.data import cache, decoding, folder
+from pseudovideo.data.image_set import ImageSet
+from pseudovideo.metrics import drawn
+
+BLOCK = 256
+MAX_BYTES = 1 << 26  # of one image or video
+SPLITS = ("train", "test")
+# Names that samples have in npz files: ours, that of `np.savez`, others'.
+NAMES = ("images", "arr_0", "samples", "videos")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+  """Images, or videos, in an order that never changes.
+
+  Attributes:
+    title: for people, such as `digits, train`.
+    identity: JSON facts that change whenever the images do.
+    num: N.
+    shape: (H, W, C), or (T, H, W, C) of videos.
+    blocks: returns a new iterator over uint8 arrays (n, *shape), n at most
+      `BLOCK`.
+  """
+
+  title: str
+  identity: Any
+  num: int
+  shape: tuple[int, ...]
+  blocks: Callable[[], Iterator[np.ndarray]]
+
+  def chosen(self, num: int | None, seed: int) -> "Source":
+    """`num` of the images, drawn with `seed`, in their old order.
+
+    Sets are often sorted by class, so that the first ones are no sample.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    if num is None or num == self.num:
+      return self
+    if num > self.num:
+      raise errors.UserError(
+        f"{self.title} has {self.num:,} images and {num:,} were to be scored; "
+        "give more images or ask for fewer."
+      )
+    places = np.random.default_rng(seed).permutation(self.num)[:num]
+    mask = np.zeros(self.num, bool)
+    mask[places] = True
+    return dataclasses.replace(
+      self,
+      identity={"of": self.identity, "num": num, "seed": seed},
+      num=num,
+      blocks=lambda: _masked(self.blocks(), mask),
+    )
+
+
+def of_array(images: np.ndarray, title: str, identity: Any = None) -> Source:
+  """A set in memory or memory-mapped, (N, ...) uint8."""
+
+  def blocks():
+    for start in range(0, len(images), BLOCK):
+      yield images[start : start + BLOCK]
+
+  return Source(title, identity, len(images), tuple(images.shape[1:]), blocks)
+
+
+def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
+  """One split of a data set, binarized by the draw that all scores share."""
+  images = getattr(image_set, f"{split}_images")
+  return of_array(
+    drawn.binarized(images, binarize, split),
+    f"{image_set.name}, {split}",
+    {
+      "fingerprint": image_set.fingerprint,
+      "split": split,
+      "binarize": binarize,
+    },
+  )
+
+
+def parse(text: str, *, data_dir: str | None = None) -> Source:
+  """A set as named on the command line; only files can hold videos.
+
+  Args:
+    text: a folder of images (`PATH?size=32` scales and crops them), an npz or
+      npy file, or a data set as `data.load` names it, with `:train` (the
+      default) or `:test` behind it.
+    data_dir: where TFDS sets are.
+
+  Raises:
+    UserError: there is no such set, or it holds something else.
+  """
+  path = pathlib.Path(text).expanduser()
+  if path.is_file() or path.suffix in (".npz", ".npy"):
+    return _of_file(path)
+  name, colon, split = text.rpartition(":")
+  if colon and split in SPLITS:
+    return of_split(data.load(name, data_dir=data_dir), split)
+  if text in data.SETS:
+    return of_split(data.load(text, data_dir=data_dir), "train")
+  if pathlib.Path(text.partition("?size=")[0]).expanduser().is_dir():
+    return _of_folder(text)
+  raise errors.UserError(
+    f"{text!r} is no folder, npz or npy file that exists, and no data set; "
+    f"the data sets are {', '.join(sorted(data.SETS))}, with :train or :test."
+  )
+
+
+def _of_folder(argument: str) -> Source:
+  """Every image below a folder, sorted by its relative path."""
+  root, side = folder.parse(argument)
+  files = folder.list_images(root)
+  if not files:
+    raise errors.UserError(
+      f"There are no images in {root}; it needs files with the endings "
+      f"{', '.join(folder.SUFFIXES)}."
+    )
+  shape = folder.common_shape(files, side)
+
+  def blocks():
+    for start in range(0, len(files), BLOCK):
+      batch = files[start : start + BLOCK]
+      images = np.empty((len(batch), *shape), np.uint8)
+      for place, file in enumerate(batch):
+        with decoding.opened(file, str(file)) as image:
+          images[place] = decoding.to_array(image, shape[-1], side)
+      yield images
+
+  identity = {"files": cache.stamps(root, files), "side": side}
+  return Source(root.name, identity, len(files), shape, blocks)
+
+
+def _of_file(path: pathlib.Path) -> Source:
+  try:
+    if path.suffix == ".npy":
+      return _of_npy(path)
+    return _of_npz(path)
+  except errors.UserError:
+    raise
+  except Exception as error:  # A damaged file can raise a dozen kinds.
+    raise _unreadable(path, error) from error
+
+
+def _of_npy(path: pathlib.Path) -> Source:
+  array = np.load(path, mmap_mode="r", allow_pickle=False)
+  _check(path, path.name, array.shape, array.dtype)
+  source = of_array(array, path.name, _file_identity(path))
+  return dataclasses.replace(source, blocks=_guarded(source.blocks, path))
+
+
+def _of_npz(path: pathlib.Path) -> Source:
+  """Its blocks are decompressed as they are asked for."""
+  with zipfile.ZipFile(path) as archive:
+    info = _member(archive, path)
+    with archive.open(info) as file:
+      shape, dtype = _header(file, info)
+    name = info.filename.removesuffix(".npy")
+    _check(path, name, shape, dtype)
+
+  def blocks():
+    size = int(np.prod(shape[1:]))
+    with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+      _header(file, info)
+      for start in range(0, shape[0], BLOCK):
+        num = min(BLOCK, shape[0] - start)
+        content = file.read(num * size)
+        yield np.frombuffer(content, np.uint8).reshape(num, *shape[1:])
+      file.read(1)  # zipfile compares the checksum at the end.
+
+  identity = {"array": name, **_file_identity(path)}
+  return Source(
+    path.name, identity, shape[0], shape[1:], _guarded(blocks, path)
+  )
+
+
+def _member(archive: zipfile.ZipFile, path: pathlib.Path) -> zipfile.ZipInfo:
+  """The array of images or videos in an npz file."""
+  infos = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
+  for name in NAMES:
+    if name in infos:
+      return infos[name]
+  if len(infos) == 1:
+    return next(iter(infos.values()))
+  raise errors.UserError(
+    f"{path} holds {', '.join(map(repr, list(infos)[:8])) or 'nothing'}; name "
+    f"the array that is meant {NAMES[0]!r}."
+  )
+
+
+def _header(file: Any, info: zipfile.ZipInfo) -> tuple[tuple, np.dtype]:
+  """Shape and type of an array in C order; the file is then at its data."""
+  readers = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }
+  version = np.lib.format.read_magic(file)
+  if version not in readers:
+    raise ValueError(f"{info.filename!r} is of version {version}")
+  shape, fortran, dtype = readers[version](file)
+  if fortran and len(shape) > 1:
+    raise ValueError(f"{info.filename!r} is stored in Fortran order")
+  count = 1
+  for length in shape:
+    count *= length
+  if count * dtype.itemsize != info.file_size - file.tell():
+    raise ValueError(
+      f"{info.filename!r} has another number of bytes than its shape {shape}"
+    )
+  return shape, dtype
+
+
+def _check(
+  path: pathlib.Path,
+  name: str,
+  shape: tuple[int, ...],
+  dtype: np.dtype,
+) -> None:
+  if dtype != np.uint8:
+    raise errors.UserError(
+      f"{name!r} in {path} holds {dtype} numbers; images are scored as uint8 "
+      "0..255, so round and clip them yourself, in the range that they have."
+    )
+  if len(shape) not in (4, 5) or shape[-1] not in (1, 3):
+    raise errors.UserError(
+      f"{name!r} in {path} has the shape {shape}; images are (N, H, W, C) and "
+      "videos (N, T, H, W, C), with 1 or 3 channels."
+    )
+  size = 1
+  for length in shape[1:]:
+    size *= length
+  if min(shape) < 1 or size > MAX_BYTES:
+    raise errors.UserError(
+      f"{name!r} in {path} has the shape {shape}; every size must be at least "
+      f"1, and one image or video at most {MAX_BYTES >> 20} MiB."
+    )
+
+
+def _guarded(
+  blocks: Callable[[], Iterator[np.ndarray]], path: pathlib.Path
+) -> Callable[[], Iterator[np.ndarray]]:
+  """`blocks`, with whatever goes wrong on the way told as a sentence."""
+
+  def guarded():
+    try:
+      yield from blocks()
+    except Exception as error:
+      raise _unreadable(path, error) from error
+
+  return guarded
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> errors.UserError:
+  reason = getattr(error, "strerror", None) or str(error) or repr(error)
+  return errors.UserError(
+    f"{path} cannot be read as an npz or npy file of images: "
+    f"{reason.rstrip('.')}."
+  )
+
+
+def _file_identity(path: pathlib.Path) -> dict[str, str]:
+  with open(os.fspath(path), "rb") as file:
+    return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _masked(
+  blocks: Iterator[np.ndarray], mask: np.ndarray
+) -> Iterator[np.ndarray]:
+  start = 0
+  for block in blocks:
+    yield block[mask[start : start + len(block)]]
+    start += len(block)

@@ -1,0 +1,176 @@
+import tracemalloc
+import zipfile
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pseudovideo import errors
+from pseudovideo.metrics import sources
+
+
+@pytest.fixture
+def images():
+  rng = np.random.default_rng(0)
+  return rng.integers(0, 256, (600, 5, 4, 3), dtype=np.uint8)
+
+
+def everything(source) -> np.ndarray:
+  return np.concatenate(list(source.blocks()))
+
+
+def save(path, **arrays):
+  np.savez_compressed(path, **arrays)
+  return str(path)
+
+
+@pytest.mark.parametrize("compress", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("name", ["images", "arr_0", "samples", "mine"])
+def test_an_npz_file_holds_its_images_in_order(
+  images, tmp_path, compress, name
+):
+  path = tmp_path / "a.npz"
+  compress(path, **{name: images})
+  source = sources.parse(str(path))
+  assert (source.num, source.shape, source.title) == (600, (5, 4, 3), "a.npz")
+  assert max(len(block) for block in source.blocks()) == sources.BLOCK
+  np.testing.assert_array_equal(everything(source), images)
+  np.testing.assert_array_equal(everything(source), images)  # A second time.
+
+
+def test_a_file_of_samples_is_read_by_its_images(images, tmp_path):
+  videos = np.zeros((2, 3, 5, 4, 3), np.uint8)
+  path = save(tmp_path / "a.npz", videos=videos, images=images, seed=3)
+  assert sources.parse(path).shape == (5, 4, 3)
+  path = save(tmp_path / "b.npz", videos=videos, seed=3)
+  np.testing.assert_array_equal(everything(sources.parse(path)), videos)
+
+
+def test_an_npy_file_is_memory_mapped(images, tmp_path):
+  np.save(tmp_path / "a.npy", images)
+  source = sources.parse(str(tmp_path / "a.npy"))
+  np.testing.assert_array_equal(everything(source), images)
+
+
+def test_a_folder_holds_its_images_by_relative_path(images, tmp_path):
+  names = ["b.png", "a/2.png", "a/10.png", "c.png"]
+  (tmp_path / "a").mkdir()
+  for name, image in zip(names, images, strict=False):
+    PIL.Image.fromarray(image).save(tmp_path / name)
+  (tmp_path / "notes.txt").write_text("no image")
+  for text in (str(tmp_path), f"{tmp_path}/"):
+    found = everything(sources.parse(text))
+    np.testing.assert_array_equal(found, images[[2, 1, 0, 3]])
+  small = sources.parse(f"{tmp_path}?size=2")
+  assert (small.num, small.shape) == (4, (2, 2, 3))
+
+
+def test_a_data_set_is_named_with_its_split():
+  train, test = sources.parse("digits"), sources.parse("digits:test")
+  assert (train.num, test.num) == (1437, 360)
+  assert train.title == "digits, train"
+  assert train.identity != test.identity
+
+
+def test_the_identity_changes_with_the_images(images, tmp_path):
+  first = sources.parse(save(tmp_path / "a.npz", images=images)).identity
+  images[7, 0, 0, 0] ^= 1
+  assert (
+    sources.parse(save(tmp_path / "a.npz", images=images)).identity != first
+  )
+
+
+def test_chosen_images_are_a_sample_in_order(images):
+  source = sources.of_array(images, "here", "id")
+  some = source.chosen(100, 3)
+  found = everything(some)
+  assert len(found) == some.num == 100
+  flat = images.reshape(600, -1)
+  places = [np.flatnonzero((flat == row).all(1))[0] for row in
+            found.reshape(100, -1)]  # fmt: skip
+  assert places == sorted(set(places))
+  assert max(places) > 500
+  assert (everything(source.chosen(100, 3)) == found).all()
+  assert (everything(source.chosen(100, 4)) != found).any()
+  assert some.identity != source.chosen(100, 4).identity
+  assert source.chosen(600, 3) is source
+  with pytest.raises(errors.UserError, match=r"600 images and 601"):
+    source.chosen(601, 0)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+  images = np.zeros((5000, 32, 32, 3), np.uint8)
+  source = sources.parse(save(tmp_path / "a.npz", images=images))
+  del images
+  tracemalloc.start()
+  for _ in source.blocks():
+    pass
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert peak < 4 * sources.BLOCK * 32 * 32 * 3
+
+
+@pytest.mark.parametrize(
+  ("array", "message"),
+  [
+    (np.zeros((3, 4, 4, 3), np.float32), "holds float32 numbers"),
+    (np.full((3, 4, 4, 3), np.nan), "holds float64 numbers"),
+    (np.zeros((3, 4, 4, 3), np.int64), "holds int64 numbers"),
+    (np.zeros((3, 3, 4, 4), np.uint8), r"\(3, 3, 4, 4\).*1 or 3 channels"),
+    (np.zeros((4, 4, 3), np.uint8), r"\(N, H, W, C\)"),
+    (np.zeros((0, 4, 4, 3), np.uint8), "must be at least 1"),
+    (np.array([{}]), "cannot be read as an npz"),
+  ],
+)
+def test_other_arrays_are_refused(tmp_path, array, message):
+  with pytest.raises(errors.UserError, match=message):
+    sources.parse(save(tmp_path / "a.npz", images=array))
+
+
+def test_a_huge_image_is_refused_before_it_is_read(tmp_path):
+  path = tmp_path / "a.npz"
+  header = (
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 9999, 9999, 3)}"
+  )
+  text = header.encode().ljust(117) + b"\n"
+  start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+  with (
+    zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+    archive.open("images.npy", "w") as file,
+  ):
+    file.write(start + text)
+    for _ in range(3 * 9999):
+      file.write(bytes(9999))
+  with pytest.raises(errors.UserError, match="at most 64 MiB"):
+    sources.parse(str(path))
+
+
+@pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.97])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_file_is_a_sentence(images, tmp_path, place, damage):
+  path = tmp_path / "a.npz"
+  np.savez(path, images=images)
+  content = bytearray(path.read_bytes())
+  where = int(place * len(content))
+  if damage == "cut":
+    content = content[:where]
+  else:
+    content[where] ^= 1
+  path.write_bytes(content)
+  with pytest.raises(errors.UserError, match=r"cannot be read|holds"):
+    found = everything(sources.parse(str(path)))
+    # A flipped bit outside the array does not matter.
+    assert (found != images).any()
+    raise errors.UserError("cannot be read")
+
+
+def test_what_is_not_there_is_a_sentence(tmp_path):
+  for text in ("nothing", str(tmp_path / "no.npz"), "digits:valid", ""):
+    with pytest.raises(errors.UserError, match=r"no folder|cannot be read"):
+      sources.parse(text)
+  with pytest.raises(errors.UserError, match="no images in"):
+    sources.parse(str(tmp_path))
+  PIL.Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+  PIL.Image.new("RGB", (5, 4)).save(tmp_path / "b.png")
+  with pytest.raises(errors.UserError, match="must have one size"):
+    sources.parse(str(tmp_path))
