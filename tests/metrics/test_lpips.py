@@ -113,6 +113,12 @@ def test_gradient_is_zero_for_equal_images(gradient):
   np.testing.assert_array_equal(gradient(x, x), np.zeros(x.shape))
 
 
+def test_the_slope_of_the_length_is_zero_at_zero():
+  """It would be NaN, which a ReLU before it may hide."""
+  slope = jax.jacobian(lpips._unit)(jnp.zeros(3))
+  np.testing.assert_allclose(slope, 1e10 * np.eye(3), rtol=1e-6)
+
+
 def test_dead_activations_have_a_finite_gradient(metrics, gradient):
   """Where no channel is positive, the length is 0 and so is its slope."""
   params = metrics["alex"].params
