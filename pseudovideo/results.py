@@ -76,10 +76,23 @@ def write(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
     UserError: a field is missing or of another type, or a number is not
       finite.
   """
-  path = pathlib.Path(path)
   record = _plain(record, "")
   _validate(record)
-  text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+  write_json(path, record)
+
+
+def write_json(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
+  """Writes strict JSON, replacing the file in one step.
+
+  Args:
+    path: of the file; its folder is created.
+    record: values are what JSON knows, and numpy numbers.
+
+  Raises:
+    UserError: a number is not finite, or a value is of another type.
+  """
+  path = pathlib.Path(path)
+  text = json.dumps(_plain(record, ""), indent=2, allow_nan=False) + "\n"
   path.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.NamedTemporaryFile(
     "w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8"

@@ -10,7 +10,8 @@ import flax
 import jax
 import numpy as np
 
-from pseudovideo import sharding
+from pseudovideo import errors
+from pseudovideo.metrics import batched
 
 Forward = Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -32,6 +33,9 @@ class FeatureNetwork:
     params: its parameters.
     facts: what else a score must quote.
     binarize: how its training data were binarized, one of `pixels.BINARIZE`.
+    frames: 0 for images. Otherwise it takes videos (B, T, H, W, C) instead, of
+      at least so many frames.
+    batch_size: images per call.
   """
 
   name: str
@@ -43,9 +47,11 @@ class FeatureNetwork:
   params: Any
   facts: Mapping[str, Any]
   binarize: str = "none"
+  frames: int = 0
+  batch_size: int = 256
 
   def __call__(
-    self, images: np.ndarray, batch_size: int = 0
+    self, images: np.ndarray, batch_size: int | None = None
   ) -> tuple[np.ndarray, np.ndarray]:
     """Features and logits of images in memory.
 
@@ -57,7 +63,7 @@ class FeatureNetwork:
       Features (N, D) and logits (N, K), float32.
 
     Raises:
-      ValueError: images of another type or size.
+      UserError: images of another type or size.
     """
     features = np.empty((len(images), self.feature_dim), np.float32)
     logits = np.empty((len(images), self.num_classes), np.float32)
@@ -69,40 +75,27 @@ class FeatureNetwork:
     return features, logits
 
   def stream(
-    self, blocks: Iterable[np.ndarray], batch_size: int = 0
+    self, blocks: Iterable[np.ndarray], batch_size: int | None = None
   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Features and logits batch by batch, in order.
-
-    A batch is cut over all devices of this process, the last one of a block
-    is padded to the same size, and while one is fetched the next is computed.
+    """Features and logits batch by batch, in order; see `batched.stream`.
 
     Args:
       blocks: arrays (n, H, W, C) uint8 of any n.
-      batch_size: images per call of the network, rounded up to a multiple of
-        the number of devices; 0: `default_batch_size`.
+      batch_size: images per call of the network, if not its own.
 
     Yields:
       Features (b, D) and logits (b, K), float32, b at most the batch size.
 
     Raises:
-      ValueError: images of another type or size.
+      UserError: images of another type or size.
     """
-    mesh = sharding.make_mesh(jax.local_devices())
-    batch_size = batch_size or default_batch_size(self.image_shape)
-    batch_size = -(-batch_size // mesh.size) * mesh.size
-    params = jax.device_put(self.params, sharding.replicated(mesh))
-    pending = None
-    for images in _batches(blocks, batch_size):
-      self._check(images)
-      padded = np.zeros((batch_size, *images.shape[1:]), np.uint8)
-      padded[: len(images)] = images
-      placed = jax.device_put(padded, sharding.split_batch(mesh))
-      ahead = _forward(params, placed, forward=self.forward), len(images)
-      if pending:
-        yield _fetch(*pending)
-      pending = ahead
-    if pending:
-      yield _fetch(*pending)
+    function = functools.partial(_forward, forward=self.forward)
+    yield from batched.stream(
+      function,
+      self.params,
+      self._checked(blocks),
+      batch_size or self.batch_size,
+    )
 
   def provenance(self) -> dict[str, Any]:
     """What a score over this network must quote."""
@@ -113,25 +106,34 @@ class FeatureNetwork:
       **self.facts,
     }
 
-  def _check(self, images: np.ndarray) -> None:
-    fits = (
-      images.shape[1:] == self.image_shape
-      if self.image_shape
-      else images.ndim == 4 and images.shape[-1] in (1, 3)
-    )
-    if images.dtype != np.uint8 or not fits:
-      shape = self.image_shape or "(H, W, 1 or 3)"
-      raise ValueError(
-        f"The network {self.name} takes uint8 images of shape {shape}; got "
-        f"{images.dtype} {images.shape}."
+  def check(self, shape: tuple[int, ...]) -> None:
+    """Refuses images, or videos, that the network does not take.
+
+    Args:
+      shape: of one of them.
+
+    Raises:
+      UserError: says what it takes.
+    """
+    wanted = self.image_shape or ("H", "W", "1 or 3")
+    fits = shape == wanted or (not self.image_shape and shape[-1] in (1, 3))
+    if self.frames:
+      wanted = (f"at least {self.frames}", *wanted)
+      fits = fits and len(shape) == 4 and shape[0] >= self.frames
+    if not fits or len(shape) != len(wanted):
+      raise errors.UserError(
+        f"The network {self.name} takes {'videos' if self.frames else 'images'}"
+        f" of shape ({', '.join(map(str, wanted))}); got {tuple(shape)}."
       )
 
-
-def default_batch_size(image_shape: tuple[int, int, int] | None) -> int:
-  """More for networks of one small size, less where memory is scarce."""
-  if image_shape:
-    return 256
-  return 32 if jax.default_backend() == "cpu" else 256
+  def _checked(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    for block in blocks:
+      if block.dtype != np.uint8:
+        raise errors.UserError(
+          f"The network {self.name} takes uint8 images; got {block.dtype}."
+        )
+      self.check(block.shape[1:])
+      yield block
 
 
 def weights_hash(params: Mapping[str, Any]) -> str:
@@ -148,17 +150,3 @@ def weights_hash(params: Mapping[str, Any]) -> str:
 @functools.partial(jax.jit, static_argnames="forward")
 def _forward(params, images, *, forward):
   return forward(params, images)
-
-
-def _batches(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-  for block in blocks:
-    for start in range(0, len(block), size):
-      yield block[start : start + size]
-
-
-def _fetch(
-  outputs: tuple[jax.Array, jax.Array], num: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """The rows that are no padding."""
-  features, logits = jax.device_get(outputs)
-  return features[:num], logits[:num]

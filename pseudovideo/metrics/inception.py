@@ -107,6 +107,7 @@ def _assemble(
       "resize": resize,
       "value_range": list(RESIZES[resize].value_range),
     },
+    batch_size=32 if jax.default_backend() == "cpu" else 256,
   )
 
 

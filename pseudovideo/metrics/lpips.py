@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo import errors, sharding
+from pseudovideo import errors
 from pseudovideo.convert import backbones
-from pseudovideo.metrics import features, pairs, weights
+from pseudovideo.metrics import batched, features, pairs, weights
 from pseudovideo.models import alexnet, vgg
 
 VERSION = "v0.1"
@@ -195,19 +195,12 @@ class LPIPS:
         f"{reference.shape[-1]}; give grey or colour images."
       )
     lead, image = reference.shape[:-3], reference.shape[-3:]
-    both = [array.reshape(-1, *image) for array in (reference, other)]
-    mesh = sharding.make_mesh(jax.local_devices())
-    batch_size = -(-batch_size // mesh.size) * mesh.size
-    params = jax.device_put(self.params, sharding.replicated(mesh))
-    distances = np.empty(len(both[0]), np.float32)
-    for start in range(0, len(distances), batch_size):
-      batch = np.stack([one[start : start + batch_size] for one in both], 1)
-      padded = np.zeros((batch_size, *batch.shape[1:]), np.uint8)
-      padded[: len(batch)] = batch
-      placed = jax.device_put(padded, sharding.split_batch(mesh))
-      out = _distance_of_bytes(params, placed, backbone=self.backbone)
-      distances[start : start + len(batch)] = out[: len(batch)]
-    return distances.reshape(lead)
+    flat = [array.reshape(-1, *image) for array in (reference, other)]
+    function = functools.partial(_distance_of_bytes, backbone=self.backbone)
+    parts = batched.stream(
+      function, self.params, [np.stack(flat, 1)], batch_size
+    )
+    return np.concatenate(list(parts)).reshape(lead)
 
   def provenance(self) -> dict[str, Any]:
     """What a distance must quote."""

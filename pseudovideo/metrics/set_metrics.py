@@ -125,7 +125,7 @@ def _inception_score(compared: Compared) -> dict[str, Record]:
   return {
     "IS": {
       "value": value,
-      "std": std,
+      "std": std if splits > 1 else None,
       "better": "higher",
       "definition": (
         "exp of the mean KL(p(y|x) || p(y)) of the predicted classes, mean and "
@@ -229,13 +229,16 @@ def named(kind: str, network: features.FeatureNetwork) -> str:
   """The name of a score over a network.
 
   Only scores over the published Inception weights have the names that the
-  literature gives them; all others carry the network's name.
+  literature gives them; all others carry the network's name. That of I3D holds
+  the start of a hash, as no checksum of its weights is published.
   """
-  published, resize = network.name.partition("-")[::2]
-  if published != "inception":
+  first, rest = network.name.partition("-")[::2]
+  if first == "i3d":
+    return f"{kind.replace('FD', 'FVD')}-{network.name}"
+  if first != "inception":
     return f"{kind}-{network.name}"
   kind = kind.replace("FD", "FID")
-  return f"{kind}-{resize}" if resize else kind
+  return f"{kind}-{rest}" if rest else kind
 
 
 def records(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import os
 import pathlib
 import zipfile
@@ -33,6 +34,7 @@ class Source:
     shape: (H, W, C), or (T, H, W, C) of videos.
     blocks: returns a new iterator over uint8 arrays (n, *shape), n at most
       `BLOCK`.
+    image_set: the data set that it is a split of, if it is one.
   """
 
   title: str
@@ -40,6 +42,17 @@ class Source:
   num: int
   shape: tuple[int, ...]
   blocks: Callable[[], Iterator[np.ndarray]]
+  image_set: ImageSet | None = None
+
+  def about(self) -> dict[str, Any]:
+    """What a record of scores says of the set."""
+    facts = json.dumps(self.identity, sort_keys=True).encode()
+    return {
+      "title": self.title,
+      "num": self.num,
+      "shape": list(self.shape),
+      "identity_sha256": hashlib.sha256(facts).hexdigest(),
+    }
 
   def chosen(self, num: int | None, seed: int) -> "Source":
     """`num` of the images, drawn with `seed`, in their old order.
@@ -80,7 +93,7 @@ def of_array(images: np.ndarray, title: str, identity: Any = None) -> Source:
 def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
   """One split of a data set, binarized by the draw that all scores share."""
   images = getattr(image_set, f"{split}_images")
-  return of_array(
+  source = of_array(
     drawn.binarized(images, binarize, split),
     f"{image_set.name}, {split}",
     {
@@ -89,6 +102,7 @@ def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
       "binarize": binarize,
     },
   )
+  return dataclasses.replace(source, image_set=image_set)
 
 
 def parse(text: str, *, data_dir: str | None = None) -> Source:

@@ -8,7 +8,6 @@ form, so whatever file is given, scores carry the start of its own.
 """
 
 import dataclasses
-import functools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from pseudovideo import errors, sharding
+from pseudovideo import errors
 from pseudovideo.convert import i3d as convert_i3d
 from pseudovideo.metrics import features, resize, weights
+from pseudovideo.metrics.features import FeatureNetwork
 from pseudovideo.models import i3d
 
 # What the copies of the network add to the variances: the published graph
@@ -26,68 +26,6 @@ from pseudovideo.models import i3d
 EPSILONS = {"tf_hub": 1e-3, "videogpt": 1e-5}
 
 _RESIZE = resize.Resize("tf1_bilinear", 127.5, 127.5)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class VideoFeatures:
-  """A network from videos to logits, and what to say about it.
-
-  Attributes:
-    name: `i3d-` and the start of the file's SHA-256; with another epsilon than
-      the published one, `i3d-videogpt-` and so on.
-    lead: what a Frechet distance over the logits is called.
-    net: from (B, T, 224, 224, 3) floats in [-1, 1] to (B, 400).
-    variables: its parameters and statistics.
-    facts: what else a score must quote.
-  """
-
-  name: str
-  lead: str
-  net: i3d.I3D
-  variables: Mapping[str, Any]
-  facts: Mapping[str, Any]
-
-  def __call__(self, videos: np.ndarray, batch_size: int = 16) -> np.ndarray:
-    """Logits of videos in memory.
-
-    Batches are cut over all devices of this process, and the last one is
-    padded to the same size.
-
-    Args:
-      videos: (N, T, H, W, C) uint8, T >= 9, C 1 or 3; grey is repeated.
-      batch_size: videos in device memory at once, rounded up to a multiple of
-        the number of devices.
-
-    Returns:
-      (N, 400) float32.
-
-    Raises:
-      UserError: fewer than nine frames.
-      ValueError: an array of another type or shape.
-    """
-    _check(videos)
-    mesh = sharding.make_mesh(jax.local_devices())
-    batch_size = -(-batch_size // mesh.size) * mesh.size
-    variables = jax.device_put(self.variables, sharding.replicated(mesh))
-    logits = np.empty((len(videos), i3d.NUM_CLASSES), np.float32)
-    for start in range(0, len(videos), batch_size):
-      batch = videos[start : start + batch_size]
-      padded = np.zeros((batch_size, *videos.shape[1:]), np.uint8)
-      padded[: len(batch)] = batch
-      placed = jax.device_put(padded, sharding.split_batch(mesh))
-      out = _logits(variables, placed, net=self.net)
-      logits[start : start + len(batch)] = out[: len(batch)]
-    return logits
-
-  def provenance(self) -> dict[str, Any]:
-    """What a score over this network must quote."""
-    return {
-      "name": self.name,
-      "feature_dim": i3d.NUM_CLASSES,
-      "resize": f"{_RESIZE.rule} to {i3d.SIDE}x{i3d.SIDE}",
-      "value_range": list(_RESIZE.value_range),
-      **self.facts,
-    }
 
 
 def preprocess(videos: jax.Array) -> jax.Array:
@@ -100,29 +38,22 @@ def preprocess(videos: jax.Array) -> jax.Array:
   return frames.reshape(*videos.shape[:2], *frames.shape[1:])
 
 
-@functools.partial(jax.jit, static_argnames="net")
-def _logits(variables, videos, *, net):
-  return net.apply(variables, preprocess(videos))
+@dataclasses.dataclass(frozen=True)
+class _Forward:
+  """Equal for equal networks, so that each is compiled once."""
 
+  net: i3d.I3D
 
-def _check(videos: np.ndarray) -> None:
-  fits = videos.ndim == 5 and videos.shape[-1] in (1, 3)
-  if not fits or videos.dtype != np.uint8:
-    raise ValueError(
-      "I3D takes uint8 videos (N, T, H, W, 1 or 3); got "
-      f"{videos.dtype} {videos.shape}."
-    )
-  frames = videos.shape[1]
-  if frames < i3d.FEWEST_FRAMES:
-    raise errors.UserError(
-      f"FVD is not defined for videos of {frames} frames, as I3D takes "
-      f"{i3d.FEWEST_FRAMES} or more; use the last frame's Frechet distance."
-    )
+  def __call__(
+    self, variables: Any, videos: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    logits = self.net.apply(variables, preprocess(videos))
+    return logits, logits
 
 
 def load(
   path: str | os.PathLike | None = None, *, epsilon: str = "tf_hub"
-) -> VideoFeatures:
+) -> FeatureNetwork:
   """I3D with the weights of a file.
 
   Args:
@@ -133,21 +64,15 @@ def load(
     UserError: there is no such file, it does not hold I3D's arrays, or the
       epsilon is unknown.
   """
-  value = errors.look_up("epsilon of I3D", epsilon, EPSILONS)
+  _check(epsilon)
   state_dict, digest = weights.read(weights.I3D, path)
-  name = _name(epsilon, digest)
-  return VideoFeatures(
-    name,
-    f"FVD-{name}",
-    i3d.I3D(value),
-    convert_i3d.to_flax(state_dict),
-    {"sha256": digest, "epsilon": value},
-  )
+  variables = convert_i3d.to_flax(state_dict)
+  return _assemble(_name(epsilon, digest), digest, variables, epsilon)
 
 
 def from_state_dict(
   state_dict: Mapping[str, np.ndarray], *, epsilon: str = "tf_hub"
-) -> VideoFeatures:
+) -> FeatureNetwork:
   """I3D with weights that come from no published file.
 
   Args:
@@ -161,16 +86,36 @@ def from_state_dict(
   Raises:
     UserError: the arrays are not those of I3D, or the epsilon is unknown.
   """
-  value = errors.look_up("epsilon of I3D", epsilon, EPSILONS)
+  _check(epsilon)
   variables = convert_i3d.to_flax(state_dict)
   digest = features.weights_hash(variables)
   name = f"unofficial-{_name(epsilon, digest)}"
-  return VideoFeatures(
-    name,
-    f"FD-{name}",
-    i3d.I3D(value),
-    variables,
-    {"weights_hash": digest, "epsilon": value},
+  return _assemble(name, digest, variables, epsilon)
+
+
+def _check(epsilon: str) -> None:
+  errors.look_up("epsilon of I3D", epsilon, EPSILONS)
+
+
+def _assemble(
+  name: str, digest: str, variables: Any, epsilon: str
+) -> FeatureNetwork:
+  return FeatureNetwork(
+    name=name,
+    weights_hash=digest,
+    feature_dim=i3d.NUM_CLASSES,
+    num_classes=i3d.NUM_CLASSES,
+    image_shape=None,
+    forward=_Forward(i3d.I3D(EPSILONS[epsilon])),
+    params=variables,
+    facts={
+      "weights": weights.I3D.title,
+      "resize": f"{_RESIZE.rule} to {i3d.SIDE}x{i3d.SIDE}",
+      "value_range": list(_RESIZE.value_range),
+      "epsilon": EPSILONS[epsilon],
+    },
+    frames=i3d.FEWEST_FRAMES,
+    batch_size=8 if jax.default_backend() == "cpu" else 32,
   )
 
 

@@ -35,7 +35,7 @@ def images():
   return rng.integers(0, 256, (23, 8, 6, 1), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("batch_size", [0, 1, 5, 23, 64])
+@pytest.mark.parametrize("batch_size", [None, 1, 5, 23, 64])
 def test_features_are_those_of_each_image_whatever_the_batch(
   images, batch_size
 ):
@@ -61,8 +61,10 @@ def test_any_size_means_one_or_three_channels(images):
   assert free(np.zeros((2, 4, 4, 3), np.uint8))[0].shape == (2, 4)
   with pytest.raises(ValueError, match="1 or 3"):
     free(np.zeros((2, 4, 4, 2), np.uint8))
-  with pytest.raises(ValueError, match=r"of shape \(8, 6, 1\); got uint8"):
+  with pytest.raises(ValueError, match=r"of shape \(8, 6, 1\); got \(4, 4"):
     network()(np.zeros((2, 4, 4, 1), np.uint8))
+  with pytest.raises(ValueError, match="takes uint8 images; got float32"):
+    network()(np.zeros((2, 8, 6, 1), np.float32))
 
 
 def test_provenance_holds_the_facts():

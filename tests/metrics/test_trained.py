@@ -78,9 +78,9 @@ def test_features_do_not_depend_on_the_batch_size(network):
 
 
 def test_other_images_are_refused(network):
-  with pytest.raises(ValueError, match="takes uint8 images"):
+  with pytest.raises(ValueError, match="takes"):
     network(np.zeros((2, 8, 8, 3), np.uint8))
-  with pytest.raises(ValueError, match="takes uint8 images"):
+  with pytest.raises(ValueError, match="takes"):
     network(np.zeros((2, 8, 8, 1), np.float32))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pseudovideo import convert, errors
-from pseudovideo.metrics import video_features
+from pseudovideo.metrics import set_metrics, video_features
 from tests.models import backbone_reference as reference
 
 
@@ -83,8 +83,10 @@ class Corners(nn.Module):
 def test_every_video_is_seen_once_and_in_order(network, batch_size, frames):
   """The first pixels are aligned, so they are not mixed with others."""
   videos = _videos(6, frames, 10, 12, 3)
-  corners = dataclasses.replace(network, net=Corners(), variables={})
-  found = corners(videos, batch_size)
+  corners = dataclasses.replace(
+    network, forward=video_features._Forward(Corners()), params={}
+  )
+  found, _ = corners(videos, batch_size)
   assert found.shape == (6, 400) and found.dtype == np.float32
   expected = videos[:, [0, -1], 0, 0].reshape(6, 6) / 127.5 - 1
   np.testing.assert_allclose(found[:, :6], expected, atol=1e-6)
@@ -99,14 +101,15 @@ def test_name_says_which_file_and_epsilon(tmp_path, state_dict, epsilon):
   kind = {"tf_hub": "i3d", "videogpt": "i3d-videogpt"}[epsilon]
   value = {"tf_hub": 1e-3, "videogpt": 1e-5}[epsilon]
   assert network.name == f"{kind}-{digest[:8]}"
-  assert network.lead == f"FVD-{kind}-{digest[:8]}"
-  assert network.net.epsilon == value
+  assert set_metrics.named("FD", network) == f"FVD-{kind}-{digest[:8]}"
+  assert network.forward.net.epsilon == value
   assert network.provenance() == {
     "name": network.name,
     "feature_dim": 400,
     "resize": "tf1_bilinear to 224x224",
     "value_range": [-1.0, 1.0],
-    "sha256": digest,
+    "weights_hash": digest,
+    "weights": "I3D (Kinetics-400)",
     "epsilon": value,
   }
 
@@ -114,7 +117,8 @@ def test_name_says_which_file_and_epsilon(tmp_path, state_dict, epsilon):
 def test_arrays_of_no_file_are_unofficial(network, state_dict):
   digest = network.provenance()["weights_hash"]
   assert network.name == f"unofficial-i3d-{digest[:8]}"
-  assert network.lead == f"FD-unofficial-i3d-{digest[:8]}"
+  name = set_metrics.named("FD", network)
+  assert name == f"FD-unofficial-i3d-{digest[:8]}"
   bias = state_dict["logits.conv3d.bias"] + 1
   other = video_features.from_state_dict(
     state_dict | {"logits.conv3d.bias": bias}
@@ -128,7 +132,7 @@ def test_unknown_epsilon(state_dict):
 
 
 def test_too_few_frames(network):
-  said = r"FVD is not defined for videos of 8 frames.*last frame's Frechet"
+  said = r"takes videos of shape \(at least 9, H, W, 1 or 3\); got \(8, 16"
   with pytest.raises(errors.UserError, match=said):
     network(_videos(2, 8, 16, 16, 3))
 
@@ -142,7 +146,7 @@ def test_too_few_frames(network):
   ],
 )
 def test_other_arrays_are_refused(network, videos):
-  with pytest.raises(ValueError, match="I3D takes uint8 videos"):
+  with pytest.raises(ValueError, match=r"takes (uint8|videos)"):
     network(videos)
 
 
@@ -151,5 +155,5 @@ def test_logits(network, state_dict):
   videos = _videos(1, 9, 64, 48, 3)
   x = np.moveaxis(_preprocessed(videos), -1, 1)
   expected = reference.i3d(state_dict, x, 1e-3, (2, 7, 7))
-  found = network(videos, 1)
+  found, _ = network(videos, 1)
   assert reference.relative_error(found, expected) < 1e-5
