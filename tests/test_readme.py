@@ -8,6 +8,8 @@ import pytest
 
 from experiments import readme
 from pseudovideo import command_line, configuration, main
+from pseudovideo.metrics import __main__ as metrics_command
+from pseudovideo.metrics import pair_metrics, set_metrics
 
 ROOT = readme.ROOT
 TEXT = (ROOT / "README.md").read_text()
@@ -27,10 +29,22 @@ def test_tables_are_those_of_the_results():
   assert marks == {*readme.TABLES, *readme.OTHERS}
 
 
+def test_every_metric_is_explained():
+  names = re.findall(r"^\| (`.*?) \|", TEXT, flags=re.M)
+  names = set(re.findall(r"`([^`]+)`", " ".join(names)))
+  own = {kind.replace("FD", "FID") for kind in set_metrics.METRICS}
+  assert own | pair_metrics.METRICS.keys() <= names
+
+
 def test_files_that_are_linked_exist():
   links = re.findall(r"\]\(([^)#]+)\)", TEXT)
   assert "CITATION.cff" in links
+  headings = re.findall(r"^#+ (.+)$", TEXT, flags=re.M)
+  anchors = {heading.lower().replace(" ", "-") for heading in headings}
+  assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
   for link in links:
+    if link.startswith("https://"):
+      continue
     assert (ROOT / link).exists(), link
 
 
@@ -51,6 +65,11 @@ def test_commands_are_understood(command):
     config = command_line.parse(arguments[2:], main.define_flags())
     if config is not None:
       configuration.parse(config)
+  if arguments[1] == "pseudovideo.metrics":
+    values = metrics_command.define_flags()
+    assert command_line.parse(arguments[2:], values) is None
+    metrics_command.kinds_of(values)
+    metrics_command.number_of(values.samples)
 
 
 def test_every_kind_of_command_is_there():
@@ -58,5 +77,6 @@ def test_every_kind_of_command_is_there():
   for words in ("make demo", "make test", "mode=train", "mode=sample",
                 "mode=evaluate", "experiments.show_augmentations",
                 "data.prepare", "benchmarks.train_step", "experiments.table3",
-                "pseudovideo.convert", "pseudovideo.likelihood"):  # fmt: skip
+                "pseudovideo.convert", "pseudovideo.likelihood",
+                "pseudovideo.metrics"):  # fmt: skip
     assert words in text

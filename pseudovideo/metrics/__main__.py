@@ -71,12 +71,12 @@ def run(argv: Sequence[str]) -> int:
       "Say what to score and what to compare it with: --images=FOLDER_OR_FILE "
       "--against=cifar10, for example."
     )
-  number = _number(values.samples)
+  number = number_of(values.samples)
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo.metrics import sources
 
-  kinds = _kinds(values)
+  kinds = kinds_of(values)
   begin = time.monotonic()
   scored = sources.parse(values.images, data_dir=values.data_dir)
   scored = scored.chosen(number, values.seed)
@@ -93,7 +93,8 @@ def run(argv: Sequence[str]) -> int:
   return 0
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
+  """How many images --samples means; None: all."""
   if text in SAMPLES:
     return SAMPLES[text]
   if not text.isdecimal() or int(text) < 1:
@@ -103,7 +104,7 @@ def _number(text: str) -> int | None:
   return int(text)
 
 
-def _kinds(values: flags.FlagValues) -> dict[str, list[str]]:
+def kinds_of(values: flags.FlagValues) -> dict[str, list[str]]:
   """The metrics asked for, by what they are over: sets, videos, pairs."""
   from pseudovideo.metrics import pair_metrics, set_metrics
 
