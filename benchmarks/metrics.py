@@ -1,0 +1,284 @@
+"""What metrics cost: images per second, memory, seconds of the distances.
+
+  python -m benchmarks.metrics [--rows=memory,inception] [--images=0] \\
+      [--stream=50000] [--repeats=3] [--out=FILE.json]
+
+`memory` is the resident memory while `summary.summarize` goes through --stream
+images and keeps none of them. The network is a stand-in: 2048 features and 1008
+logits, as Inception has, that are one matrix product of the pixels, since
+50,000 images through Inception take hours on a CPU. Growth is that of 45,000
+more images, from 10 % to the end.
+
+`inception` is the network of the FID, with random weights, on --images images
+(0: 128 on a CPU, 10,000 otherwise) in batches of its own size: seconds without
+those of the first batch, which compiles; CPU-seconds, which other programs on
+the machine change less; and the growth of the memory from a quarter of these
+images to the end. GFLOP are those of the program before XLA changes it.
+
+`distances`, if asked for, are seconds and CPU-seconds, medians of --repeats, of
+normal vectors of 2048 numbers: the Frechet distance of two sets' moments, KID
+of 100 subsets of 1,000 among 4,096 vectors, precision and recall of 2,000.
+
+Images are 32x32x3, made block by block and never in memory at once. Memory is
+read from /proc, on Linux. Programs are compiled without a cache on disk.
+"""
+
+import math
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from pseudovideo import command_line, errors, results
+from pseudovideo.convert import inception as convert
+from pseudovideo.metrics import (
+  features,
+  frechet,
+  inception,
+  kid,
+  precision_recall,
+  sources,
+  statistics,
+  summary,
+)
+from pseudovideo.models import inception as model
+
+SHAPE = (32, 32, 3)
+DIM = 2048
+STATM = pathlib.Path("/proc/self/statm")
+
+
+def resident_mb() -> float:
+  """Memory of this process that is in use now, in 10^6 bytes.
+
+  Raises:
+    UserError: the system does not tell.
+  """
+  try:
+    pages = int(STATM.read_text().split()[1])
+  except OSError as error:
+    raise errors.UserError(
+      f"Memory is read from {STATM}, which this system lacks; give "
+      "--rows=distances or use Linux."
+    ) from error
+  return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Watched:
+  """Made-up images, and the resident memory whenever more are asked for.
+
+  Attributes:
+    source: the images.
+    resident: megabytes after each block.
+  """
+
+  def __init__(self, num: int, block: int = sources.BLOCK):
+    """`num` images in blocks of `block`."""
+    self.source = sources.Source("noise", num, num, SHAPE, self._blocks)
+    self.resident: list[float] = []
+    self._block = block
+
+  def _blocks(self) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    for start in range(0, self.source.num, self._block):
+      num = min(self._block, self.source.num - start)
+      yield rng.integers(0, 256, (num, *SHAPE), np.uint8)
+      self.resident.append(resident_mb())
+
+  def found(self, *percents: int) -> dict[str, float]:
+    """resident_mb_at_P for each of the percents, and growth_mb between them."""
+    places = [math.ceil(p / 100 * len(self.resident)) - 1 for p in percents]
+    known = {
+      f"resident_mb_at_{p}": self.resident[place]
+      for p, place in zip(percents, places, strict=True)
+    }
+    growth = self.resident[places[-1]] - self.resident[places[0]]
+    return {**known, "growth_mb": growth}
+
+
+def _product(weights: jax.Array, images: jax.Array) -> tuple[jax.Array, ...]:
+  pixels = images.reshape(len(images), -1) / 255
+  return tuple(jnp.split(pixels @ weights, [DIM], axis=1))
+
+
+def stand_in() -> features.FeatureNetwork:
+  """A network with outputs of Inception's size, at the cost of one product."""
+  size = (math.prod(SHAPE), DIM + model.NUM_CLASSES)
+  weights = np.random.default_rng(0).standard_normal(size, np.float32)
+  digest = features.weights_hash({"weights": weights})
+  return features.FeatureNetwork(
+    "stand-in", digest, DIM, model.NUM_CLASSES, SHAPE, _product, weights, {}
+  )
+
+
+def random_inception() -> features.FeatureNetwork:
+  """Inception-v3 with normal kernels that keep the size of what they see."""
+  rng = np.random.default_rng(0)
+
+  def make(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+    name = path[-1].key
+    if name != "kernel":
+      value = 1 if name in ("scale", "var") else 0
+      return np.full(leaf.shape, value, np.float32)
+    gain = np.float32(math.sqrt(2 / math.prod(leaf.shape[:-1])))
+    return gain * rng.standard_normal(leaf.shape, np.float32)
+
+  images = jnp.zeros((1, model.SIDE, model.SIDE, 3))
+  shapes = jax.eval_shape(model.InceptionV3().init, jax.random.key(0), images)
+  variables = jax.tree_util.tree_map_with_path(make, shapes)
+  return inception.from_state_dict(convert.to_torch(variables))
+
+
+def gflop(network: features.FeatureNetwork) -> float:
+  """Of one image, counted before compilation; 0 if XLA does not tell."""
+  image = jax.ShapeDtypeStruct((1, *SHAPE), jnp.uint8)
+  lowered = jax.jit(network.forward).lower(network.params, image)
+  return lowered.cost_analysis().get("flops", 0.0) / 1e9
+
+
+def measure_memory(num: int) -> dict[str, float]:
+  """The row `memory`: images, resident memory at 10, 50, 100 % and growth."""
+  watched = Watched(num)
+  summary.summarize(stand_in(), watched.source, keep=())
+  return {"images": num, **watched.found(10, 50, 100)}
+
+
+def measure_network(
+  network: features.FeatureNetwork, num: int
+) -> dict[str, float]:
+  """The row `inception`, of any network.
+
+  Args:
+    network: takes images of `SHAPE`.
+    num: images that are timed, after one batch that is not.
+
+  Returns:
+    images, batch_size, compile_seconds (of the first batch, less what a later
+    one takes), seconds, images_per_second, cpu_seconds_per_image,
+    gflop_per_image, gflops_per_second, and the memory at 25 and 100 %.
+  """
+  size = network.batch_size
+
+  def look(watched: Watched) -> None:
+    for _ in network.stream(watched.source.blocks()):
+      pass
+
+  first, _ = _durations(lambda: look(Watched(size, size)))
+  watched = Watched(num, size)
+  seconds, cpu_seconds = _durations(lambda: look(watched))
+  per_image = gflop(network)
+  return {
+    "images": num,
+    "batch_size": size,
+    "compile_seconds": first - seconds / math.ceil(num / size),
+    "seconds": seconds,
+    "images_per_second": num / seconds,
+    "cpu_seconds_per_image": cpu_seconds / num,
+    "gflop_per_image": per_image,
+    "gflops_per_second": per_image * num / seconds,
+    **watched.found(25, 100),
+  }
+
+
+def measure_distances(
+  repeats: int, *, dim: int = DIM, num: int = 4096
+) -> dict[str, float]:
+  """The row `distances`: {frechet,kid,precision_recall}_{,cpu_}seconds.
+
+  Args:
+    repeats: calls of each.
+    dim: D.
+    num: vectors of a set, of which precision and recall take 2,000.
+  """
+  rng = np.random.default_rng(0)
+  pair = [rng.standard_normal((num, dim), np.float32) for _ in range(2)]
+  moments = [statistics.moments_of(vectors) for vectors in pair]
+  few = [vectors[:2000] for vectors in pair]
+  calls = {
+    "frechet": lambda: frechet.frechet_from_moments(*moments),
+    "kid": lambda: kid.kid(*pair),
+    "precision_recall": lambda: precision_recall.precision_recall(*few),
+  }
+  found = {}
+  for name, call in calls.items():
+    seconds, cpu = np.median([_durations(call) for _ in range(repeats)], axis=0)
+    found[f"{name}_seconds"] = float(seconds)
+    found[f"{name}_cpu_seconds"] = float(cpu)
+  return found
+
+
+def _durations(call: Callable[[], Any]) -> tuple[float, float]:
+  """Seconds and CPU-seconds, all threads together."""
+  begin = time.perf_counter(), time.process_time()
+  call()
+  return time.perf_counter() - begin[0], time.process_time() - begin[1]
+
+
+def _default_images() -> int:
+  return 128 if jax.default_backend() == "cpu" else 10_000
+
+
+# Memory first: what an earlier row has freed could hide growth.
+ROWS: dict[str, Callable[[flags.FlagValues], dict[str, float]]] = {
+  "memory": lambda values: measure_memory(values.stream),
+  "inception": lambda values: measure_network(
+    random_inception(), values.images or _default_images()
+  ),
+  "distances": lambda values: measure_distances(values.repeats),
+}
+
+
+def define_flags() -> flags.FlagValues:
+  """What can be said on the command line."""
+  values = flags.FlagValues()
+  for define, name, default, meaning in (
+    (flags.DEFINE_string, "rows", "memory,inception", f"Of {', '.join(ROWS)}."),
+    (flags.DEFINE_integer, "images", 0, "Of Inception; 0 for the device's."),
+    (flags.DEFINE_integer, "stream", 50_000, "Images of the stand-in."),
+    (flags.DEFINE_integer, "repeats", 3, "Calls of each distance."),
+    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+  ):
+    define(name, default, meaning, flag_values=values)
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Measures, prints, and writes a file if asked to; returns the exit code."""
+  values = define_flags()
+  if command_line.parse(argv, values) is not None:
+    raise errors.UserError("This command takes no config; leave --config away.")
+  names = values.rows.split(",")
+  rows = [errors.look_up("--rows", name, ROWS) for name in names]
+  for name, lowest in (("images", 0), ("stream", 1), ("repeats", 1)):
+    if values[name].value < lowest:
+      raise errors.UserError(
+        f"--{name} must be at least {lowest}; got {values[name].value}."
+      )
+  print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
+  table = {}
+  for name, measure in zip(names, rows, strict=True):
+    print(name)
+    table[name] = measure(values)
+    for field, value in table[name].items():
+      print(f"  {field:<32}{value:>12.4g}", flush=True)
+  if values.out:
+    record = {"values": table, "repeats": values.repeats}
+    record["provenance"] = results.provenance()
+    results.write_json(values.out, record)
+  return 0
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return command_line.answer(run, argv, __doc__, define_flags())
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""The benchmark can see memory grow, and its numbers fit together."""
+
+import contextlib
+import functools
+import io
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from benchmarks import metrics as benchmark
+from pseudovideo.metrics import summary
+
+STREAM = 20 * 256
+PRODUCT = 2 * 3072 * (2048 + 1008)  # Operations of the stand-in, per image.
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+  """The JSON record of all rows, the stand-in for Inception, and the print."""
+  out = tmp_path_factory.mktemp("measured") / "metrics.json"
+  rows = "--rows=memory,inception,distances"
+  few = functools.partial(benchmark.measure_distances, dim=8, num=32)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(benchmark, "random_inception", benchmark.stand_in)
+    patch.setattr(benchmark, "measure_distances", few)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+      command = [rows, f"--stream={STREAM}", "--images=600", f"--out={out}"]
+      assert benchmark.main(command) == 0
+  return json.loads(out.read_text()), printed.getvalue()
+
+
+def test_resident_memory_counts_what_is_written_to():
+  before = benchmark.resident_mb()
+  array = np.ones(64_000_000, np.uint8)
+  assert benchmark.resident_mb() - before == pytest.approx(64, abs=8)
+  assert array[-1] == 1
+
+
+def test_memory_is_flat_when_nothing_is_kept(measured):
+  found = measured[0]["values"]["memory"]
+  assert found["images"] == STREAM
+  assert found["growth_mb"] == pytest.approx(
+    found["resident_mb_at_100"] - found["resident_mb_at_10"]
+  )
+  assert found["growth_mb"] < 20
+
+
+def test_memory_grows_by_what_is_kept(monkeypatch):
+  look = summary.summarize
+
+  def keep_all(network, source, *, keep):
+    return look(network, source, keep=summary.KEPT)
+
+  monkeypatch.setattr(summary, "summarize", keep_all)
+  features_mb = 0.9 * STREAM * 2048 * 4 / 1e6
+  assert benchmark.measure_memory(STREAM)["growth_mb"] > 0.9 * features_mb
+
+
+def test_all_rows_are_printed_and_written(measured):
+  record, printed = measured
+  assert set(record["values"]) == set(benchmark.ROWS)
+  for fields in record["values"].values():
+    for name, value in fields.items():
+      assert name in printed
+      assert value > 0 or name in ("growth_mb", "compile_seconds")
+  assert len(record["values"]["distances"]) == 6
+  assert record["provenance"]["device"]["platform"] == "cpu"
+
+
+def test_rates_fit_together(measured):
+  found = measured[0]["values"]["inception"]
+  assert found["batch_size"] == 256
+  assert found["images_per_second"] * found["seconds"] == pytest.approx(600)
+  assert found["gflop_per_image"] == pytest.approx(PRODUCT / 1e9, rel=1e-2)
+  assert found["gflops_per_second"] == pytest.approx(
+    found["images_per_second"] * found["gflop_per_image"]
+  )
+
+
+def test_inception_is_the_whole_network_and_says_it_is_not_the_published_one():
+  network = benchmark.random_inception()
+  assert network.name.startswith("unofficial-inception-")
+  assert network.facts["published"] is False
+  # Inception-v3 has 5.7e9 multiplications and additions.
+  assert benchmark.gflop(network) == pytest.approx(2 * 5.7, rel=0.05)
+
+
+@pytest.mark.parametrize(
+  "argument, sentence",
+  [
+    ("--rows=fid", "no --rows named 'fid'"),
+    ("--stream=0", "--stream must be at least 1; got 0."),
+    ("--images=-1", "--images must be at least 0; got -1."),
+    ("--config=configs/hvae.py", "takes no config"),
+  ],
+)
+def test_a_mistake_is_one_sentence(capsys, argument, sentence):
+  assert benchmark.main([argument]) == 2
+  assert sentence in capsys.readouterr().err
+
+
+def test_a_system_that_does_not_tell_its_memory(monkeypatch, capsys):
+  monkeypatch.setattr(benchmark, "STATM", pathlib.Path("nowhere"))
+  assert benchmark.main(["--rows=memory", "--stream=1"]) == 2
+  assert "--rows=distances" in capsys.readouterr().err
