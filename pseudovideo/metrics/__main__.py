@@ -12,6 +12,8 @@ Metrics of sets, over --network: FID (FD, if it is not inception), KID, IS, PR
 (precision and recall), FID-inf and IS-inf (extrapolated to infinitely many
 images). Of videos: FVD. Metrics of pairs, one item against the other in their
 order: PSNR, SSIM, IPD, LPIPS-vgg, LPIPS-alex; of videos also SSIM-position.
+--samples draws of what is scored, and for metrics of pairs the same items of
+--against.
 
 Weights are never downloaded. Files under their published names are found in
 $PSEUDOVIDEO_WEIGHTS_DIR; --weights names that of Inception, or of I3D for FVD.
@@ -20,8 +22,10 @@ its scores carry its name, as FD-cifar10cls does. What a network sees of
 --against is kept on disk.
 """
 
+import errno
 import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -72,6 +76,10 @@ def run(argv: Sequence[str]) -> int:
       "--against=cifar10, for example."
     )
   number = number_of(values.samples)
+  if values.seed < 0:
+    raise errors.UserError(f"--seed must be 0 or more; got {values.seed}.")
+  if values.out:
+    _check_out(pathlib.Path(values.out))
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo.metrics import sources
@@ -79,14 +87,14 @@ def run(argv: Sequence[str]) -> int:
   kinds = kinds_of(values)
   begin = time.monotonic()
   scored = sources.parse(values.images, data_dir=values.data_dir)
-  scored = scored.chosen(number, values.seed)
   reference = sources.parse(values.against, data_dir=values.data_dir)
-  found = _scores(values, kinds, scored, reference)
+  found = _scores(values, kinds, scored, reference, number)
   for line in _lines(found):
     print(line)
   for note in _notes(found):
     print(note)
   if values.out:
+    scored = scored.chosen(number, values.seed)
     record = _record(values, found, scored, reference, time.monotonic() - begin)
     _write(values.out, record)
     print(f"Scores and where they come from are in {values.out}.")
@@ -104,6 +112,20 @@ def number_of(text: str) -> int | None:
   return int(text)
 
 
+def _check_out(path: pathlib.Path) -> None:
+  """Refuses, before anything is computed, what cannot be written later."""
+  try:
+    if path.is_dir():
+      raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+      pass
+  except OSError as error:
+    raise errors.UserError(
+      f"--out={path} cannot be written ({error.strerror}); choose another file."
+    ) from error
+
+
 def kinds_of(values: flags.FlagValues) -> dict[str, list[str]]:
   """The metrics asked for, by what they are over: sets, videos, pairs."""
   from pseudovideo.metrics import pair_metrics, set_metrics
@@ -115,8 +137,7 @@ def kinds_of(values: flags.FlagValues) -> dict[str, list[str]]:
   if values.metrics is None:
     return {"sets": list(set_metrics.DEFAULT), "videos": [], "pairs": []}
   kinds = {"sets": [], "videos": [], "pairs": []}
-  for name in values.metrics.split(","):
-    name = name.strip()
+  for name in dict.fromkeys(map(str.strip, values.metrics.split(","))):
     if name in own:
       kinds["sets"].append(own[name])
     elif name == "FVD":
@@ -133,23 +154,25 @@ def _scores(
   kinds: dict[str, list[str]],
   scored: Any,
   reference: Any,
+  number: int | None,
 ) -> dict[str, Any]:
-  """Records by name."""
+  """Records by name; what is missing is said before anything is computed."""
   from pseudovideo.metrics import compare, video_features
 
+  seed = values.seed
+  chosen = scored.chosen(number, seed)
+  networks = {}
+  if kinds["sets"]:
+    networks["sets"] = _network(values, reference)
+  if kinds["videos"]:
+    networks["videos"] = video_features.load(values.weights)
   found = {}
   if kinds["pairs"]:
-    found |= compare.pairs(scored, reference, kinds["pairs"])
-  if kinds["sets"]:
-    network = _network(values, reference)
-    found |= compare.sets(
-      scored, reference, network, kinds["sets"], seed=values.seed
+    found |= compare.pairs(
+      scored, reference, kinds["pairs"], num=number, seed=seed
     )
-  if kinds["videos"]:
-    network = video_features.load(values.weights)
-    found |= compare.sets(
-      scored, reference, network, kinds["videos"], seed=values.seed
-    )
+  for over, network in networks.items():
+    found |= compare.sets(chosen, reference, network, kinds[over], seed=seed)
   return found
 
 

@@ -60,7 +60,12 @@ def sets(
 
 
 def pairs(
-  scored: sources.Source, reference: sources.Source, kinds: Sequence[str]
+  scored: sources.Source,
+  reference: sources.Source,
+  kinds: Sequence[str],
+  *,
+  num: int | None = None,
+  seed: int = 0,
 ) -> dict[str, Record]:
   """Scores of each image or video against its partner, in their order.
 
@@ -68,13 +73,15 @@ def pairs(
     scored: the images, or videos, to be scored.
     reference: as many others, to each its own.
     kinds: of `pair_metrics.METRICS`.
+    num: how many pairs are scored, drawn with `seed`; None: all.
+    seed: of the draw.
 
   Returns:
     Records by name.
 
   Raises:
-    UserError: sets of different sizes or numbers, or what a metric does not
-      take.
+    UserError: sets of different sizes or numbers, fewer pairs than `num`, or
+      what a metric does not take.
   """
   _check_sizes(scored, reference)
   if scored.num != reference.num:
@@ -83,6 +90,8 @@ def pairs(
       f"{reference.num:,}; {', '.join(kinds)} compare the first with the "
       "first and so on, so give as many of either."
     )
+  # One seed and one number of items: the same places of both.
+  scored, reference = (s.chosen(num, seed) for s in (scored, reference))
   found = pair_metrics.records(_aligned(reference, scored), kinds)
   about = {
     "reference_split": reference.title,

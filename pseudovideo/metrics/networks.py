@@ -25,8 +25,8 @@ def networks_for(
     None, one or two networks.
 
   Raises:
-    UserError: `always`, and the weights are missing or are not the published
-      ones; an unknown word.
+    UserError: `always`, and the weights are missing; a file with the name of
+      the published weights that is not theirs; an unknown word.
   """
   if use_inception not in INCEPTION:
     raise errors.unknown("use of Inception", use_inception, INCEPTION)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 import zipfile
@@ -17,6 +18,7 @@ from pseudovideo.data.image_set import ImageSet
 from pseudovideo.metrics import drawn
 
 BLOCK = 256
+BLOCK_BYTES = 1 << 28  # of a block, unless one item has more
 MAX_BYTES = 1 << 26  # of one image or video
 SPLITS = ("train", "test")
 # Names that samples have in npz files: ours, that of `np.savez`, others'.
@@ -32,8 +34,9 @@ class Source:
     identity: JSON facts that change whenever the images do.
     num: N.
     shape: (H, W, C), or (T, H, W, C) of videos.
-    blocks: returns a new iterator over uint8 arrays (n, *shape), n at most
-      `BLOCK`.
+    blocks: returns a new iterator over uint8 arrays (n, *shape), n as
+      `block_length` says and less in the last, so that sets of one shape and
+      number are cut alike.
     image_set: the data set that it is a split of, if it is one.
   """
 
@@ -76,26 +79,35 @@ class Source:
       self,
       identity={"of": self.identity, "num": num, "seed": seed},
       num=num,
-      blocks=lambda: _masked(self.blocks(), mask),
+      blocks=lambda: _masked(self.blocks(), mask, block_length(self.shape)),
     )
+
+
+def block_length(shape: tuple[int, ...]) -> int:
+  """How many images, or videos, of that shape are in memory at once."""
+  return max(1, min(BLOCK, BLOCK_BYTES // math.prod(shape)))
 
 
 def of_array(images: np.ndarray, title: str, identity: Any = None) -> Source:
   """A set in memory or memory-mapped, (N, ...) uint8."""
+  shape = tuple(images.shape[1:])
+  length = block_length(shape)
 
   def blocks():
-    for start in range(0, len(images), BLOCK):
-      yield images[start : start + BLOCK]
+    for start in range(0, len(images), length):
+      yield images[start : start + length]
 
-  return Source(title, identity, len(images), tuple(images.shape[1:]), blocks)
+  return Source(title, identity, len(images), shape, blocks)
 
 
 def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
   """One split of a data set, binarized by the draw that all scores share."""
   images = getattr(image_set, f"{split}_images")
+  # Titles are published, and say nothing of the folders of a machine.
+  kind, _, path = image_set.name.partition(":")
   source = of_array(
     drawn.binarized(images, binarize, split),
-    f"{image_set.name}, {split}",
+    f"{pathlib.Path(path).name or kind}, {split}",
     {
       "fingerprint": image_set.fingerprint,
       "split": split,
@@ -123,7 +135,7 @@ def parse(text: str, *, data_dir: str | None = None) -> Source:
   name, colon, split = text.rpartition(":")
   if colon and split in SPLITS:
     return of_split(data.load(name, data_dir=data_dir), split)
-  if text in data.SETS:
+  if text in data.SETS or text.startswith("folder:"):
     return of_split(data.load(text, data_dir=data_dir), "train")
   if pathlib.Path(text.partition("?size=")[0]).expanduser().is_dir():
     return _of_folder(text)
@@ -143,10 +155,11 @@ def _of_folder(argument: str) -> Source:
       f"{', '.join(folder.SUFFIXES)}."
     )
   shape = folder.common_shape(files, side)
+  length = block_length(shape)
 
   def blocks():
-    for start in range(0, len(files), BLOCK):
-      batch = files[start : start + BLOCK]
+    for start in range(0, len(files), length):
+      batch = files[start : start + length]
       images = np.empty((len(batch), *shape), np.uint8)
       for place, file in enumerate(batch):
         with decoding.opened(file, str(file)) as image:
@@ -154,7 +167,7 @@ def _of_folder(argument: str) -> Source:
       yield images
 
   identity = {"files": cache.stamps(root, files), "side": side}
-  return Source(root.name, identity, len(files), shape, blocks)
+  return Source(root.resolve().name, identity, len(files), shape, blocks)
 
 
 def _of_file(path: pathlib.Path) -> Source:
@@ -185,11 +198,11 @@ def _of_npz(path: pathlib.Path) -> Source:
     _check(path, name, shape, dtype)
 
   def blocks():
-    size = int(np.prod(shape[1:]))
+    size, length = math.prod(shape[1:]), block_length(shape[1:])
     with zipfile.ZipFile(path) as archive, archive.open(info) as file:
       _header(file, info)
-      for start in range(0, shape[0], BLOCK):
-        num = min(BLOCK, shape[0] - start)
+      for start in range(0, shape[0], length):
+        num = min(length, shape[0] - start)
         content = file.read(num * size)
         yield np.frombuffer(content, np.uint8).reshape(num, *shape[1:])
       file.read(1)  # zipfile compares the checksum at the end.
@@ -290,9 +303,17 @@ def _file_identity(path: pathlib.Path) -> dict[str, str]:
 
 
 def _masked(
-  blocks: Iterator[np.ndarray], mask: np.ndarray
+  blocks: Iterator[np.ndarray], mask: np.ndarray, length: int
 ) -> Iterator[np.ndarray]:
-  start = 0
+  """The items where the mask is True, `length` at a time."""
+  kept, start = [], 0
   for block in blocks:
-    yield block[mask[start : start + len(block)]]
+    kept.append(block[mask[start : start + len(block)]])
     start += len(block)
+    if sum(map(len, kept)) >= length:
+      whole = np.concatenate(kept)
+      yield whole[:length]
+      kept = [whole[length:]]
+  rest = np.concatenate(kept)
+  if len(rest):
+    yield rest

@@ -73,7 +73,12 @@ def reference(
 
   Raises:
     UserError: the cache cannot be written.
+    ValueError: a source without an identity.
   """
+  if source.identity is None:
+    raise ValueError(
+      f"What is seen of {source.title!r} cannot be kept without its identity."
+    )
 
   def build(new_array: Callable[..., np.ndarray]) -> None:
     size = (source.num, network.feature_dim)

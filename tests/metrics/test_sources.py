@@ -72,6 +72,21 @@ def test_a_data_set_is_named_with_its_split():
   assert train.identity != test.identity
 
 
+def test_a_folder_as_a_data_set_has_splits(images, tmp_path, monkeypatch):
+  """Its title, which is published, does not say where it is."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  faces = tmp_path / "faces"
+  faces.mkdir()
+  for number, image in enumerate(images[:20]):
+    PIL.Image.fromarray(image).save(faces / f"{number}.png")
+  train = sources.parse(f"folder:{faces}")
+  test = sources.parse(f"folder:{faces}:test")
+  assert (train.num, test.num) == (18, 2)
+  assert (train.title, test.title) == ("faces, train", "faces, test")
+  monkeypatch.chdir(faces)
+  assert sources.parse(".").title == "faces"
+
+
 def test_the_identity_changes_with_the_images(images, tmp_path):
   first = sources.parse(save(tmp_path / "a.npz", images=images)).identity
   images[7, 0, 0, 0] ^= 1
@@ -96,6 +111,23 @@ def test_chosen_images_are_a_sample_in_order(images):
   assert source.chosen(600, 3) is source
   with pytest.raises(errors.UserError, match=r"600 images and 601"):
     source.chosen(601, 0)
+
+
+def test_blocks_of_chosen_images_are_full(images):
+  """Few of many would otherwise be mostly padding, or empty blocks."""
+  source = sources.of_array(np.tile(images, (3, 1, 1, 1)), "here", "id")
+  lengths = [len(block) for block in source.chosen(600, 0).blocks()]
+  assert lengths == [256, 256, 88]
+  assert [len(block) for block in source.chosen(2, 0).blocks()] == [2]
+
+
+def test_blocks_of_large_videos_hold_less(images):
+  shape = (100, 512, 512, 3)
+  video = np.broadcast_to(images[0, 0, 0], (7, *shape))
+  lengths = [len(b) for b in sources.of_array(video, "here").blocks()]
+  assert lengths == [3, 3, 1]
+  assert lengths[0] * 100 * 512 * 512 * 3 <= sources.BLOCK_BYTES
+  assert sources.block_length((10, *shape)) == 1
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
