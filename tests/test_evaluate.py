@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import html.parser
+import pathlib
 import shutil
 
 import jax
@@ -15,11 +16,15 @@ from pseudovideo import (
   configuration,
   errors,
   evaluate,
+  main,
   results,
   runs,
   sample_files,
 )
+from pseudovideo.metrics import inception
+from tests.metrics import pixel_network
 
+TINY = f"--config={pathlib.Path(hvae.__file__)}:preset=tiny"
 NETWORK_METRICS = {"FD-digitscls", "KID-digitscls", "IS-digitscls"}
 
 
@@ -195,6 +200,78 @@ def test_without_labels_there_is_no_network(run):
   )
   for metrics in record["metrics"].values():
     assert set(metrics) == {"nearest-train"}
+
+
+def test_fid_stands_beside_the_distance_of_the_classifier(run, monkeypatch):
+  """Another network in Inception's place; it looks at the first six pixels."""
+  network = pixel_network.make("inception")
+  monkeypatch.setattr(inception, "load", lambda: network)
+  config = dataclasses.replace(
+    run.config,
+    evaluate=dataclasses.replace(
+      run.config.evaluate, inception="always", metrics="FD, PR"
+    ),
+  )
+  evaluate.evaluate(dataclasses.replace(run, config=config), num_samples=20)
+  rows = results.read(run.workdir / evaluate.RESULTS_FILE)["metrics"]
+  kinds = ("precision", "recall")
+  for row in rows.values():
+    assert set(row) == {
+      "FD-digitscls",
+      *(f"{kind}-digitscls" for kind in kinds),
+      "FID",
+      *kinds,
+      "nearest-train",
+    }
+    assert row["FID"]["feature_network"] == network.provenance()
+    assert row["FID"]["num_samples"] == 20
+  drawn = sample_files.load(run.workdir / sample_files.NAME).images
+  x, y = (
+    pixel_network.features(some) for some in (drawn, run.image_set.train_images)
+  )
+  # Corners of digits are black: with singular covariances, the root's trace
+  # is a nuclear norm.
+  one, two = ((s - s.mean(0)) / np.sqrt(len(s) - 1) for s in (x, y))
+  expected = (
+    np.square(x.mean(0) - y.mean(0)).sum()
+    + np.square(one).sum()
+    + np.square(two).sum()
+    - 2 * np.linalg.norm(one @ two.T, "nuc")
+  )
+  assert rows["generated"]["FID"]["value"] == pytest.approx(expected, rel=1e-3)
+  assert "FID" in (run.workdir / "report.html").read_text()
+
+
+def test_metrics_can_be_chosen_on_the_command_line(run):
+  at = [f"--workdir={run.workdir}", "--mode=evaluate", TINY]
+  fewer = "--config.evaluate.num_samples=8"
+  assert main.main([*at, fewer, "--config.evaluate.metrics=FD,PR"]) == 0
+  row = results.read(run.workdir / evaluate.RESULTS_FILE)["metrics"]
+  assert set(row["generated"]) == {
+    "FD-digitscls",
+    "precision-digitscls",
+    "recall-digitscls",
+    "nearest-train",
+  }
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ("metrics=FD,PRR", "named 'PRR'; did you mean 'PR'?"),
+    ("metrics=", "no metric named ''"),
+    ("metrics=FID", "no metric named 'FID'; did you mean 'FD'?"),
+    ("inception=allways", "did you mean 'always'?"),
+  ],
+)
+def test_misspelt_metrics_are_refused_before_sampling(
+  run, capsys, change, message
+):
+  at = [f"--workdir={run.workdir}", "--mode=evaluate", TINY]
+  assert main.main([*at, f"--config.evaluate.{change}"]) == 2
+  said = capsys.readouterr()
+  assert said.out == "" and message in said.err
+  assert not (run.workdir / sample_files.NAME).exists()
 
 
 def test_the_table_has_generated_and_held_out_side_by_side(evaluated):
