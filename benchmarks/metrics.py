@@ -10,10 +10,11 @@ logits, as Inception has, that are one matrix product of the pixels, since
 more images, from 10 % to the end.
 
 `inception` is the network of the FID, with random weights, on --images images
-(0: 128 on a CPU, 10,000 otherwise) in batches of its own size: seconds without
-those of the first batch, which compiles; CPU-seconds, which other programs on
-the machine change less; and the growth of the memory from a quarter of these
-images to the end. GFLOP are those of the program before XLA changes it.
+(0: 128 on a CPU, 10,000 otherwise) in batches of its own size, after a first
+batch that is not timed: seconds; CPU-seconds, which other programs on the
+machine change less; and the growth of the memory from before these images to
+after them, when no batch is being computed, as one takes hundreds of megabytes.
+GFLOP are those of the program before XLA changes it.
 
 `distances`, if asked for, are seconds and CPU-seconds, medians of --repeats, of
 normal vectors of 2048 numbers: the Frechet distance of two sets' moments, KID
@@ -136,10 +137,14 @@ def random_inception() -> features.FeatureNetwork:
   return inception.from_state_dict(convert.to_torch(variables))
 
 
-def gflop(network: features.FeatureNetwork) -> float:
-  """Of one image, counted before compilation; 0 if XLA does not tell."""
-  image = jax.ShapeDtypeStruct((1, *SHAPE), jnp.uint8)
-  lowered = jax.jit(network.forward).lower(network.params, image)
+def lower(network: features.FeatureNetwork) -> jax.stages.Lowered:
+  """The program of one batch, before compilation."""
+  images = jax.ShapeDtypeStruct((network.batch_size, *SHAPE), jnp.uint8)
+  return jax.jit(network.forward).lower(network.params, images)
+
+
+def gflop(lowered: jax.stages.Lowered) -> float:
+  """Of one call of a program; 0 if XLA does not tell."""
   return lowered.cost_analysis().get("flops", 0.0) / 1e9
 
 
@@ -160,30 +165,35 @@ def measure_network(
     num: images that are timed, after one batch that is not.
 
   Returns:
-    images, batch_size, compile_seconds (of the first batch, less what a later
-    one takes), seconds, images_per_second, cpu_seconds_per_image,
-    gflop_per_image, gflops_per_second, and the memory at 25 and 100 %.
+    images, batch_size, compile_seconds, seconds, images_per_second,
+    cpu_seconds_per_image, gflop_per_image, gflops_per_second,
+    resident_mb_before, resident_mb_after and growth_mb.
   """
   size = network.batch_size
+  lowered = lower(network)
+  compile_seconds, _ = _durations(lowered.compile)
+  per_image = gflop(lowered) / size
 
-  def look(watched: Watched) -> None:
-    for _ in network.stream(watched.source.blocks()):
+  def look(num: int) -> None:
+    for _ in network.stream(Watched(num, size).source.blocks()):
       pass
 
-  first, _ = _durations(lambda: look(Watched(size, size)))
-  watched = Watched(num, size)
-  seconds, cpu_seconds = _durations(lambda: look(watched))
-  per_image = gflop(network)
+  look(size)
+  before = resident_mb()
+  seconds, cpu_seconds = _durations(lambda: look(num))
+  after = resident_mb()
   return {
     "images": num,
     "batch_size": size,
-    "compile_seconds": first - seconds / math.ceil(num / size),
+    "compile_seconds": compile_seconds,
     "seconds": seconds,
     "images_per_second": num / seconds,
     "cpu_seconds_per_image": cpu_seconds / num,
     "gflop_per_image": per_image,
     "gflops_per_second": per_image * num / seconds,
-    **watched.found(25, 100),
+    "resident_mb_before": before,
+    "resident_mb_after": after,
+    "growth_mb": after - before,
   }
 
 
