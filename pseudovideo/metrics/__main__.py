@@ -105,11 +105,15 @@ def number_of(text: str) -> int | None:
   """How many images --samples means; None: all."""
   if text in SAMPLES:
     return SAMPLES[text]
-  if not text.isdecimal() or int(text) < 1:
+  try:
+    number = int(text)
+  except ValueError:
+    number = 0
+  if number < 1:
     raise errors.UserError(
       f"--samples must be 10k, 50k, all or a positive number; got {text!r}."
     )
-  return int(text)
+  return number
 
 
 def _check_out(path: pathlib.Path) -> None:

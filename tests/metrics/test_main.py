@@ -324,6 +324,7 @@ def test_videos(doubles, home, scores):
     (["--samples=-3"], "positive number; got '-3'"),
     (["--samples=abc"], "must be 10k, 50k, all or a positive number"),
     (["--samples="], "got ''"),
+    (["--samples=" + 5000 * "9"], "positive number; got '999"),
     (["--seed=-1"], "--seed must be 0 or more; got -1"),
     (["--seed=x"], "--seed must be an integer"),
     (["--dim=big"], "--dim must be an integer"),
