@@ -3,13 +3,17 @@
 Encoder: q(x_t | x_{t-1}) = N(m(x_{t-1}, t), diag s(x_{t-1}, t)^2), t = 1 .. T.
 Decoder: p(x_{t-1} | x_t) = N(x_t + net(x_t, t), sigma_{t-1}^2 I), with one
 learned scale per level, and p(x_T) = N(0, I). Latents have the size of the
-image, so that the network is literally that of `heat_hvae`.
+image, so that the network is literally that of `heat_hvae`, or with
+`latent_downscale` a smaller one (d <= n in Sec. 2.1): the same network then
+predicts x_0 from x_1 repeated to the image's size.
 
 Eq. 6 is then, along one reparametrised path x_1 .. x_T,
   ELBO = log p(x_0 | x_1)
        + sum_{t=1}^{T-1} ( log p(x_t | x_{t+1}) + H[q(x_t | x_{t-1})] )
        - KL( q(x_T | x_{T-1}) || N(0, I) ).
 Entropies and the last KL are exact; the middle terms are one-sample estimates.
+On black-and-white images the density of x_0 is unbounded as sigma_0 goes to 0;
+`last_step` "bernoulli" makes log p(x_0 | x_1) a log-probability.
 """
 
 import dataclasses
@@ -19,11 +23,13 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors, keys
-from pseudovideo.losses import gaussian
+from pseudovideo.losses import bernoulli, gaussian
 from pseudovideo.models import encoder, unet
 from pseudovideo.samplers import ancestral
 from pseudovideo.tasks import base
 
+LAST_STEPS = ("gaussian", "bernoulli")
+LATENT_DOWNSCALES = (1, 2, 4)
 DECODER_LEVELS = ("one", "all")
 SCANS = ("auto", "unroll", "remat")
 
@@ -40,11 +46,18 @@ class LearnedHVAE:
     encoder: the encoder network.
     binarize: `none`, `bernoulli` or `threshold`.
     levels: T, the number of latents.
+    last_step: `gaussian` as at the other levels, or `bernoulli`, for binarized
+      images: each pixel has the logit `bernoulli.logits_of_mean` of the mean
+      that the decoder predicts, and sigma_0 is not used.
+    latent_downscale: 1, 2 or 4; the sides of the latents are those of the image
+      divided by it. The encoder sees the image averaged to that size.
     initial_sigma: of the decoder, at every level.
     warmup_steps: updates over which the weight of all terms but the
       reconstruction grows from 0 to 1.
     decoder_levels: `one` random level per image and step, times T (unbiased,
-      and the decoder updates of the heat HVAE), or `all` of them.
+      and the decoder updates of the heat HVAE), or `all` of them. With smaller
+      latents `one` is level 1 and a random one of the others, times T - 1: one
+      call at the size of the image, as without, and one at that of the latents.
     scan: how the T sequential encoder calls are compiled. `unroll` is 15 to 30
       times faster on CPU, where XLA is slow at gradients of convolutions in
       loops; `remat` is a rematerialised scan, small in memory; `auto` chooses
@@ -56,6 +69,8 @@ class LearnedHVAE:
   encoder: encoder.LatentEncoder
   binarize: str = "none"
   levels: int = 18
+  last_step: str = "gaussian"
+  latent_downscale: int = 1
   initial_sigma: float = 0.1
   warmup_steps: int = 0
   decoder_levels: str = "one"
@@ -80,6 +95,8 @@ class LearnedHVAE:
       raise errors.UserError(
         f"task.initial_sigma must lie in [0.001, 2]; got {self.initial_sigma}."
       )
+    self._check_last_step()
+    self._check_latents()
     if self.decoder_levels not in DECODER_LEVELS:
       raise errors.unknown(
         "task.decoder_levels", self.decoder_levels, DECODER_LEVELS
@@ -106,45 +123,147 @@ class LearnedHVAE:
 
     Optimised: `reconstruction`, `transitions` (minus the log-densities of x_1
     to x_{T-1}), `entropy` and `prior` (the KL at the top). Logged besides:
-    `negative_elbo`, and per level t = 1 .. T-1 `cost_01` .., the estimate of
-    -log p(x_t | x_{t+1}) - H[q(x_t | x_{t-1})]. It is no KL, since x_{t+1} is
-    drawn after x_t, and may be negative; a collapsed latent costs 0.
+    `negative_elbo`, and per level
+    - `cost_01` .. of t = 1 .. T-1, the estimate of
+      -log p(x_t | x_{t+1}) - H[q(x_t | x_{t-1})]. It is no KL, since x_{t+1} is
+      drawn after x_t, and may be negative; a collapsed latent costs 0, but
+      so does one that the decoder predicts perfectly;
+    - `signal_01` .. of t = 1 .. T, see `signals`, which tells these apart.
     """
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
     x = base.to_float(self, batch["image"], keys.named(key, "binarize"))
-    path, means, log_scales = self._encode(
+    latents, means, log_scales = self._encode(
       params, x, keys.named(key, "encoder"), differentiated=train
     )
     level = self._decoder_levels(keys.named(key, "level"), num)
     dropout_key = keys.named(key, "dropout") if train else None
-    nll = self._nll(params, path, level, dropout_key)
+    nll, counts = self._chosen_nll(params, x, latents, level, dropout_key)
     entropies = jax.vmap(gaussian.entropy, 1, 1)(log_scales)
     prior = gaussian.kl_to_standard(means[:, -1], log_scales[:, -1])
     warm = jnp.minimum(1.0, (step + 1) / max(1, self.warmup_steps))
-    return self._terms(level, nll, entropies, prior, warm), extra
+    terms = self._terms(nll, counts, entropies, prior, warm)
+    for t, signal in enumerate(signals(means, log_scales), 1):
+      same = jnp.broadcast_to(signal, (num,))
+      terms[f"signal_{t:02d}"] = base.Term(same, jnp.ones_like(same), 0)
+    return terms, extra
 
-  def sample(self, params, extra, *, key, num):
-    """See `base.Task.sample`; starts from N(0, I)."""
-    del extra
-    key = keys.example_keys(key, num)
-    start = keys.normal(keys.named(key, "start"), (num, *self.image_shape))
-    return ancestral.sample_chain(
-      lambda x, level: self._mean(params, x, level),
-      start,
-      jnp.exp(self._log_sigmas(params)),
-      key=keys.named(key, "chain"),
-    )
+  def negative_elbo(self, params, extra, images, *, key):
+    """The bound of Eq. 6 along one path of the encoder; no dropout.
 
-  def pseudo_video(self, params, extra, images, *, key):
-    """See `base.Task.pseudo_video`; the path that the encoder draws."""
+    The decoder is called level by level, so that memory is that of one call.
+
+    Args:
+      params: of `init`.
+      extra: the second result of `init`.
+      images: (B, H, W, C) uint8.
+      key: scalar or (B,) keys.
+
+    Returns:
+      Nats per image: `prior`, the KL at the top, (B,); `reconstruction`,
+      -log p(x_0 | x_1), (B,); `levels`, (B, T-1), entry t - 1 an estimate of
+      -log p(x_t | x_{t+1}) - H[q(x_t | x_{t-1})]; `total`, their sum, (B,), an
+      unbiased estimate of the negative ELBO.
+    """
     del extra
     key = keys.example_keys(key, images.shape[0])
     x = base.to_float(self, images, keys.named(key, "binarize"))
-    path, _, _ = self._encode(
+    latents, means, log_scales = self._encode(
       params, x, keys.named(key, "encoder"), differentiated=False
     )
+
+    def at_level(pair):
+      level, below, above = pair
+      level = jnp.full((x.shape[0],), level)
+      return self._nll(params, below, above, level, None)
+
+    reconstruction = self._image_nll(params, x, latents[:, 0], None)
+    between = jax.lax.map(
+      at_level,
+      (
+        jnp.arange(2, self.levels + 1),
+        jnp.moveaxis(latents[:, :-1], 1, 0),
+        jnp.moveaxis(latents[:, 1:], 1, 0),
+      ),
+    )
+    entropies = jax.vmap(gaussian.entropy, 1, 1)(log_scales)
+    levels = between.T - entropies[:, :-1]
+    prior = gaussian.kl_to_standard(means[:, -1], log_scales[:, -1])
+    return {
+      "total": prior + reconstruction + jnp.sum(levels, axis=1),
+      "prior": prior,
+      "reconstruction": reconstruction,
+      "levels": levels,
+    }
+
+  def sample(self, params, extra, *, key, num):
+    """See `base.Task.sample`; starts from N(0, I).
+
+    The last frame is the mean of p(x_0 | x_1). Smaller latents are repeated to
+    the size of the image.
+    """
+    del extra
+    key = keys.example_keys(key, num)
+    start = keys.normal(keys.named(key, "start"), (num, *self._latent_shape))
+    sigmas = jnp.exp(self._log_sigmas(params))
+    latents = ancestral.sample_chain(
+      lambda x, level: self._mean(params, x, level + 1),
+      start,
+      sigmas[1:],
+      key=keys.named(key, "chain"),
+    )
+    # The chain ends with the mean of x_1.
+    noise = keys.normal(keys.named(key, "first_latent"), start.shape)
+    first = latents[:, -1] + sigmas[1] * noise
+    image = self._image_mean(params, first)
+    if self.last_step == "bernoulli":
+      image = jax.nn.sigmoid(bernoulli.logits_of_mean(image))
+    shown = self._repeat(jnp.concatenate([latents[:, :-1], first[:, None]], 1))
+    return jnp.concatenate([shown, image[:, None]], axis=1)
+
+  def pseudo_video(self, params, extra, images, *, key):
+    """See `base.Task.pseudo_video`; the path that the encoder draws.
+
+    Smaller latents are repeated to the size of the image.
+    """
+    del extra
+    key = keys.example_keys(key, images.shape[0])
+    x = base.to_float(self, images, keys.named(key, "binarize"))
+    latents, _, _ = self._encode(
+      params, x, keys.named(key, "encoder"), differentiated=False
+    )
+    path = jnp.concatenate([x[:, None], self._repeat(latents)], axis=1)
     return path[:, ::-1]
+
+  @property
+  def _latent_shape(self) -> tuple[int, int, int]:
+    height, width, channels = self.image_shape
+    factor = self.latent_downscale
+    return height // factor, width // factor, channels
+
+  def _check_last_step(self) -> None:
+    if self.last_step not in LAST_STEPS:
+      raise errors.unknown("task.last_step", self.last_step, LAST_STEPS)
+    if self.last_step == "bernoulli" and self.binarize == "none":
+      raise errors.UserError(
+        "task.last_step 'bernoulli' needs black-and-white images, but "
+        "data.binarize is 'none'; set it to 'bernoulli' or 'threshold'."
+      )
+
+  def _check_latents(self) -> None:
+    factor = self.latent_downscale
+    if factor not in LATENT_DOWNSCALES:
+      raise errors.UserError(
+        f"task.latent_downscale must be 1, 2 or 4; got {factor}."
+      )
+    levels, (height, width, _) = len(self.model.multipliers), self.image_shape
+    needed = factor * 2 ** (levels - 1)
+    if height % needed or width % needed:
+      raise errors.UserError(
+        f"task.latent_downscale={factor} with the {levels} levels of "
+        f"model.multipliers needs image sides divisible by {needed}; got "
+        f"images of {height}x{width}."
+      )
 
   def _log_sigmas(self, params) -> jax.Array:
     """(T,) log standard deviations of p(x_0 | x_1) .. p(x_{T-1} | x_T)."""
@@ -156,8 +275,25 @@ class LearnedHVAE:
       {"params": params["decoder"]}, x, level, dropout_key=dropout_key
     )
 
+  def _image_mean(self, params, first, dropout_key=None):
+    """Mean of x_0 given x_1 (B, h, w, C), before any sigmoid."""
+    level = jnp.ones((first.shape[0],), jnp.int32)
+    return self._mean(params, self._repeat(first), level, dropout_key)
+
+  def _repeat(self, latents: jax.Array) -> jax.Array:
+    """(..., h, w, C) -> (..., H, W, C), every pixel repeated."""
+    rows = jnp.repeat(latents, self.latent_downscale, axis=-3)
+    return jnp.repeat(rows, self.latent_downscale, axis=-2)
+
+  def _pool(self, x: jax.Array) -> jax.Array:
+    """(B, H, W, C) -> (B, h, w, C), block means."""
+    height, width, channels = self._latent_shape
+    factor = self.latent_downscale
+    blocks = x.reshape(-1, height, factor, width, factor, channels)
+    return jnp.mean(blocks, axis=(2, 4))
+
   def _encode(self, params, x, key, *, differentiated):
-    """One path: x_0 .. x_T (B, T+1, ...); means, log scales (B, T, ...)."""
+    """x_1 .. x_T of one path, their means and log scales: (B, T, h, w, C)."""
 
     def step(x, level):
       mean, log_scale = self.encoder.apply(
@@ -171,48 +307,105 @@ class LearnedHVAE:
       self.scan == "unroll"
       or (self.scan == "auto" and jax.default_backend() == "cpu")
     )
-    _, (path, means, log_scales) = jax.lax.scan(
+    _, path = jax.lax.scan(
       step if unroll else jax.checkpoint(step),
-      x,
+      self._pool(x),
       jnp.arange(1, self.levels + 1),
       unroll=self.levels if unroll else 1,
     )
-    path = jnp.concatenate([x[None], path])
-    return tuple(jnp.moveaxis(a, 0, 1) for a in (path, means, log_scales))
+    return tuple(jnp.moveaxis(a, 0, 1) for a in path)
+
+  @property
+  def _lowest_drawn(self) -> int:
+    """The lowest level of the decoder call that levels are drawn for.
+
+    Level 1 has a call of its own where x_0 has another size.
+    """
+    return 1 if self.latent_downscale == 1 else 2
 
   def _decoder_levels(self, key, num):
-    """(B, S) levels at which the decoder is called, S = 1 or T."""
+    """(B, S) levels, those of one call of the decoder."""
+    low = self._lowest_drawn
     if self.decoder_levels == "one":
-      return keys.integers(key, num, 1, self.levels + 1)[:, None]
-    every = jnp.arange(1, self.levels + 1)
-    return jnp.broadcast_to(every[None], (num, self.levels))
+      return keys.integers(key, num, low, self.levels + 1)[:, None]
+    every = jnp.arange(low, self.levels + 1)
+    return jnp.broadcast_to(every[None], (num, every.size))
 
-  def _nll(self, params, path, level, dropout_key):
-    """-log p(x_{t-1} | x_t) at the given levels, (B, S)."""
+  def _chosen_nll(self, params, x, latents, level, dropout_key):
+    """-log p(x_{t-1} | x_t) at the given levels, and their weights.
+
+    Returns:
+      Two arrays (B, T), entry t - 1 of level t, 0 where it was not evaluated;
+      their product sums to an unbiased estimate of the sum over all levels.
+    """
     num, count = level.shape
-    rows = jnp.arange(num)[:, None]
+    low = self._lowest_drawn
+    path = latents
+    if low == 1:
+      path = jnp.concatenate([x[:, None], latents], axis=1)
 
-    def flat(a):
-      return a.reshape(num * count, *a.shape[2:])
+    def chosen(index):
+      rows = path[jnp.arange(num)[:, None], index]
+      return rows.reshape(num * count, *path.shape[2:])
 
+    rows_key = None
     if dropout_key is not None:
-      dropout_key = flat(
-        jax.vmap(lambda k: keys.example_keys(k, count))(dropout_key)
-      )
-    levels = flat(level)
-    mean = self._mean(params, flat(path[rows, level]), levels, dropout_key)
-    target = flat(path[rows, level - 1])
-    log_sigma = self._log_sigmas(params)[levels - 1][:, None, None, None]
-    nll = gaussian.negative_log_density(target, mean, log_sigma)
-    return nll.reshape(num, count)
+      rows_key = jax.vmap(lambda k: keys.example_keys(k, count))(dropout_key)
+      rows_key = rows_key.reshape(num * count)
+    nll = self._nll(
+      params,
+      chosen(level - low),
+      chosen(level - low + 1),
+      level.reshape(num * count),
+      rows_key,
+    ).reshape(num, count)
+    here = level[:, :, None] == jnp.arange(1, self.levels + 1)[None, None]
+    nll = jnp.sum(jnp.where(here, nll[:, :, None], 0), axis=1)
+    weight = (self.levels + 1 - low) / count
+    counts = jnp.where(here.any(axis=1), weight, 0.0)
+    if low == 2:
+      first = self._image_nll(params, x, latents[:, 0], dropout_key)
+      nll, counts = nll.at[:, 0].set(first), counts.at[:, 0].set(1.0)
+    return nll, counts
 
-  def _terms(self, level, nll, entropies, prior, warm):
-    """The loss from nll (B, S), entropies (B, T), prior (B,)."""
+  def _image_nll(self, params, x, first, dropout_key):
+    """-log p(x_0 | x_1) of images and x_1 (B, h, w, C): (B,)."""
+    mean = self._image_mean(params, first, dropout_key)
+    return self._last_nll(params, x, mean)
+
+  def _last_nll(self, params, x, mean):
+    if self.last_step == "bernoulli":
+      return bernoulli.negative_log_likelihood(
+        bernoulli.logits_of_mean(mean), x
+      )
+    log_sigma = self._log_sigmas(params)[0]
+    return gaussian.negative_log_density(
+      x, mean, log_sigma.reshape((1,) * x.ndim)
+    )
+
+  def _nll(self, params, below, above, level, dropout_key):
+    """-log p(x_{t-1} | x_t), (B,), where both have the same size.
+
+    Args:
+      params: of `init`.
+      below: x_{t-1}, (B, ...).
+      above: x_t, (B, ...).
+      level: t, (B,).
+      dropout_key: (B,) keys or None.
+    """
+    mean = self._mean(params, above, level, dropout_key)
+    log_sigma = self._log_sigmas(params)[level - 1][:, None, None, None]
+    nll = gaussian.negative_log_density(below, mean, log_sigma)
+    if self.last_step == "gaussian" or self._lowest_drawn == 2:
+      return nll
+    return jnp.where(level == 1, self._last_nll(params, below, mean), nll)
+
+  def _terms(self, nll, counts, entropies, prior, warm):
+    """The loss from nll, its weights and entropies (B, T) and prior (B,)."""
     ones = jnp.ones_like(prior)
-    scaled = nll * (self.levels / level.shape[1])
-    first = level == 1
-    reconstruction = jnp.sum(jnp.where(first, scaled, 0), axis=1)
-    transitions = jnp.sum(jnp.where(first, 0, scaled), axis=1)
+    scaled = nll * counts
+    reconstruction = scaled[:, 0]
+    transitions = jnp.sum(scaled[:, 1:], axis=1)
     entropy = jnp.sum(entropies[:, :-1], axis=1)
     bound = reconstruction + transitions - entropy + prior
     terms = {
@@ -223,8 +416,27 @@ class LearnedHVAE:
       "negative_elbo": base.Term(bound, ones, 0),
     }
     for t in range(1, self.levels):
-      here = level == t + 1
-      cost = jnp.sum(jnp.where(here, nll, 0), axis=1) - entropies[:, t - 1]
-      seen = here.any(axis=1).astype(cost.dtype)
+      cost = nll[:, t] - entropies[:, t - 1]
+      seen = (counts[:, t] > 0).astype(cost.dtype)
       terms[f"cost_{t:02d}"] = base.Term(cost, seen, 0)
     return terms
+
+
+def signals(means: jax.Array, log_scales: jax.Array) -> jax.Array:
+  """How much of the variance of each latent is not the encoder's own noise.
+
+  Per level the mean over pixels of V / (V + E[s_t^2]), V the variance of the
+  posterior mean over the batch. 0: q(x_t | x_{t-1}) is the same for all of
+  them, the latent has collapsed; 1: it repeats them without noise. What it
+  repeats may be noise of the levels below.
+
+  Args:
+    means: (B, T, h, w, C) of q(x_t | x_{t-1}), B at least 2 to say anything.
+    log_scales: of the same shape.
+
+  Returns:
+    (T,) in [0, 1].
+  """
+  spread = jnp.var(means, axis=0)
+  noise = jnp.mean(jnp.exp(2 * log_scales), axis=0)
+  return jnp.mean(spread / (spread + noise), axis=(1, 2, 3))
