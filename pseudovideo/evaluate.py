@@ -98,6 +98,10 @@ def evaluate(
     raise errors.UserError(
       f"--num_samples must be at least 2 for scores; got {num_samples}."
     )
+  config, binarize = run.config.evaluate, run.config.data.binarize
+  networks = metrics.networks_for(
+    run.image_set, binarize=binarize, use_inception=config.inception
+  )
   if samples is None:
     drawn = draw(run, num_samples)
     sample_files.save(run.workdir / sample_files.NAME, drawn)
@@ -109,13 +113,10 @@ def evaluate(
         f"{run.step}; give --step={drawn.step}."
       )
   num = len(drawn.images) if num_samples is None else num_samples
-  config, binarize = run.config.evaluate, run.config.data.binarize
   scores = metrics.score(
     drawn.images,
     run.image_set,
-    metrics.networks_for(
-      run.image_set, binarize=binarize, use_inception=config.inception
-    ),
+    networks,
     num_samples=num,
     seed=config.seed,
     binarize=binarize,
@@ -132,15 +133,18 @@ def evaluate(
 
 def table_lines(scores: dict[str, dict[str, Any]]) -> list[str]:
   """Generated and held-out scores side by side, as text."""
-  lines = [f"{'metric':<20}{'generated':>14}{'held-out data':>16}"]
+  width = 2 + max(map(len, scores["generated"]))
+  lines = [f"{'metric':<{width}}{'generated':>14}{'held-out data':>16}"]
   for name, record in scores["generated"].items():
     real = scores["real"][name]
-    lines.append(f"{name:<20}{record['value']:>14.4f}{real['value']:>16.4f}")
+    lines.append(
+      f"{name:<{width}}{record['value']:>14.4f}{real['value']:>16.4f}"
+    )
   counts = [
     next(iter(scores[row].values()))["num_samples"]
     for row in ("generated", "real")
   ]
-  lines.append(f"{'images':<20}{counts[0]:>14}{counts[1]:>16}")
+  lines.append(f"{'images':<{width}}{counts[0]:>14}{counts[1]:>16}")
   return lines
 
 

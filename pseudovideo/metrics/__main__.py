@@ -84,6 +84,7 @@ def run(argv: Sequence[str]) -> int:
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo.metrics import sources
 
+  _check_network(values)
   kinds = kinds_of(values)
   begin = time.monotonic()
   scored = sources.parse(values.images, data_dir=values.data_dir)
@@ -114,6 +115,21 @@ def number_of(text: str) -> int | None:
       f"--samples must be 10k, 50k, all or a positive number; got {text!r}."
     )
   return number
+
+
+def _check_network(values: flags.FlagValues) -> None:
+  """Refuses flags that the network does not read."""
+  if values.network == "inception":
+    return
+  for name in ("resize", "dim", "weights"):
+    if values[name].present and not (name == "weights" and _has_fvd(values)):
+      raise errors.UserError(
+        f"--{name} is for Inception; leave it out with --network=classifier."
+      )
+
+
+def _has_fvd(values: flags.FlagValues) -> bool:
+  return "FVD" in (values.metrics or "")
 
 
 def _check_out(path: pathlib.Path) -> None:

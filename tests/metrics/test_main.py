@@ -460,3 +460,11 @@ def test_help(capsys):
   said = capsys.readouterr().out
   for name in ("--images", "--against", "SSIM-position", "FID-inf"):
     assert name in said
+
+
+@pytest.mark.parametrize("flag", ["--resize=clean", "--dim=64", "--weights=a"])
+def test_flags_that_the_classifier_does_not_read(flag, capsys):
+  argv = ["--images=digits:test", "--against=digits", "--network=classifier"]
+  assert command.main([*argv, flag]) == 2
+  name = flag.partition("=")[0]
+  assert f"{name} is for Inception" in capsys.readouterr().err
