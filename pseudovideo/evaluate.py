@@ -98,7 +98,8 @@ def evaluate(
     raise errors.UserError(
       f"--num_samples must be at least 2 for scores; got {num_samples}."
     )
-  config, binarize = run.config.evaluate, run.config.data.binarize
+  config = run.config.evaluate
+  binarize = run.config.data.binarize
   networks = metrics.networks_for(
     run.image_set, binarize=binarize, use_inception=config.inception
   )
