@@ -48,6 +48,12 @@ SHAPES = {
 }
 
 
+def shape_of(module, options):
+  """The heat equation's HVAE takes square images only."""
+  height, width, channels = SHAPES[options["dataset"]]
+  return (height, height if module is hvae else width, channels)
+
+
 def combinations(module, arguments):
   """Every choice; one frame has no augmentation, and is there once."""
   for values in itertools.product(*arguments.values()):
@@ -137,7 +143,7 @@ def test_every_data_set_has_a_config(module):
 @each(COMBINATIONS)
 def test_every_combination_makes_a_task(module, options):
   config = configuration.parse(load(module, options))
-  shape = SHAPES[options["dataset"]]
+  shape = shape_of(module, options)
   task = config.make_task(shape)  # Calls the task's check.
   counts = parameters(task)
   assert counts and min(counts) > 1000
@@ -152,7 +158,7 @@ def test_completing_twice_and_json_change_nothing(module, options):
   full = configuration.complete(raw)
   assert configuration.complete(full) == full
   through_json = json.loads(json.dumps(configuration.to_json(full)))
-  shape = SHAPES[options["dataset"]]
+  shape = shape_of(module, options)
   parsed = configuration.parse(full)
   assert parsed == configuration.parse(through_json)
   short = configuration.parse(raw)
@@ -161,11 +167,26 @@ def test_completing_twice_and_json_change_nothing(module, options):
   assert not configuration.differences(full, through_json)
 
 
-def test_the_paper_decoder_has_the_published_number_of_parameters():
-  config = configuration.parse(hvae.get_config("dataset=mnist,preset=paper"))
+@pytest.mark.parametrize("encoder", hvae.ENCODERS)
+@pytest.mark.parametrize(
+  ("network", "published"), [("default", 42_082_049), ("small", 3_704_129)]
+)
+def test_paper_decoders_have_the_published_numbers_of_parameters(
+  encoder, network, published
+):
+  config = configuration.parse(
+    hvae.get_config(
+      f"dataset=mnist,preset=paper,encoder={encoder},network={network}"
+    )
+  )
   task = config.make_task(SHAPES["mnist"])
   params = shapes_of(task.model, SHAPES["mnist"])
-  assert state.count_parameters(params) == 42_082_049
+  assert state.count_parameters(params) == published
+
+
+def test_the_small_published_network_belongs_to_the_paper_preset():
+  with pytest.raises(errors.UserError, match="network=small belongs to preset"):
+    hvae.get_config("network=small,preset=tiny")
 
 
 def paper(dataset, frames, **changes):
@@ -286,7 +307,7 @@ def test_both_encoders_have_the_same_decoder(dataset, preset):
   heat, learned = (
     configuration.parse(
       hvae.get_config(f"dataset={dataset},encoder={encoder},preset={preset}")
-    ).make_task(SHAPES[dataset])
+    ).make_task(shape_of(hvae, {"dataset": dataset}))
     for encoder in hvae.ENCODERS
   )
   assert heat.model == learned.model
@@ -309,8 +330,8 @@ def test_a_folder_reaches_the_data_section():
     ("preset=tny", "paper, small, tiny"),
     ("encoder=", "heat, learned"),
     ("dataset=folder:", "celeb_a, cifar10, digits, folder:PATH, mnist"),
-    ("datset=digits", "dataset, encoder, preset"),
-    ("digits", "dataset, encoder, preset"),
+    ("datset=digits", "dataset, encoder, network, preset"),
+    ("digits", "dataset, encoder, network, preset"),
   ],
 )
 def test_bad_arguments_list_the_choices(argument, allowed):

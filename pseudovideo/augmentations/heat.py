@@ -77,6 +77,14 @@ def from_frequencies(coefficients: jax.Array) -> jax.Array:
   return _per_axis(coefficients, dct_matrix(height).T, dct_matrix(width).T)
 
 
+def eigenvalues(height: int, width: int) -> np.ndarray:
+  """(H, W) float64: lambda_nm, the rate at which mode (n, m) decays."""
+  return (
+    np.square(np.pi * np.arange(height) / height)[:, None]
+    + np.square(np.pi * np.arange(width) / width)[None, :]
+  )
+
+
 def heat_blur(images: jax.Array, sigma: jax.Array | float) -> jax.Array:
   """Images after the heat equation has run for the time sigma^2 / 2.
 
@@ -88,14 +96,17 @@ def heat_blur(images: jax.Array, sigma: jax.Array | float) -> jax.Array:
   Returns:
     (B, H, W, C) float32, not clipped.
   """
+  return from_frequencies(blurred_frequencies(images, sigma))
+
+
+def blurred_frequencies(
+  images: jax.Array, sigma: jax.Array | float
+) -> jax.Array:
+  """`to_frequencies` of `heat_blur`, for the same arguments."""
   _, height, width, _ = images.shape
-  eigenvalues = (
-    np.square(np.pi * np.arange(height) / height)[:, None]
-    + np.square(np.pi * np.arange(width) / width)[None, :]
-  )[None, :, :, None]
+  rates = np.float32(eigenvalues(height, width))[None, :, :, None]
   time = jnp.square(jnp.asarray(sigma, jnp.float32)).reshape(-1, 1, 1, 1) / 2
-  decay = jnp.exp(-np.float32(eigenvalues) * time)
-  return from_frequencies(to_frequencies(images) * decay)
+  return to_frequencies(images) * jnp.exp(-rates * time)
 
 
 @functools.lru_cache
@@ -108,8 +119,8 @@ def heat_matrices(side: int, sigmas: tuple[float, ...]) -> np.ndarray:
     its width.
   """
   basis = dct_matrix(side)
-  eigenvalues = np.square(np.pi * np.arange(side) / side)
-  decay = np.exp(-np.outer(np.square(sigmas) / 2, eigenvalues))
+  rates = np.square(np.pi * np.arange(side) / side)
+  decay = np.exp(-np.outer(np.square(sigmas) / 2, rates))
   return basis.T @ (decay[:, :, None] * basis)
 
 

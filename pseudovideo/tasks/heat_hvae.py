@@ -2,16 +2,21 @@
 
 Encoder, fixed: q(u_k | u_0) = N(F(t_k) u_0, sigma_h^2 I), k = 1 .. K, with the
 heat equation's solution F(t) and t_k = sigma_B(k)^2 / 2; the blur widths
-sigma_B are log-spaced and sigma_B(0) = 0.
-Decoder: p(u_{k-1} | u_k) = N(u_k + net(u_k, k), delta^2 I).
+sigma_B grow with k and sigma_B(0) = 0.
+Decoder: p(u_{k-1} | u_k) = N(u_k + net(u_k, k), delta^2 I), and for images in
+black and white, if wanted, a Bernoulli p(u_0 | u_1).
 Loss: || F(t_{k-1}) u_0 - (u_k + net(u_k, k)) ||^2 at one random k per image,
 which is the KL of that level up to constants (Rissanen et al. 2022).
 
 The published code of that paper never trains level K (it draws k from 1 to
-K - 1); here k is uniform on 1 .. K.
+K - 1) and leaves the KL of u_{K-1} out of its bound; here k is uniform on
+1 .. K, and the bound has every term.
 """
 
 import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +24,16 @@ import numpy as np
 
 from pseudovideo import errors, keys
 from pseudovideo.augmentations import heat
-from pseudovideo.losses import gaussian
+from pseudovideo.losses import bernoulli, gaussian
 from pseudovideo.models import unet
 from pseudovideo.samplers import ancestral
+from pseudovideo.samplers import heat as starts
 from pseudovideo.tasks import base
 
-_FIT_CHUNK = 1000
+LAST_STEPS = ("gaussian", "bernoulli")
+
+# Gives the Bernoulli loss the gradient of the squared error, see `loss`.
+_BERNOULLI_WEIGHT = 2 * bernoulli.SCALE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +41,21 @@ class HeatHVAE:
   """Task `heat_hvae`; pixels in [0, 1].
 
   Attributes:
-    image_shape: (H, W, C).
+    image_shape: (H, W, C), square.
     model: the decoder network.
     binarize: `none`, `bernoulli` or `threshold`, before any blur.
     levels: K, the number of noisy levels besides the image (T = 18 in the
       paper).
     sigma_min: blur width of level 1, in pixels.
-    sigma_max: blur width of level K, in pixels.
+    sigma_max: blur width of level K, in pixels; those between have equal
+      ratios.
+    sigmas: the blur widths of levels 1 .. K one by one, if not empty; then
+      `sigma_min` and `sigma_max` are not used.
     sigma_h: standard deviation of the encoder, in pixel values.
     delta_ratio: delta / sigma_h, of the decoder's standard deviation.
+    last_step: p(u_0 | u_1), `gaussian` or `bernoulli`; the latter needs images
+      in black and white.
+    sampler: where samples start; may change after training.
   """
 
   image_shape: tuple[int, int, int]
@@ -49,8 +64,13 @@ class HeatHVAE:
   levels: int = 18
   sigma_min: float = 0.5
   sigma_max: float = 20.0
+  sigmas: tuple[float, ...] = ()
   sigma_h: float = 0.01
   delta_ratio: float = 1.25
+  last_step: str = "gaussian"
+  sampler: starts.HeatSampler = dataclasses.field(
+    default_factory=starts.HeatSampler
+  )
 
   value_range = (0.0, 1.0)
 
@@ -61,58 +81,113 @@ class HeatHVAE:
   def check(self) -> None:
     """See `base.Task.check`."""
     unet.check_same_shape(self.model, self.image_shape)
+    self.sampler.check()
+    height, width, _ = self.image_shape
+    if height != width:
+      raise errors.UserError(
+        f"Task heat_hvae needs square images; got {height}x{width} pixels, "
+        "which have to be cropped first."
+      )
     if self.levels < 2:
       raise errors.UserError(
         f"task.levels must be at least 2; got {self.levels}."
       )
-    if not 0 < self.sigma_min < self.sigma_max:
-      raise errors.UserError(
-        "Blur widths need 0 < task.sigma_min < task.sigma_max; got "
-        f"{self.sigma_min} and {self.sigma_max}."
-      )
+    self._check_blurs()
     if self.sigma_h <= 0 or self.delta_ratio <= 0:
       raise errors.UserError(
         "task.sigma_h and task.delta_ratio must be positive; got "
         f"{self.sigma_h} and {self.delta_ratio}."
       )
+    if self.last_step not in LAST_STEPS:
+      raise errors.unknown("task.last_step", self.last_step, LAST_STEPS)
+    if self.last_step == "bernoulli" and self.binarize == "none":
+      raise errors.UserError(
+        "task.last_step=bernoulli needs images in black and white, but "
+        "data.binarize is none; set it to bernoulli or threshold."
+      )
+
+  def _check_blurs(self) -> None:
+    if not self.sigmas:
+      if not 0 < self.sigma_min < self.sigma_max:
+        raise errors.UserError(
+          "Blur widths need 0 < task.sigma_min < task.sigma_max; got "
+          f"{self.sigma_min} and {self.sigma_max}."
+        )
+    elif len(self.sigmas) != self.levels or any(
+      np.diff((0, *self.sigmas)) <= 0
+    ):
+      raise errors.UserError(
+        f"task.sigmas must be {self.levels} positive blur widths, one per "
+        f"level of task.levels, each above the one before; got {self.sigmas}."
+      )
 
   def init(self, key, data):
-    """See `base.Task.init`; fits the Gaussian that sampling starts from."""
+    """See `base.Task.init`; fits what both starts of sampling need.
+
+    `start_modes` grows with the training set: 2 MB for 60,000 images of 28 x 28
+    pixels at sigma_B = 20, but as much as float32 images at small blurs.
+    """
     image = jnp.zeros((1, *self.image_shape))
     variables = jax.jit(self.model.init)(key, image, jnp.zeros((1,)))
-    mean, std = self._fit_start(data.train_images)
-    return variables["params"], {"start_mean": mean, "start_std": std}
+    start = starts.fit(data.train_images, self._top_coefficients, self._modes)
+    return variables["params"], start
 
   def loss(self, params, extra, batch, *, key, step, train):
-    """See `base.Task.loss`; one term, `squared_error`, summed over pixels."""
+    """See `base.Task.loss`; terms `squared_error` and `bernoulli`.
+
+    `squared_error` is summed over pixels. With a Bernoulli last step an image
+    at level 1 counts 0 there, and in `bernoulli` K times its -log p(u_0 | u_1),
+    while others count 0: the mean over a batch estimates the nats per image
+    without bias. The loss of an image at level 1 is 2 SCALE times these nats.
+    With logits (mean - 1/2) / SCALE its gradient with respect to the mean is
+    2 (p - u_0), p the probability of white: of the size of the squared error's
+    2 (mean - u_0), and at a grey mean of 1/2 the same.
+    """
     del step
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
     x = base.to_float(self, batch["image"], keys.named(key, "binarize"))
     level = keys.integers(keys.named(key, "level"), num, 1, self.levels + 1)
-    noisy = heat.heat_blur(x, self._sigmas[level])
-    noisy += self.sigma_h * keys.normal(keys.named(key, "noise"), x.shape)
-    target = heat.heat_blur(x, self._sigmas[level - 1])
     dropout_key = keys.named(key, "dropout") if train else None
-    mean = self._mean(params, noisy, level, dropout_key)
-    error = gaussian.squared_error(mean, target)
-    return {"squared_error": base.Term(error, jnp.ones_like(error))}, extra
+    mean = self._reverse(
+      params, x, level, keys.named(key, "noise"), dropout_key
+    )
+    error = self._squared_error(mean, x, level)
+    ones = jnp.ones_like(error)
+    if self.last_step == "gaussian":
+      return {"squared_error": base.Term(error, ones)}, extra
+    first = level == 1
+    nats = self.levels * self._bernoulli(mean, x)
+    return {
+      "squared_error": base.Term(jnp.where(first, 0, error), ones),
+      "bernoulli": base.Term(
+        jnp.where(first, nats, 0), ones, _BERNOULLI_WEIGHT / self.levels
+      ),
+    }, extra
 
   def sample(self, params, extra, *, key, num):
-    """See `base.Task.sample`; starts from the Gaussian fitted to the data."""
+    """See `base.Task.sample`.
+
+    The last frame is the mean of p(u_0 | u_1): with a Bernoulli last step the
+    probability of white.
+    """
     key = keys.example_keys(key, num)
-    shape = (num, *self.image_shape)
-    start = heat.from_frequencies(
-      extra["start_mean"][None]
-      + extra["start_std"][None] * keys.normal(keys.named(key, "start"), shape)
-    ) + self.sigma_h * keys.normal(keys.named(key, "start_noise"), shape)
-    sigmas = jnp.full((self.levels,), self.delta_ratio * self.sigma_h)
-    return ancestral.sample_chain(
+    if self.sampler.start == "gaussian":
+      start = starts.draw_gaussian(extra, key, num, self.sigma_h)
+    else:
+      start = starts.draw_training_image(
+        extra, key, num, self._modes, self._delta
+      )
+    video = ancestral.sample_chain(
       lambda x, level: self._mean(params, x, level),
       start,
-      sigmas,
+      jnp.full((self.levels,), self._delta),
       key=keys.named(key, "chain"),
     )
+    if self.last_step == "gaussian":
+      return video
+    white = jax.nn.sigmoid(bernoulli.logits_of_mean(video[:, -1]))
+    return video.at[:, -1].set(white)
 
   def pseudo_video(self, params, extra, images, *, key):
     """See `base.Task.pseudo_video`; independent noise at every level."""
@@ -121,16 +196,120 @@ class HeatHVAE:
     x = base.to_float(self, images, keys.named(key, "binarize"))
     frames = [x]
     for level in range(1, self.levels + 1):
-      noise = keys.normal(keys.numbered(key, level), x.shape)
-      blurred = heat.heat_blur(x, self._sigmas[level])
-      frames.append(blurred + self.sigma_h * noise)
+      frames.append(self._noisy(x, level, keys.numbered(key, level)))
     return jnp.stack(frames[::-1], axis=1)
+
+  def negative_elbo(self, params, extra, images, *, key):
+    """An upper bound of -log p(u_0), one noise per level; unbiased given u_0.
+
+    The sum of (Rissanen et al. 2022, Sec. 3.2)
+      prior           KL(q(u_K | u_0) || p(u_K)), of the start that `sampler`
+                      names: exact for `gaussian`; an upper bound for
+                      `training_images`, which must not hold the image itself
+      levels          L_{k-1} = E KL(q(u_{k-1} | u_0) || p(u_{k-1} | u_k)) for
+                      k = 2 .. K, with delta = delta_ratio * sigma_h
+      reconstruction  L_0 = -E log p(u_0 | u_1).
+    With a Gaussian last step L_0 is minus the log of a density over pixels in
+    [0, 1], which for images in black and white, and for any other pixels of
+    finitely many values, has no lower bound as delta shrinks. With a Bernoulli
+    last step it is that of a probability.
+
+    Args:
+      params: of the network.
+      extra: of `init`.
+      images: (B, H, W, C) uint8.
+      key: scalar or (B,) keys, of the noise and of stochastic binarization.
+
+    Returns:
+      `total`, `prior` and `reconstruction`, (B,) nats; `levels` (B, K - 1),
+      L_1 .. L_{K-1}; and `squared_errors` (B, K), in column k - 1 the sum over
+      pixels of (F(t_{k-1}) u_0 - mean of p(u_{k-1} | u_k))^2.
+    """
+    key = keys.example_keys(key, len(images))
+    x = base.to_float(self, images, keys.named(key, "binarize"))
+    noise_key = keys.named(key, "bound")
+
+    def at_level(_, k):
+      level = jnp.full((len(x),), k, jnp.int32)
+      mean = self._reverse(params, x, level, keys.numbered(noise_key, k))
+      error = self._squared_error(mean, x, level)
+      return None, (error, self._bernoulli(mean, x))
+
+    _, (squared, nats) = jax.lax.scan(
+      at_level, None, jnp.arange(1, self.levels + 1)
+    )
+    return self._bound(
+      squared.T,
+      np.full(self.levels, self._delta),
+      self._prior(extra, x),
+      nats[0],
+    )
+
+  def negative_elbo_at(
+    self, parts: Mapping[str, Any], deltas: np.ndarray
+  ) -> dict[str, np.ndarray]:
+    """What `negative_elbo` would be with other scales of the decoder.
+
+    Args:
+      parts: of `negative_elbo`.
+      deltas: (K,) standard deviations of p(u_0 | u_1) .. p(u_{K-1} | u_K); the
+        first is not used by a Bernoulli last step. The prior stays.
+
+    Returns:
+      The same dict, float64.
+    """
+    parts = {name: np.float64(value) for name, value in parts.items()}
+    return self._bound(
+      parts["squared_errors"],
+      np.float64(deltas),
+      parts["prior"],
+      parts["reconstruction"],
+    )
+
+  def best_deltas(self, squared_errors: np.ndarray) -> np.ndarray:
+    """The scales of the decoder that make the mean of the bound least.
+
+    delta_k^2 is the mean over images and pixels of the squared error, and for
+    k >= 2 sigma_h^2 more.
+
+    Args:
+      squared_errors: (N, K) of `negative_elbo`.
+
+    Returns:
+      (K,) float64, for `negative_elbo_at`.
+    """
+    variances = np.float64(squared_errors).mean(axis=0) / self._size
+    variances[1:] += self.sigma_h**2
+    return np.sqrt(variances)
 
   @property
   def _sigmas(self) -> jax.Array:
     """(K + 1,) blur widths, entry 0 zero."""
-    sigmas = heat.blur_sigmas(self.levels, self.sigma_min, self.sigma_max)
+    sigmas = (0.0, *self.sigmas)
+    if not self.sigmas:
+      sigmas = heat.blur_sigmas(self.levels, self.sigma_min, self.sigma_max)
     return jnp.asarray(sigmas, jnp.float32)
+
+  @property
+  def _delta(self) -> float:
+    return self.delta_ratio * self.sigma_h
+
+  @property
+  def _size(self) -> int:
+    """Number of pixel values."""
+    return math.prod(self.image_shape)
+
+  @property
+  def _modes(self) -> np.ndarray:
+    """(M,) coefficients that are left at level K."""
+    widest = self.sigmas[-1] if self.sigmas else self.sigma_max
+    return starts.low_modes(self.image_shape[0], widest)
+
+  def _top_coefficients(self, images, key):
+    """DCT coefficients of uint8 images at level K."""
+    return heat.blurred_frequencies(
+      base.to_float(self, images, key), self._sigmas[-1]
+    )
 
   def _mean(self, params, x, level, dropout_key=None):
     """Mean of u_{k-1} given u_k: the network predicts the difference."""
@@ -138,27 +317,56 @@ class HeatHVAE:
       {"params": params}, x, level, dropout_key=dropout_key
     )
 
-  def _fit_start(self, images: np.ndarray) -> tuple[jax.Array, jax.Array]:
-    """Mean and standard deviation of each DCT coefficient at level K.
+  def _noisy(self, x, level, key):
+    """u_k ~ q(u_k | u_0 = x)."""
+    blurred = heat.heat_blur(x, self._sigmas[level])
+    return blurred + self.sigma_h * keys.normal(key, x.shape)
 
-    A Gaussian with a diagonal covariance in DCT space, which is where natural
-    images are nearly decorrelated; (H, W, C) each.
-    """
+  def _reverse(self, params, x, level, key, dropout_key=None):
+    """Mean of p(u_{k-1} | u_k) at a u_k ~ q(u_k | u_0 = x)."""
+    noisy = self._noisy(x, level, key)
+    return self._mean(params, noisy, level, dropout_key)
 
-    @jax.jit
-    def coefficients(chunk, key):
-      x = base.to_float(self, chunk, key)
-      return heat.to_frequencies(heat.heat_blur(x, self._sigmas[-1]))
+  def _squared_error(self, mean, x, level):
+    """(B,): from the mean of q(u_{k-1} | u_0 = x)."""
+    target = heat.heat_blur(x, self._sigmas[level - 1])
+    return gaussian.squared_error(mean, target)
 
-    total, squares = 0.0, 0.0
-    for start in range(0, len(images), _FIT_CHUNK):
-      chunk = np.asarray(images[start : start + _FIT_CHUNK])
-      rows = keys.example_keys(jax.random.key(0), len(chunk), start)
-      c = np.asarray(coefficients(chunk, rows), np.float64)
-      total = total + c.sum(axis=0)
-      squares = squares + np.square(c).sum(axis=0)
-    mean = total / len(images)
-    variance = np.maximum(squares / len(images) - np.square(mean), 0)
-    return jnp.asarray(mean, jnp.float32), jnp.asarray(
-      np.sqrt(variance), jnp.float32
+  def _bernoulli(self, mean, x):
+    """(B,): -log p(u_0 = x | u_1) of a Bernoulli last step."""
+    return bernoulli.negative_log_likelihood(bernoulli.logits_of_mean(mean), x)
+
+  def _prior(self, extra, x):
+    """(B,): the divergence of q(u_K | u_0 = x) from where samples start."""
+    c = heat.blurred_frequencies(x, self._sigmas[-1])
+    if self.sampler.start == "gaussian":
+      return starts.gaussian_divergence(extra, c, self.sigma_h)
+    return starts.mixture_divergence(
+      extra, c, self._modes, self.sigma_h, self._delta
     )
+
+  def _bound(self, squared_errors, deltas, prior, bernoulli_nats):
+    """All terms, for numpy and jax arrays.
+
+    Args:
+      squared_errors: (B, K).
+      deltas: (K,) numpy.
+      prior: (B,).
+      bernoulli_nats: (B,), used if that is the last step.
+    """
+    scaled = squared_errors / (2 * np.square(deltas))[None]
+    ratios = np.square(self.sigma_h / deltas[1:])
+    scales = self._size / 2 * (ratios - 1 - np.log(ratios))
+    levels = scaled[:, 1:] + scales[None]
+    if self.last_step == "bernoulli":
+      reconstruction = bernoulli_nats
+    else:
+      log_scale = math.log(deltas[0]) + math.log(2 * math.pi) / 2
+      reconstruction = scaled[:, 0] + self._size * log_scale
+    return {
+      "total": prior + levels.sum(axis=1) + reconstruction,
+      "prior": prior,
+      "reconstruction": reconstruction,
+      "levels": levels,
+      "squared_errors": squared_errors,
+    }

@@ -6,6 +6,7 @@ from scipy import fft
 
 from pseudovideo import data, errors, keys, pixels
 from pseudovideo.models import unet
+from pseudovideo.samplers import heat
 from pseudovideo.tasks import heat_hvae
 
 NET = unet.UNet(
@@ -131,6 +132,13 @@ def test_binarized_images_are_black_and_white_before_the_blur(digits, key):
     (dict(sigma_min=6.0, sigma_max=6.0), "task.sigma_min < task.sigma_max"),
     (dict(sigma_h=0.0), "must be positive"),
     (dict(image_shape=(7, 8, 1)), "divisible by 2"),
+    (dict(image_shape=(8, 10, 1)), "square images; got 8x10 pixels"),
+    (dict(levels=2, sigmas=(1.0,)), "task.sigmas must be 2 positive"),
+    (dict(levels=2, sigmas=(1.0, 1.0)), "each above the one before"),
+    (dict(levels=2, sigmas=(0.0, 1.0)), "must be 2 positive"),
+    (dict(last_step="bernouli"), "did you mean 'bernoulli'"),
+    (dict(last_step="bernoulli"), "data.binarize is none; set it to"),
+    (dict(sampler=heat.HeatSampler("images")), "gaussian, training_images"),
     (dict(model=NET.clone(out_channels=3)), "model.out_channels"),
   ],
 )
@@ -138,3 +146,16 @@ def test_impossible_fields_are_refused(fields, words):
   base = dict(image_shape=(8, 8, 1), model=NET)
   with pytest.raises(errors.UserError, match=words):
     heat_hvae.HeatHVAE(**(base | fields)).check()
+
+
+def test_blur_widths_may_be_listed(digits, key):
+  widths = (0.4, 0.5, 3.0)
+  task = heat_hvae.HeatHVAE(
+    image_shape=(8, 8, 1), model=NET, levels=3, sigmas=widths, sigma_h=1e-6
+  )
+  task.check()
+  images = digits.train_images[:2]
+  video = task.pseudo_video(None, None, jnp.asarray(images), key=key)
+  for frame, sigma in zip(range(3), widths[::-1], strict=True):
+    x = blurred(images / 255, np.full(2, sigma))
+    np.testing.assert_allclose(video[:, frame], x, atol=1e-5)
