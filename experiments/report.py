@@ -76,14 +76,16 @@ def score_table(
   names = dict.fromkeys(
     name for record in records for name in record["metrics"]["generated"]
   )
-  names = [table.score, *(name for name in names if name != table.score)]
+  first = score_name(table, names)
+  names = [first, *(name for name in names if name != first)]
   column = f"paper {table.score}"
   shown = dataset
   if not any(dataset in row.paper for row in rows):
     shown = table.stand_in
     column = f"paper, {PAPER_NAMES[shown]} {table.score}"
+  bounds = ["-ELBO, nats"] if any("bound" in r for r in records) else []
   header = [
-    "", column, *names,
+    "", column, *names, *bounds,
     "images", "evaluations", "parameters", "steps", "seconds", "seeds",
   ]  # fmt: skip
   lines = []
@@ -91,11 +93,31 @@ def score_table(
     own = [s.record for s in scored if s.job.row is row]
     paper = f"{row.paper[shown]:.2f}" if shown in row.paper else tables.NOTHING
     label = f"{row.label} {BEYOND}" if row.beyond else row.label
-    cells = [*_scores(own, "generated", names), *_costs(own)]
+    *cells, images = _scores(own, "generated", names)
+    cells += [_bound(own)] * len(bounds) + [images, *_costs(own)]
     lines.append([label, paper, *cells])
-  real = _scores(records[:1], "real", names)
+  *real, images = _scores(records[:1], "real", names)
+  real += [tables.NOTHING] * len(bounds) + [images]
   lines.append(["held-out data", tables.NOTHING, *real, *[tables.NOTHING] * 5])
   return header, lines
+
+
+def score_name(table: Table, names: Iterable[str]) -> str:
+  """The paper's score by the name that it has over the network at hand.
+
+  FID has one network. The paper does not name the classifier of its Inception
+  Score, and any of ours, such as `IS-mnistcls`, stands in for it.
+  """
+  alike = (name for name in names if name.startswith(f"{table.score}-"))
+  return table.score if table.score == "FID" else next(alike, table.score)
+
+
+def _bound(records: Sequence[Record]) -> str:
+  """Negative ELBO of the held-out images."""
+  found = [r["bound"]["negative_elbo"] for r in records if "bound" in r]
+  if len(found) > 1:
+    return f"{statistics.mean(found):.1f} ± {statistics.stdev(found):.1f}"
+  return f"{found[0]:.1f}" if found else tables.NOTHING
 
 
 def _scores(
@@ -143,7 +165,9 @@ def notes(
   """What a reader needs to know of the numbers, paragraph by paragraph."""
   records = [s.record for s in scored]
   found = []
-  if not any(table.score in r["metrics"]["generated"] for r in records):
+  if table.score == "FID" and not any(
+    table.score in r["metrics"]["generated"] for r in records
+  ):
     found.append(
       f"The column {table.score} is empty: the Inception weights of 2015-12-05 "
       "were not on the machine that scored. No other score here can be "
@@ -153,6 +177,12 @@ def notes(
     found.append(_about_network(network))
   if any(row.beyond for row in rows):
     found.append(f"{BEYOND} A control that is not in the paper.")
+  if any("bound" in record for record in records):
+    found.append(
+      "-ELBO: of held-out images, one draw of the latents, mean over "
+      f"{_same([r['bound']['num_images'] for r in records if 'bound' in r])} "
+      "images."
+    )
   if records:
     found.append(_circumstances(records))
   for one in scored:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from pseudovideo import (
+  bounds,
   errors,
   images,
   keys,
@@ -124,10 +125,14 @@ def evaluate(
     kinds=config.metric_names,
   )
   record = _record(run, drawn, scores)
+  if hasattr(run.task, "negative_elbo"):
+    record["bound"] = bounds.measure(run)
   results.write(run.workdir / RESULTS_FILE, record)
   page = write_report(run, drawn, record)
   for line in table_lines(scores):
     print(line)
+  if "bound" in record:
+    print(bounds.sentence(record["bound"]))
   print(f"Scores are in {run.workdir / RESULTS_FILE}, the report in {page}.")
   return record
 

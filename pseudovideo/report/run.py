@@ -158,6 +158,8 @@ def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
   if rows:
     add_scores(report, rows)
     add_definitions(report, rows)
+  if "bound" in results:
+    add_bound(report, results["bound"])
   report.key_values(
     {
       _words(name): value
@@ -201,6 +203,24 @@ def add_definitions(report: page.Report, rows: Scores) -> None:
     ["metric", "definition", "network", "weights hash"],
     lines,
     "What the metrics are. The hash is that of the network's weights.",
+  )
+
+
+def add_bound(report: page.Report, bound: Mapping[str, Any]) -> None:
+  """The variational bound of an HVAE, and what each level costs.
+
+  Args:
+    report: the page.
+    bound: of `bounds.measure`.
+  """
+  levels = bound["levels"]
+  report.chart(
+    {"nats": (list(range(1, len(levels) + 1)), levels)},
+    "level t",
+    "cost of x_t, nats",
+  )
+  report.key_values(
+    {_words(k): v for k, v in bound.items() if not isinstance(v, list)}
   )
 
 

@@ -19,8 +19,15 @@ def test_it_prints_and_writes_what_it_measured(tmp_path, capsys):
   for name in ("seconds", "gflop", "compile_seconds"):
     assert values[name] > 0
     assert name in printed
+  assert "sampled_images_per_second" not in values
   assert record["config"]["train"]["batch_size"] == 16
   assert record["provenance"]["device"]["platform"] == "cpu"
+
+
+def test_samples_are_timed_if_asked_for(capsys):
+  argv = ["--config=configs/hvae.py:preset=tiny", "--repeats=1", "--sampling"]
+  assert train_step.run(argv) == 0
+  assert "sampled_images_per_second" in capsys.readouterr().out
 
 
 def test_a_mistake_is_one_sentence(capsys):

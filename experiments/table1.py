@@ -1,0 +1,33 @@
+"""Table 1: heat-equation encoder against learnable encoder, same decoder.
+
+  python -m experiments.table1 run --preset=small --dataset=mnist
+  python -m experiments.table1 report --preset=small --dataset=mnist
+
+`run` trains, samples and scores what is not done yet, and goes on from where it
+was interrupted. The paper has binarized MNIST, --preset=paper; its scores are
+over a classifier that it does not name, and at most 10, the number of classes.
+"""
+
+import sys
+
+from experiments import commands
+from experiments import hvae_rows as of
+from experiments.rows import Table
+
+TABLE = Table(
+  "table1",
+  "Table 1: heat-equation encoder and learnable encoder",
+  of.FAMILY,
+  (
+    of.HEAT,
+    of.LEARNED,
+    of.HEAT_GAUSSIAN,
+    of.LEARNED_TIME,
+    of.LEARNED_SMALL,
+  ),
+  score="IS",
+  stand_in="mnist",
+)
+
+if __name__ == "__main__":
+  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""The variational bound of a run whose task has `negative_elbo`.
+
+It is measured on held-out images, level by level, so that a posterior that
+collapsed (a level that costs nothing and says nothing) is seen.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from pseudovideo import keys, runs, sharding
+
+MOST_IMAGES = 1000
+DEFINITION = (
+  "Negative evidence lower bound, nats per image, one draw of the latents per "
+  "image; mean and standard error over images. {last}"
+)
+LAST_STEPS = {
+  "bernoulli": "The last step is a Bernoulli: a bound of -log P(image).",
+  "gaussian": (
+    "The last step is a Gaussian density of pixels in [0, 1], which can be "
+    "negative and is no bound of a probability."
+  ),
+}
+
+
+def measure(run: runs.Run, most: int = MOST_IMAGES) -> dict[str, Any]:
+  """What results.json holds as `bound`.
+
+  Args:
+    run: of `runs.restore`; its averaged weights are used.
+    most: images of either split, at even distances.
+
+  Returns:
+    `negative_elbo` and its parts `reconstruction`, `prior` and `levels` (a
+    list, t = 1 ..), each the mean, with the standard error of the first. Where
+    the task has `best_deltas`, those of the training images as well, and the
+    bound of the held-out ones at them.
+  """
+  parts = per_image(run, run.image_set.test_images, most)
+  total = parts["total"]
+  found = {
+    "negative_elbo": float(total.mean()),
+    "standard_error": float(total.std(ddof=1) / math.sqrt(len(total))),
+    "reconstruction": float(parts["reconstruction"].mean()),
+    "prior": float(parts["prior"].mean()),
+    "levels": parts["levels"].mean(0).tolist(),
+    "definition": DEFINITION.format(last=LAST_STEPS[run.task.last_step]),
+    "split": "test",
+    "num_images": len(total),
+  }
+  if hasattr(run.task, "best_deltas"):
+    training = per_image(run, run.image_set.train_images, most)
+    deltas = run.task.best_deltas(training["squared_errors"])
+    best = run.task.negative_elbo_at(parts, deltas)
+    found["best_deltas"] = np.asarray(deltas, np.float64).tolist()
+    found["negative_elbo_at_best_deltas"] = float(best["total"].mean())
+  return found
+
+
+def per_image(
+  run: runs.Run, images: np.ndarray, most: int
+) -> dict[str, np.ndarray]:
+  """The parts of the bound, (N, ...) float64 each, N at most `most`."""
+  chosen = np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)
+  images = np.asarray(images[chosen])
+  config, mesh = run.config.evaluate, sharding.make_mesh()
+  key = keys.named(jax.random.key(config.seed), "bound")
+  size = -(-min(len(images), config.batch_size) // mesh.size) * mesh.size
+  bound = _compiled(run.task.negative_elbo, mesh)
+  parts = []
+  for start in range(0, len(images), size):
+    rows = keys.example_keys(key, size, start)
+    batch = images[np.arange(start, start + size) % len(images)]
+    parts.append(jax.device_get(bound(run.params, run.extra, batch, rows)))
+  return {
+    name: np.concatenate([part[name] for part in parts])[: len(images)].astype(
+      np.float64
+    )
+    for name in parts[0]
+  }
+
+
+def _compiled(negative_elbo: Callable[..., Any], mesh: Any):
+  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  return jax.jit(
+    lambda params, extra, images, rows: negative_elbo(
+      params, extra, images, key=rows
+    ),
+    in_shardings=(whole, whole, cut, cut),
+    out_shardings=cut,
+  )
+
+
+def sentence(bound: dict[str, Any]) -> str:
+  """The bound in words."""
+  text = (
+    f"-ELBO {bound['negative_elbo']:.1f} +- {bound['standard_error']:.1f} nats "
+    f"over {bound['num_images']:,} held-out images"
+  )
+  if "negative_elbo_at_best_deltas" in bound:
+    best = bound["negative_elbo_at_best_deltas"]
+    text += f"; {best:.1f} at the best deltas of the training images"
+  return f"{text}."
