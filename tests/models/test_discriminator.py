@@ -1,0 +1,132 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pseudovideo import errors
+from pseudovideo.models import discriminator
+from tests.models import discriminator_reference as reference
+
+# Three blocks, the second and third as wide as allowed, attention on 8x8.
+TINY = discriminator.Discriminator(width=4, max_width=6, heads=2, head_width=3)
+SHAPE = (16, 16, 2)
+
+
+# Counted in the public Phenaki implementation.
+@pytest.mark.parametrize("side, published", [(32, 7833601), (64, 14127361)])
+def test_parameter_counts_are_the_published_ones(key, side, published):
+  net = discriminator.Discriminator()
+  discriminator.check(net, (side, side, 3))
+  shapes = jax.eval_shape(net.init, key, jnp.zeros((1, side, side, 3)))
+  assert sum(s.size for s in jax.tree.leaves(shapes)) == published
+
+
+@pytest.fixture(scope="module")
+def params():
+  fresh = jax.jit(TINY.init)(jax.random.key(0), jnp.zeros((1, *SHAPE)))
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda p: np.float32(p + 0.2 * rng.normal(size=p.shape)), fresh["params"]
+  )
+
+
+@pytest.fixture(scope="module")
+def images():
+  rng = np.random.default_rng(1)
+  return np.float32(rng.uniform(size=(3, *SHAPE)))
+
+
+@pytest.fixture(scope="module")
+def logits(params, images):
+  return run(TINY, params, images)
+
+
+def run(net, params, images):
+  return np.asarray(
+    jax.jit(lambda p, x: net.apply({"params": p}, x))(params, images)
+  )
+
+
+def in_numpy(params, images, side=16):
+  params = jax.tree.map(np.float64, params)
+  return reference.logits(
+    params, np.float64(images), attention_side=side, heads=TINY.heads
+  )
+
+
+def test_it_computes_what_its_description_says(params, images, logits):
+  expected = in_numpy(params, images)
+  assert logits.shape == (3,) and logits.dtype == np.float32
+  # The images are told apart, and attention is seen.
+  assert np.ptp(expected) > 0.1
+  assert np.abs(expected - in_numpy(params, images, side=0)).max() > 0.1
+  np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_logit_belongs_to_one_image(params, images, logits):
+  others = images.copy()
+  others[1:] = 1 - others[1:]
+  changed = run(TINY, params, others)
+  np.testing.assert_allclose(changed[0], logits[0], atol=1e-6)
+  assert (np.abs(changed[1:] - logits[1:]) > 1e-3).all()
+
+
+def test_small_images_without_attention(key):
+  net = TINY.clone(attention=0)
+  shape = (8, 8, 1)
+  for chosen in (net, TINY):
+    discriminator.check(chosen, shape)
+  x = jax.random.uniform(key, (2, *shape))
+  params = jax.jit(net.init)(key, x)["params"]
+  assert "attention" not in params
+  expected = in_numpy(params, x, side=0)
+  np.testing.assert_allclose(run(net, params, x), expected, atol=1e-5)
+
+
+def test_bfloat16_is_close_and_keeps_float32_parameters(
+  key, params, images, logits
+):
+  low = TINY.clone(dtype="bfloat16")
+  lower = run(low, params, images)
+  assert lower.dtype == np.float32
+  assert 0 < np.abs(lower - logits).max() < 0.05 * np.abs(logits).max()
+  shapes = jax.eval_shape(low.init, key, images)
+  assert {s.dtype for s in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
+
+
+def test_attention_has_finite_derivatives_where_keys_are_short(key):
+  net = discriminator.CosineAttention(2, 3)
+  x = jax.random.normal(key, (1, 2, 2, 4))
+  params = jax.jit(net.init)(key, x)["params"]
+
+  @jax.jit
+  def squared_slope(x):
+    slope = jax.grad(lambda x: net.apply({"params": params}, x).sum())(x)
+    return (slope**2).sum()
+
+  for length in (0.0, 1e-9, 1e-5):
+    value, slope = jax.value_and_grad(squared_slope)(length * x)
+    assert np.isfinite(value) and np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 64, 3), (4, 4, 1)])
+def test_other_sides_are_refused(shape):
+  words = f"sides must be 8, 16, .*got images of {shape[0]}x{shape[1]}"
+  with pytest.raises(errors.UserError, match=words):
+    discriminator.check(TINY, shape)
+
+
+@pytest.mark.parametrize(
+  "change, words",
+  [
+    (dict(width=0), "discriminator.width"),
+    (dict(width=8), "discriminator.max_width"),
+    (dict(attention=12), "discriminator.attention"),
+    (dict(attention=2), "discriminator.attention"),
+    (dict(heads=0), "discriminator.heads"),
+    (dict(dtype="float16"), "bfloat16, float32"),
+  ],
+)
+def test_impossible_fields_are_refused(change, words):
+  with pytest.raises(errors.UserError, match=words):
+    discriminator.check(TINY.clone(**change), SHAPE)
