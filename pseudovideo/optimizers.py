@@ -1,17 +1,25 @@
-"""Learning-rate schedules and the optimizer, from the config."""
+"""Learning-rate schedules and the optimizer, from the config.
+
+Where two networks play against each other their parameters are two groups of
+one tree, `DISCRIMINATOR` and the rest, each with an optimizer of its own. One
+step updates both, from one evaluation of the loss, in which what belongs to the
+opponent is held fixed by `stop_gradient`.
+"""
 
 import dataclasses
+from typing import Any
 
 import optax
 
 from pseudovideo import errors
 
 SCHEDULES = ("constant", "cosine", "linear")
+DISCRIMINATOR = "discriminator"
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
-  """Section `optimizer`: AdamW with clipping, and the moving average.
+class AdamConfig:
+  """Section `discriminator_optimizer`: AdamW with clipping.
 
   Attributes:
     learning_rate: its peak.
@@ -22,9 +30,6 @@ class OptimizerConfig:
     b1: decay of the first moment.
     b2: decay of the second moment.
     eps: added to the root of the second moment.
-    ema_decay: of the moving average of the parameters.
-    ema_warmup: whether the decay is min(ema_decay, (1 + n) / (10 + n)) after n
-      updates, so that short runs forget the initial weights.
   """
 
   learning_rate: float = 1e-4
@@ -35,30 +40,51 @@ class OptimizerConfig:
   b1: float = 0.9
   b2: float = 0.999
   eps: float = 1e-8
-  ema_decay: float = 0.9999
-  ema_warmup: bool = False
+
+  section = "discriminator_optimizer"
+  decays = ("b1", "b2")
 
   def check(self) -> None:
     """Raises `UserError` for values outside their range."""
     if self.learning_rate <= 0:
       raise errors.UserError(
-        f"optimizer.learning_rate must be positive; got {self.learning_rate}."
+        f"{self.section}.learning_rate must be positive; got "
+        f"{self.learning_rate}."
       )
     if self.schedule not in SCHEDULES:
-      raise errors.unknown("optimizer.schedule", self.schedule, SCHEDULES)
-    for name in ("b1", "b2", "ema_decay"):
+      raise errors.unknown(f"{self.section}.schedule", self.schedule, SCHEDULES)
+    for name in self.decays:
       if not 0 <= getattr(self, name) < 1:
         raise errors.UserError(
-          f"optimizer.{name} must lie in [0, 1); got {getattr(self, name)}."
+          f"{self.section}.{name} must lie in [0, 1); got "
+          f"{getattr(self, name)}."
         )
     for name in ("warmup_steps", "clip_norm", "weight_decay", "eps"):
       if getattr(self, name) < 0:
         raise errors.UserError(
-          f"optimizer.{name} must not be negative; got {getattr(self, name)}."
+          f"{self.section}.{name} must not be negative; got "
+          f"{getattr(self, name)}."
         )
 
 
-def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig(AdamConfig):
+  """Section `optimizer`: AdamW with clipping, and the moving average.
+
+  Attributes:
+    ema_decay: of the moving average of the parameters.
+    ema_warmup: whether the decay is min(ema_decay, (1 + n) / (10 + n)) after n
+      updates, so that short runs forget the initial weights.
+  """
+
+  ema_decay: float = 0.9999
+  ema_warmup: bool = False
+
+  section = "optimizer"
+  decays = ("b1", "b2", "ema_decay")
+
+
+def make_schedule(config: AdamConfig, steps: int) -> optax.Schedule:
   """The learning rate as a function of the number of updates done.
 
   Raises:
@@ -67,8 +93,8 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
   rate, warmup = config.learning_rate, config.warmup_steps
   if warmup and warmup >= steps:
     raise errors.UserError(
-      f"optimizer.warmup_steps must be smaller than train.steps; got {warmup} "
-      f"and {steps}."
+      f"{config.section}.warmup_steps must be smaller than train.steps; got "
+      f"{warmup} and {steps}."
     )
   decays = {
     "constant": optax.constant_schedule(rate),
@@ -83,8 +109,34 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
   )
 
 
+def for_task(
+  task: Any, config: OptimizerConfig, steps: int
+) -> optax.GradientTransformation:
+  """The optimizer of all parameters of a task.
+
+  Args:
+    task: where it has a `discriminator_optimizer`, that is the optimizer of the
+      parameters below the key `DISCRIMINATOR`.
+    config: the optimizer of the others.
+    steps: length of the run, for schedules.
+  """
+  own = make_optimizer(config, make_schedule(config, steps))
+  opponent = getattr(task, "discriminator_optimizer", None)
+  if opponent is None:
+    return own
+  return optax.partition(
+    {
+      "own": own,
+      DISCRIMINATOR: make_optimizer(opponent, make_schedule(opponent, steps)),
+    },
+    lambda params: {
+      name: DISCRIMINATOR if name == DISCRIMINATOR else "own" for name in params
+    },
+  )
+
+
 def make_optimizer(
-  config: OptimizerConfig, schedule: optax.Schedule
+  config: AdamConfig, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
   """Clipping by global norm (when asked for), then AdamW."""
   adam = optax.adamw(

@@ -106,7 +106,7 @@ class Loop:
       keep_every=config.train.keep_every or None,
     )
     self._check_same_config()
-    tx = optimizers.make_optimizer(config.optimizer, self._schedule)
+    tx = optimizers.for_task(self._task, config.optimizer, config.train.steps)
     self._state = self._initial_state(tx)
     self._compile(tx)
     start = int(self._state.step)

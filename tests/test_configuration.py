@@ -266,7 +266,8 @@ def test_a_section_of_another_task_is_refused():
 
 
 def test_the_sides_of_images_must_fit_the_levels():
-  config = configuration.parse(changed("model.multipliers", (1, 1, 1)))
+  raw = changed("model.multipliers", (1, 1, 1), "learned")
+  config = configuration.parse(raw)
   config.make_task((8, 12, 1))
   with pytest.raises(errors.UserError, match="divisible by 4; got images of 8"):
     config.make_task((8, 10, 1))

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +54,47 @@ def test_adamw_follows_its_equations():
     direction = (m / (1 - 0.9**i)) / (np.sqrt(v / (1 - 0.999**i)) + 1e-8)
     expected = expected - 0.1 * (direction + 0.3 * expected)
   np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+def test_a_discriminator_has_an_optimizer_of_its_own():
+  """Its gradients neither move the others nor count in their clipping."""
+  own = dataclasses.replace(BASE, clip_norm=1.0)
+  opponent = optimizers.AdamConfig(learning_rate=0.01, b1=0.0)
+  task = types.SimpleNamespace(discriminator_optimizer=opponent)
+  rng = np.random.default_rng(0)
+  params = {
+    "encoder": jnp.ones(3), "decoder": jnp.ones(2), "discriminator": jnp.ones(4)
+  }  # fmt: skip
+  both = optimizers.for_task(task, own, 9)
+  alone = {
+    "own": optimizers.for_task(None, own, 9),
+    "discriminator": optimizers.make_optimizer(opponent, lambda step: 0.01),
+  }
+  without = {k: v for k, v in params.items() if k != "discriminator"}
+  states = {
+    "both": both.init(params),
+    "own": alone["own"].init(without),
+    "discriminator": alone["discriminator"].init(params["discriminator"]),
+  }
+  for _ in range(3):
+    grads = {k: jnp.asarray(100 * rng.normal(size=v.shape), jnp.float32)
+             for k, v in params.items()}  # fmt: skip
+    together, states["both"] = both.update(grads, states["both"], params)
+    own_grads = {k: grads[k] for k in without}
+    ours, states["own"] = alone["own"].update(own_grads, states["own"], without)
+    theirs, states["discriminator"] = alone["discriminator"].update(
+      grads["discriminator"],
+      states["discriminator"],
+      params["discriminator"],
+    )
+    expected = {**ours, "discriminator": theirs}
+    for name, update in together.items():
+      np.testing.assert_allclose(update, expected[name], rtol=1e-6)
+
+
+def test_messages_name_the_section():
+  with pytest.raises(errors.UserError, match=r"discriminator_optimizer\.b1"):
+    optimizers.AdamConfig(b1=1.0).check()
 
 
 @pytest.mark.parametrize(
