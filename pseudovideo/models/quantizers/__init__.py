@@ -1,0 +1,73 @@
+"""Vector quantizers: continuous vectors to one of K codes.
+
+A quantizer is a frozen dataclass of numbers. What is learned lives outside:
+
+  params, state = quantizer.init(key)
+  quantized = quantizer.quantize(params, state, z)       (B, ..., D)
+  state = quantizer.update(state, z, quantized.ids, key)
+  vectors = quantizer.lookup(params, state, ids)         (B, ...) -> (..., D)
+
+`params` are optimised by gradient, `state` (the codebook and its moving
+averages) is saved but not optimised. Everything is pure and sees the whole
+batch, so that under `jax.jit` with a sharded batch no sum needs an axis name.
+
+Two settings of the codebooks:
+
+  field           recommended   as published
+  decay           0.99          0.8
+  restart_below   2.0           0.0 (never)
+
+Both start from random codes, without k-means. As published is what
+vector-quantize-pytorch does inside phenaki-pytorch; few codes are used then.
+
+To add one: write such a class and name it in `TABLE`.
+"""
+
+from typing import Any, Protocol
+
+import jax
+
+from pseudovideo.models.quantizers import common, lfq, vq
+
+
+class Quantizer(Protocol):
+  """What every entry of `TABLE` makes.
+
+  Attributes:
+    codes: K.
+    width: D.
+  """
+
+  codes: int
+  width: int
+
+  def check(self) -> None:
+    """Raises `UserError` for fields that cannot work."""
+
+  def init(self, key: jax.Array) -> tuple[Any, Any]:
+    """Scalar key -> (params, state)."""
+
+  def quantize(self, params: Any, state: Any, z: jax.Array) -> common.Quantized:
+    """(B, ..., D) floats -> their codes; arithmetic in float32."""
+
+  def update(
+    self, state: Any, z: jax.Array, ids: jax.Array, key: jax.Array
+  ) -> Any:
+    """The state after a training batch; no gradient passes.
+
+    Args:
+      state: as given to `quantize`.
+      z: (B, ..., D), as given to `quantize`.
+      ids: (B, ...) int32, as `quantize` returned them.
+      key: scalar or (B,) keys.
+    """
+
+  def lookup(self, params: Any, state: Any, ids: jax.Array) -> jax.Array:
+    """(B, ...) -> (B, ..., D): the `values` that `quantize` had for `ids`."""
+
+
+TABLE = {
+  "cosine": vq.Cosine,
+  "euclidean": vq.Euclidean,
+  "lookup_free": lfq.LookupFree,
+}

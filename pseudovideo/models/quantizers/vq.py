@@ -1,0 +1,191 @@
+"""Codebooks that follow their vectors by moving averages.
+
+Van den Oord et al. 2017, Appendix A.1: code k is the average of the vectors
+that chose it, m_k / n_k, where
+
+  n_k <- decay n_k + (1 - decay) #{i : id_i = k}
+  m_k <- decay m_k + (1 - decay) sum_{i : id_i = k} z_i
+
+and n is smoothed as (n + eps) / (sum n + K eps) sum n. Facts, names of fields
+and "as published" are those of vector-quantize-pytorch 1.11.8. Differences:
+
+- Counts start at 1, so that m = n c holds at once. There they start at 0 while
+  m starts at the codes, and unused Euclidean codes grow a thousandfold.
+- A code that no vector of the batch chose stays where it is, bit for bit.
+  There it is recomputed from two vanishing numbers: after about 180 unused
+  updates with decay 0.8 a cosine code is no longer a unit vector.
+- Gradients pass straight through, never by the rotation trick.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import errors, keys
+from pseudovideo.models.quantizers import common
+
+State = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Codebook:
+  """What both distances share; not itself a quantizer.
+
+  The state: `codebook` (K, D), `counts` n (K,) and `sums` m (K, D).
+
+  Attributes:
+    codes: K.
+    width: D.
+    decay: of the moving averages, in [0, 1).
+    eps: of the smoothed counts.
+    restart_below: a code whose count n_k falls below is replaced by a random
+      vector of the batch, with this number as its count; 0 switches it off. An
+      average code has as many vectors per batch as there are vectors divided by
+      K: with `restart_below` near or above that, living codes are replaced too.
+  """
+
+  codes: int = 1024
+  width: int = 512
+  decay: float = 0.99
+  eps: float = 1e-5
+  restart_below: float = 2.0
+
+  def check(self) -> None:
+    """See `Quantizer.check`."""
+    if self.codes < 2 or self.width < 1:
+      raise errors.UserError(
+        "quantizer.codes must be at least 2 and quantizer.width at least 1; "
+        f"got {self.codes} and {self.width}."
+      )
+    if not 0 <= self.decay < 1:
+      raise errors.UserError(
+        "quantizer.decay must lie in [0, 1), where 0 forgets all but the last "
+        f"batch; got {self.decay}."
+      )
+    if not 0 < self.eps < math.inf:
+      raise errors.UserError(
+        f"quantizer.eps must be positive and small, like 1e-5; got {self.eps}."
+      )
+    if not 0 <= self.restart_below < math.inf:
+      raise errors.UserError(
+        "quantizer.restart_below must be 0 (codes are never restarted) or a "
+        f"positive count of vectors; got {self.restart_below}."
+      )
+
+  def init(self, key: jax.Array) -> tuple[dict[str, Any], State]:
+    """See `Quantizer.init`; there are no params.
+
+    Codes are uniform on +-sqrt(6 / (K D)), which is PyTorch's Kaiming bound for
+    a codebook of shape (1, K, D): norms are near sqrt(2 / K).
+    """
+    bound = math.sqrt(6 / (self.codes * self.width))
+    codebook = self._normalised(
+      jax.random.uniform(
+        key, (self.codes, self.width), minval=-bound, maxval=bound
+      )
+    )
+    return {}, {
+      "codebook": codebook,
+      "counts": jnp.ones((self.codes,)),
+      # A copy, so that a donated state does not hold one buffer twice.
+      "sums": jnp.array(codebook),
+    }
+
+  def quantize(self, params, state, z) -> common.Quantized:
+    """See `Quantizer.quantize`; of equally near codes the first is chosen."""
+    x = self._normalised(z.astype(jnp.float32))
+    flat = jax.lax.stop_gradient(x.reshape(-1, self.width))
+    nearest = jnp.argmax(self._nearness(flat, state["codebook"]), axis=-1)
+    ids = nearest.astype(jnp.int32).reshape(z.shape[:-1])
+    codes = self.lookup(params, state, ids)
+    return common.Quantized(
+      values=common.straight_through(codes, x),
+      ids=ids,
+      commitment=common.mean_squared_error(x, codes),
+    )
+
+  def update(self, state, z, ids, key) -> State:
+    """See `Quantizer.update`: moving averages, then restarts."""
+    x = jax.lax.stop_gradient(self._normalised(z.astype(jnp.float32)))
+    state = self._average(state, x.reshape(-1, self.width), ids.reshape(-1))
+    if self.restart_below == 0:
+      return state
+    return self._restart(state, _shuffled(x, self.codes, key))
+
+  def lookup(self, params, state, ids) -> jax.Array:
+    """See `Quantizer.lookup`."""
+    del params
+    return state["codebook"][ids]
+
+  def _normalised(self, x: jax.Array) -> jax.Array:
+    """(..., D) -> (..., D): where vectors and codes live."""
+    raise NotImplementedError
+
+  def _nearness(self, x: jax.Array, codebook: jax.Array) -> jax.Array:
+    """(N, D), (K, D) -> (N, K), largest for the nearest code."""
+    raise NotImplementedError
+
+  def _average(self, state: State, x: jax.Array, ids: jax.Array) -> State:
+    """One step of the averages with vectors (N, D) of ids (N,)."""
+    # On CPU a hundred times cheaper than products with one-hot vectors. A GPU
+    # adds in any order, unless XLA is told to be deterministic.
+    seen = jax.ops.segment_sum(jnp.ones(ids.shape), ids, self.codes)
+    total = jax.ops.segment_sum(x, ids, self.codes)
+    counts = self.decay * state["counts"] + (1 - self.decay) * seen
+    sums = self.decay * state["sums"] + (1 - self.decay) * total
+    whole = jnp.sum(counts)
+    smoothed = (counts + self.eps) / (whole + self.codes * self.eps) * whole
+    moved = self._normalised(sums / smoothed[:, None])
+    codebook = jnp.where((seen > 0)[:, None], moved, state["codebook"])
+    return {"codebook": codebook, "counts": counts, "sums": sums}
+
+  def _restart(self, state: State, fresh: jax.Array) -> State:
+    """Codes with small counts become their row of `fresh` (K, D)."""
+    dead = state["counts"] < self.restart_below
+    below, row = self.restart_below, dead[:, None]
+    return {
+      "codebook": jnp.where(row, fresh, state["codebook"]),
+      "counts": jnp.where(dead, below, state["counts"]),
+      "sums": jnp.where(row, below * fresh, state["sums"]),
+    }
+
+
+class Cosine(Codebook):
+  """Unit vectors by the largest cosine; the quantizer of C-ViViT.
+
+  Inputs are divided by their norms (at least 1e-12), through which the gradient
+  passes; `values`, codes and commitment are about unit vectors.
+  """
+
+  def _normalised(self, x):
+    square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
+
+  def _nearness(self, x, codebook):
+    return jnp.matmul(x, codebook.T, precision="highest")
+
+
+class Euclidean(Codebook):
+  """The nearest code, as in VQ-VAE (van den Oord et al. 2017, Eq. 1, 2)."""
+
+  def _normalised(self, x):
+    return x
+
+  def _nearness(self, x, codebook):
+    # -|x - c|^2 / 2 without |x|^2 / 2, which is the same for every code.
+    products = jnp.matmul(x, codebook.T, precision="highest")
+    return products - 0.5 * jnp.sum(jnp.square(codebook), axis=-1)[None]
+
+
+def _shuffled(x: jax.Array, num: int, key: jax.Array) -> jax.Array:
+  """`num` random vectors of x (B, ..., D), distinct while there are enough.
+
+  All vectors in a random order, as often as needed. Vector j of example i is
+  placed by a number that depends on (key i, j) only.
+  """
+  order = jnp.argsort(keys.uniform(key, x.shape[:-1]).reshape(-1))
+  chosen = order[jnp.arange(num) % order.size]
+  return x.reshape(-1, x.shape[-1])[chosen]
