@@ -1,0 +1,114 @@
+"""Transformer stacks over grids of tokens, after Phenaki.
+
+Villegas et al. 2023, with the details of the published PyTorch code. A layer is
+[PEG], attention, feed-forward, each added to its input.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pseudovideo.models import attention, position
+
+OVER = ("space", "time", "all")
+
+
+class FeedForward(nn.Module):
+  """LayerNorm, then value * GELU(gate), with exact GELU and no biases.
+
+  The inner width is 8 D / 3, rounded down.
+
+  Attributes:
+    dtype: type of the arithmetic.
+  """
+
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(..., D) -> what is to be added to it, of the same shape."""
+    d = x.shape[-1]
+    inner = 8 * d // 3
+    h = attention.layer_norm(name="norm", bias=True)(x).astype(self.dtype)
+    h = attention.linear(2 * inner, name="up", dtype=self.dtype)(h)
+    value, gate = jnp.split(h, 2, axis=-1)
+    h = value * nn.gelu(gate, approximate=False)
+    return attention.linear(d, name="down", dtype=self.dtype)(h)
+
+
+class Transformer(nn.Module):
+  """`depth` layers and a final LayerNorm without bias.
+
+  Attributes:
+    depth: number of layers; 0 leaves the final LayerNorm.
+    over: which tokens attend to each other. `space`: those of a time, all to
+      all, with the bias given, without PEG. `time`: those of a place, each to
+      earlier ones, with AliBi and a causal PEG. `all`: all to all, with the
+      bias given and a symmetric PEG.
+    heads: number of heads.
+    head_width: channels of a head.
+    scrambled_peg: breaks causality, for comparison with weights and numbers of
+      phenaki-pytorch (see `position.PEG`).
+    dtype: type of the arithmetic; norms and softmax are float32.
+  """
+
+  depth: int
+  over: str
+  heads: int = 8
+  head_width: int = 64
+  scrambled_peg: bool = False
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    """Runs the stack.
+
+    Args:
+      x: (B, T, H, W, D).
+      bias: of attention, (heads, N, N) with N = H W over `space`, T H W over
+        `all`; None over `time`.
+
+    Returns:
+      (B, T, H, W, D) float32.
+    """
+    if self.over not in OVER:
+      raise ValueError(f"over is one of {OVER}; got {self.over!r}.")
+    if self.over == "time":
+      if bias is not None:
+        raise ValueError("Over time the bias is AliBi; none can be given.")
+      bias = jnp.asarray(position.causal_alibi(self.heads, x.shape[1]))
+    x = x.astype(self.dtype)
+    for i in range(self.depth):
+      x = self._layer(x, bias, f"layer_{i}")
+    return attention.layer_norm(name="norm", bias=False)(x)
+
+  def _layer(self, x, bias, name):
+    if self.over != "space":
+      x += position.PEG(
+        causal=self.over == "time",
+        scrambled=self.scrambled_peg,
+        dtype=self.dtype,
+        name=f"{name}_peg",
+      )(x)
+    h = fold(x, self.over)
+    h += attention.CosineAttention(
+      self.heads, self.head_width, self.dtype, name=f"{name}_attention"
+    )(h, bias)
+    h += FeedForward(self.dtype, name=f"{name}_feed_forward")(h)
+    return unfold(h, self.over, x.shape)
+
+
+def fold(x: jax.Array, over: str) -> jax.Array:
+  """(B, T, H, W, D) -> (sequences, tokens, D)."""
+  b, t, h, w, d = x.shape
+  if over == "time":
+    return x.transpose(0, 2, 3, 1, 4).reshape(b * h * w, t, d)
+  return x.reshape(-1, h * w if over == "space" else t * h * w, d)
+
+
+def unfold(x: jax.Array, over: str, shape: tuple[int, ...]) -> jax.Array:
+  """The inverse of `fold` for `shape`, (B, T, H, W, D)."""
+  if over != "time":
+    return x.reshape(shape)
+  b, t, h, w, d = shape
+  return x.reshape(b, h, w, t, d).transpose(0, 3, 1, 2, 4)

@@ -1,0 +1,193 @@
+"""The tokenizer's network against numpy in float64, its sizes, causality."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pseudovideo import errors
+from pseudovideo.models import tokenizer
+from tests.models import transformer_reference as reference
+
+TINY = tokenizer.Tokenizer(
+  frames=6, channels=2, width=12, heads=2, head_width=4, spatial_layers=1,
+  temporal_layers=2,
+)  # fmt: skip
+SIDES = (8, 12)
+IMAGE = (*SIDES, 2)
+
+NETS = {
+  "tubelets": TINY,
+  "first frame": TINY.clone(frames=5, grid="first_frame"),
+  "one frame": TINY.clone(frames=1, spatial_layers=2, temporal_layers=0),
+  "scrambled": TINY.clone(scrambled_peg=True),
+}
+
+# Network and its published number of parameters, without a quantizer.
+PUBLISHED = {
+  "8 frames": (tokenizer.Tokenizer(), 50_843_432),
+  "1 frame": (
+    tokenizer.Tokenizer(frames=1, spatial_layers=8, temporal_layers=0),
+    50_679_448,
+  ),
+  "9 frames": (tokenizer.Tokenizer(frames=9, grid="first_frame"), 50_894_264),
+}
+
+
+@pytest.mark.parametrize(
+  "net, published", PUBLISHED.values(), ids=PUBLISHED.keys()
+)
+def test_parameter_counts_are_the_published_ones(key, net, published):
+  net.check((32, 32, 3))
+  video = jnp.zeros((1, net.frames, 32, 32, 3))
+  shapes = jax.eval_shape(net.init, key, video)["params"]
+  assert sum(s.size for s in jax.tree.leaves(shapes)) == published
+
+
+@pytest.fixture(scope="module", params=NETS.values(), ids=NETS.keys())
+def made(request):
+  """Network, parameters, video, compiled `encode` and `decode`."""
+  net = request.param
+  net.check(IMAGE)
+  rng = np.random.default_rng(0)
+  video = rng.random((2, net.frames, *IMAGE)).astype(np.float32)
+  fresh = jax.jit(net.init)(jax.random.key(0), video)["params"]
+  params = jax.tree.map(
+    lambda p: p + 0.2 * rng.normal(size=p.shape).astype(np.float32), fresh
+  )
+
+  def method(name):
+    return jax.jit(lambda p, x: net.apply({"params": p}, x, method=name))
+
+  return net, params, video, method("encode"), method("decode")
+
+
+def relative_error(ours, expected):
+  return np.abs(np.asarray(ours) - expected).max() / np.abs(expected).max()
+
+
+def test_network_is_its_definition(made):
+  net, params, video, encode, decode = made
+  latents = encode(params, video)
+  assert latents.shape == (2, *net.grid_shape(IMAGE), 12)
+  out = decode(params, latents)
+  assert out.shape == video.shape
+  numbers = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
+  for row in range(2):
+    expected = reference.encode(video[row].astype(np.float64), numbers, net)
+    assert relative_error(latents[row], expected) < 1e-5
+    expected = reference.decode(
+      np.asarray(latents[row], np.float64), numbers, net
+    )
+    assert relative_error(out[row], expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+  "made",
+  [net for net in NETS.values() if net.frames > 1],
+  ids=[name for name, net in NETS.items() if net.frames > 1],
+  indirect=True,
+)
+def test_latents_do_not_see_later_frames(made):
+  net, params, video, encode, _ = made
+  changed = video.copy()
+  changed[:, -2:] = 1 - changed[:, -2:]
+  before, after = encode(params, video), encode(params, changed)
+  assert np.abs(after[:, -1] - before[:, -1]).max() > 0.1
+  if net.scrambled_peg:
+    assert np.abs(after[:, :-1] - before[:, :-1]).max() > 0.1
+  else:
+    np.testing.assert_array_equal(after[:, :-1], before[:, :-1])
+
+
+def test_the_head_is_apart_and_linear(made):
+  net, params, video, encode, decode = made
+  latents = encode(params, video)
+  out = np.asarray(decode(params, latents))
+  features = jax.jit(
+    lambda p, x: net.apply({"params": p}, x, method="decode_features")
+  )(params, latents)
+  kernel = params[net.last_head()]["linear"]["kernel"]
+
+  def last_sum(kernel):
+    head = {"linear": params[net.last_head()]["linear"] | {"kernel": kernel}}
+    changed = params | {net.last_head(): head}
+    video = net.apply({"params": changed}, features, method="to_pixels")
+    return video[:, -1].sum(), video
+
+  (_, video), gradient = jax.value_and_grad(last_sum, has_aux=True)(kernel)
+  np.testing.assert_allclose(video, out, rtol=1e-5, atol=1e-5)
+  # Each pixel of the last frame is one column of the kernel; the columns of
+  # earlier frames of the tubelet have no part in it.
+  sums = np.asarray(features[:, -1]).sum((0, 1, 2))
+  frames = 1 if net.frames == 1 else net.patch[0]
+  expected = np.zeros((12, 2, frames, 4, 4))
+  expected[:, :, -1] = sums[:, None, None, None]
+  np.testing.assert_allclose(gradient, expected.reshape(12, -1), atol=1e-4)
+
+
+def test_patches_are_ordered_by_channel_time_row_column():
+  video = np.arange(2 * 4 * 6 * 8 * 3, dtype=np.float32)
+  video = video.reshape(2, 4, 6, 8, 3)
+  patch = (2, 3, 4)
+  ours = tokenizer.patchify(jnp.asarray(video), patch)
+  for row in range(2):
+    np.testing.assert_array_equal(
+      ours[row], reference.blocks(video[row], patch)
+    )
+  np.testing.assert_array_equal(tokenizer.unpatchify(ours, patch), video)
+
+
+@pytest.mark.parametrize("made", [TINY], indirect=True, ids=["tubelets"])
+def test_bfloat16_is_close_and_keeps_float32_parameters(made):
+  net, params, video, encode, _ = made
+  low = net.clone(dtype="bfloat16")
+  lower = jax.jit(lambda p, x: low.apply({"params": p}, x, method="encode"))(
+    params, video
+  )
+  assert lower.dtype == jnp.float32
+  assert 0 < relative_error(lower, encode(params, video)) < 0.1
+  shapes = jax.eval_shape(low.init, jax.random.key(0), video)["params"]
+  assert {s.dtype for s in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+  "frames, grid, side, expected",
+  [
+    (8, "tubelets", 32, (4, 8, 8)),
+    (18, "tubelets", 32, (9, 8, 8)),
+    (18, "tubelets", 64, (9, 16, 16)),
+    (1, "tubelets", 64, (1, 16, 16)),
+    (1, "first_frame", 32, (1, 8, 8)),
+    (9, "first_frame", 32, (5, 8, 8)),
+  ],
+)
+def test_grids_of_the_paper(frames, grid, side, expected):
+  net = tokenizer.Tokenizer(frames=frames, grid=grid)
+  net.check((side, side, 3))
+  assert net.grid_shape((side, side, 3)) == expected
+
+
+@pytest.mark.parametrize(
+  "change, words",
+  [
+    (dict(frames=7), "multiple of 2.*got 7 frames.*'first_frame'"),
+    (dict(grid="first_frame"), "1 more than a multiple.*got 6.*'tubelets'"),
+    (dict(patch=(2, 3, 4)), "divisible by 3.*got 8x12"),
+    (dict(patch=(2, 4, 5)), "width by 5.*got 8x12"),
+    (dict(patch=(2, 4)), "three numbers"),
+    (dict(patch=(0, 4, 4)), "three numbers"),
+    (dict(channels=3), "model.channels.*2; got 3"),
+    (dict(frames=0), "model.frames must be at least 1"),
+    (dict(width=0), "model.width"),
+    (dict(heads=0), "model.heads"),
+    (dict(head_width=0), "model.head_width"),
+    (dict(spatial_layers=0), "model.spatial_layers"),
+    (dict(temporal_layers=-1), "model.temporal_layers must be at least 0"),
+    (dict(grid="first"), "did you mean 'first_frame'"),
+    (dict(dtype="float16"), "bfloat16, float32"),
+  ],
+)
+def test_impossible_fields_are_refused(change, words):
+  with pytest.raises(errors.UserError, match=words):
+    TINY.clone(**change).check(IMAGE)
