@@ -36,6 +36,7 @@ from pseudovideo import (
   steps,
 )
 from pseudovideo.data import pipeline
+from pseudovideo.tasks import base
 
 
 def measure(
@@ -62,7 +63,9 @@ def measure(
   task = config.make_task(image_set.image_shape)
   mesh = sharding.make_mesh()
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
-  tx = optimizers.for_task(task, config.optimizer, config.train.steps)
+  tx = optimizers.for_players(
+    config.optimizer, config.train.steps, base.discriminator_optimizer(task)
+  )
   key = jax.random.key(config.train.seed)
   params, extra = task.init(keys.named(key, "init"), image_set)
   now = jax.device_put(state.create(params, extra, tx), whole)

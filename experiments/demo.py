@@ -21,6 +21,7 @@ from experiments import tables, work
 from pseudovideo import (
   command_line,
   configuration,
+  data,
   errors,
   evaluate,
   images,
@@ -79,7 +80,7 @@ def write_page(
   image_set = next(iter(restored.values())).image_set
   report.section("Samples", "Last frames as they come, none picked.")
   shown = {LABELS[e].capitalize(): drawn[e].images[:SHOWN] for e in records} | {
-    "Held-out data": evaluate.spread(image_set.test_images, SHOWN)
+    "Held-out data": data.spread(image_set.test_images, SHOWN)
   }
   # Small enough for three grids side by side.
   scale = max(1, 32 // max(image_set.image_shape[:2]))

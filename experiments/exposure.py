@@ -21,8 +21,8 @@ from absl import flags
 from experiments import tables
 from pseudovideo import (
   command_line,
+  data,
   errors,
-  evaluate,
   keys,
   metrics,
   pixels,
@@ -58,7 +58,7 @@ def last_frames(run: runs.Run, first: int, num: int) -> np.ndarray:
     num: how many; real frames are those of training images at even distances.
   """
   task, size = run.task, min(num, run.config.evaluate.batch_size)
-  images = evaluate.spread(run.image_set.train_images, num)
+  images = data.spread(run.image_set.train_images, num)
   key = jax.random.key(run.config.evaluate.seed)
 
   @jax.jit

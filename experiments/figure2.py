@@ -18,7 +18,7 @@ import numpy as np
 from experiments import commands, demo, work
 from experiments import hvae_rows as of
 from experiments.rows import Job, Table
-from pseudovideo import data, errors, evaluate, images, sample_files
+from pseudovideo import data, errors, images, sample_files
 from pseudovideo.metrics import drawn as drawing
 
 SHOWN = 64
@@ -55,7 +55,7 @@ def picture(
   shown = (
     heat.images[:SHOWN],
     learned.images[:SHOWN],
-    evaluate.spread(held_out, SHOWN),
+    data.spread(held_out, SHOWN),
   )
   return demo.poster(
     [images.grid(frames) for frames in shown],

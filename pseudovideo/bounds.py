@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from pseudovideo import keys, runs, sharding
+from pseudovideo import data, keys, runs, sharding
 
 MOST_IMAGES = 1000
 DEFINITION = (
@@ -65,8 +65,7 @@ def per_image(
   run: runs.Run, images: np.ndarray, most: int
 ) -> dict[str, np.ndarray]:
   """The parts of the bound, (N, ...) float64 each, N at most `most`."""
-  chosen = np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)
-  images = np.asarray(images[chosen])
+  images = data.spread(images, most)
   config, mesh = run.config.evaluate, sharding.make_mesh()
   key = keys.named(jax.random.key(config.seed), "bound")
   size = -(-min(len(images), config.batch_size) // mesh.size) * mesh.size

@@ -5,8 +5,7 @@ A config file returns a ConfigDict with the sections
   data       the data set and how its pixels are made
   task       `name`, and the fields of that task's dataclass
   model      the fields of the task's network; a task may have more sections,
-             `tasks.SECTIONS`: `encoder`, `augmentation` (its `name` and
-             fields), `process` and `sampler`
+             `tasks.SECTIONS`, such as `augmentation` (its `name` and fields)
   optimizer  `OptimizerConfig`
   train      `TrainConfig`
   evaluate   `EvaluateConfig`
@@ -28,12 +27,17 @@ import flax.linen as nn
 
 from pseudovideo import augmentations, errors, optimizers, pixels, tasks
 from pseudovideo.metrics import networks, set_metrics
+from pseudovideo.models import quantizers
 
 # Sections whose fields may change after training: they alter no weights.
 AFTER_TRAINING = ("evaluate", "sampler")
 
 # Sections with a `name` that says which dataclass they are.
-_NAMED = ("task", "augmentation")
+NAMED = {
+  "task": tasks.TABLE,
+  "augmentation": augmentations.TABLE,
+  "quantizer": quantizers.TABLE,
+}
 
 # Fields that may change when a run is resumed: they do not alter its weights.
 RESUMABLE = (
@@ -214,7 +218,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     section: check_fields(cls, raw.get(section, {}), section, given)
     for section, (cls, given) in schemas.items()
   }
-  for section in set(checked) & set(_NAMED):
+  for section in set(checked) & set(NAMED):
     checked[section].pop("name")
   task_fields = checked.pop("task")
   built = {s: schemas[s][0](**fields) for s, fields in checked.items()}
@@ -266,9 +270,9 @@ def _schemas(
   schemas["task"] = (task, ("image_shape", "binarize", *sections))
   for section in sections:
     cls = hints[section]
-    if section == "augmentation":
+    if section in NAMED:
       kind = raw.get(section, {}).get("name")
-      cls = errors.look_up(section, str(kind), augmentations.TABLE)
+      cls = errors.look_up(section, str(kind), NAMED[section])
     of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
     schemas[section] = (cls, of_module)
   return name, schemas | {
@@ -304,7 +308,7 @@ def check_fields(
   hints = typing.get_type_hints(cls)
   fields = _fields(cls, given)
   allowed = set(fields)
-  if path in _NAMED:
+  if path in NAMED:
     allowed.add("name")
     hints["name"] = str
   checked = {}

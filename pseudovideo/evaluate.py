@@ -10,11 +10,13 @@ import numpy as np
 
 from pseudovideo import (
   bounds,
+  data,
   errors,
   images,
   keys,
   metrics,
   pixels,
+  reconstruction,
   results,
   runs,
   sample_files,
@@ -23,6 +25,7 @@ from pseudovideo import (
   writer,
 )
 from pseudovideo.report import run as run_report
+from pseudovideo.tasks import base
 
 RESULTS_FILE = "results.json"
 _SHOWN = 64
@@ -31,14 +34,21 @@ _SHOWN = 64
 def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
   """Samples from the averaged weights of a run.
 
+  Of an autoencoder: reconstructions of held-out images, see `originals`.
+
   Args:
     run: of `runs.restore`.
-    num_samples: by default `evaluate.num_samples` of its config.
+    num_samples: by default `evaluate.num_samples` of its config; an autoencoder
+      reconstructs no more images than are held out.
   """
   config = run.config.evaluate
   num = config.num_samples if num_samples is None else num_samples
   if num < 1:
     raise errors.UserError(f"--num_samples must be at least 1; got {num}.")
+  inputs = None
+  if base.is_autoencoder(run.task):
+    inputs = originals(run, num)
+    num = len(inputs)
   progress = writer.Progress(num, description=f"sampling {run.config.title}")
   begin = time.monotonic()
   frames, videos = sampling.generate_images(
@@ -48,11 +58,21 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
     num=num,
     batch_size=min(num, config.batch_size),
     sampler=sampling.make_sampler(run.task, sharding.make_mesh()),
+    images=inputs,
     progress=progress.update,
   )
   progress.close()
   seconds = time.monotonic() - begin
   return sample_files.Samples(frames, videos, config.seed, seconds, run.step)
+
+
+def originals(run: runs.Run, num: int) -> np.ndarray:
+  """Images of which `draw(run, num)` gives the reconstructions, in order.
+
+  Returns:
+    At most `num` held-out images at even distances, (N, H, W, C) uint8.
+  """
+  return data.spread(run.image_set.test_images, num)
 
 
 def sample(run: runs.Run, *, num_samples: int | None = None) -> str:
@@ -86,14 +106,15 @@ def evaluate(
     num_samples: how many images to score; by default as the config says, or
       all in `samples`.
     samples: npz file with `images` (N, H, W, C) uint8 to score instead of
-      drawing new ones.
+      drawing new ones; for an autoencoder, those of `originals(run, N)`.
 
   Returns:
     What results.json holds.
 
   Raises:
     UserError: fewer than two samples are asked for, or more than the file
-      holds, or it holds those of another step.
+      holds, or it holds those of another step, or more reconstructions than
+      there are held-out images.
   """
   if num_samples is not None and num_samples < 2:
     raise errors.UserError(
@@ -114,7 +135,11 @@ def evaluate(
         f"{samples} holds samples of step {drawn.step}, not of step "
         f"{run.step}; give --step={drawn.step}."
       )
-  num = len(drawn.images) if num_samples is None else num_samples
+    _check_pairs(run, drawn, samples)
+  # An autoencoder may have drawn fewer than were asked for.
+  num = len(drawn.images)
+  if num_samples is not None and samples is not None:
+    num = num_samples
   scores = metrics.score(
     drawn.images,
     run.image_set,
@@ -127,12 +152,18 @@ def evaluate(
   record = _record(run, drawn, scores)
   if hasattr(run.task, "negative_elbo"):
     record["bound"] = bounds.measure(run)
+  if base.is_autoencoder(run.task):
+    record["reconstruction"] = reconstruction.measure(
+      run, originals(run, len(drawn.images))[:num], drawn.images[:num]
+    )
   results.write(run.workdir / RESULTS_FILE, record)
   page = write_report(run, drawn, record)
   for line in table_lines(scores):
     print(line)
   if "bound" in record:
     print(bounds.sentence(record["bound"]))
+  if "reconstruction" in record:
+    print(reconstruction.sentence(record["reconstruction"]))
   print(f"Scores are in {run.workdir / RESULTS_FILE}, the report in {page}.")
   return record
 
@@ -158,13 +189,16 @@ def write_report(
   run: runs.Run, drawn: sample_files.Samples, record: dict[str, Any]
 ) -> pathlib.Path:
   """report.html of the run."""
+  autoencoder = base.is_autoencoder(run.task)
+  real = originals(run, len(drawn.images) if autoencoder else _SHOWN)
   return run_report.run_report(
     run.workdir,
     title=run.config.title,
     pseudo_videos=pseudo_videos(run),
     generated_videos=drawn.videos,
     samples=drawn.images[:_SHOWN],
-    real=spread(run.image_set.test_images, _SHOWN),
+    real=real[:_SHOWN],
+    autoencoder=autoencoder,
     metrics=writer.read_metrics(run.workdir),
     results=record,
     config=run.raw,
@@ -173,7 +207,7 @@ def write_report(
 
 def pseudo_videos(run: runs.Run) -> np.ndarray:
   """What the model is trained on, (n, T, H, W, C) uint8."""
-  chosen = spread(run.image_set.train_images, sampling.FILM_STRIPS)
+  chosen = data.spread(run.image_set.train_images, sampling.FILM_STRIPS)
   key = keys.named(jax.random.key(run.config.evaluate.seed), "pseudo_videos")
 
   @jax.jit
@@ -184,10 +218,15 @@ def pseudo_videos(run: runs.Run) -> np.ndarray:
   return np.asarray(make(run.params, run.extra, chosen))
 
 
-def spread(images: np.ndarray, num: int) -> np.ndarray:
-  """`num` images at even distances: sets may be sorted by class."""
-  picked = np.linspace(0, len(images) - 1, min(num, len(images)))
-  return np.asarray(images[picked.astype(int)])
+def _check_pairs(run, drawn, samples) -> None:
+  """Refuses more reconstructions than there are images to compare them with."""
+  held_out = len(run.image_set.test_images)
+  if base.is_autoencoder(run.task) and len(drawn.images) > held_out:
+    raise errors.UserError(
+      f"{samples} holds {len(drawn.images):,} images, but an autoencoder is "
+      f"scored on reconstructions of the {held_out:,} held-out ones; draw them "
+      "with --mode=sample."
+    )
 
 
 def _record(run, drawn, scores) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def compute(run: Any, num_images: int | None = None) -> dict[str, np.ndarray]:
   """
   import jax
 
-  from pseudovideo import evaluate, keys, sharding, writer
+  from pseudovideo import data, keys, sharding, writer
 
   held_out = run.image_set.test_images
   num = len(held_out) if num_images is None else num_images
@@ -97,7 +97,7 @@ def compute(run: Any, num_images: int | None = None) -> dict[str, np.ndarray]:
       f"--num_images must lie between 2 and {len(held_out)}, the number of "
       f"held-out images of {run.image_set.name}; got {num}."
     )
-  images = evaluate.spread(held_out, num)
+  images = data.spread(held_out, num)
   config, mesh = run.config.evaluate, sharding.make_mesh()
   key = keys.named(jax.random.key(config.seed), "bits_per_dim")
   size = -(-min(num, config.batch_size) // mesh.size) * mesh.size

@@ -7,7 +7,6 @@ opponent is held fixed by `stop_gradient`.
 """
 
 import dataclasses
-from typing import Any
 
 import optax
 
@@ -109,19 +108,18 @@ def make_schedule(config: AdamConfig, steps: int) -> optax.Schedule:
   )
 
 
-def for_task(
-  task: Any, config: OptimizerConfig, steps: int
+def for_players(
+  config: OptimizerConfig, steps: int, opponent: AdamConfig | None
 ) -> optax.GradientTransformation:
   """The optimizer of all parameters of a task.
 
   Args:
-    task: where it has a `discriminator_optimizer`, that is the optimizer of the
-      parameters below the key `DISCRIMINATOR`.
-    config: the optimizer of the others.
+    config: of the parameters that are not the discriminator's.
     steps: length of the run, for schedules.
+    opponent: of those below the key `DISCRIMINATOR`; None for a task that has
+      no discriminator.
   """
   own = make_optimizer(config, make_schedule(config, steps))
-  opponent = getattr(task, "discriminator_optimizer", None)
   if opponent is None:
     return own
   return optax.partition(

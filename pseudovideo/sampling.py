@@ -1,4 +1,7 @@
-"""Many samples in batches over all devices; sample i does not notice."""
+"""Many samples in batches over all devices; sample i does not notice.
+
+Of an autoencoder: many reconstructions.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,28 +9,43 @@ from typing import Any
 import jax
 import numpy as np
 
-from pseudovideo import images, keys, pixels, shapes, sharding
+from pseudovideo import images as pictures_of
+from pseudovideo import keys, pixels, shapes, sharding
+from pseudovideo.tasks import base
 
-Sampler = Callable[[Any, Any, jax.Array], jax.Array]
+Sampler = Callable[..., jax.Array]
 
 FILM_STRIPS = 4
 
 
 def make_sampler(task: Any, mesh: jax.sharding.Mesh) -> Sampler:
-  """A jitted function (params, extra, keys (B,)) -> uint8 (B, T, H, W, C)."""
+  """A jitted function (params, extra, keys (B,)) -> uint8 (B, T, H, W, C).
+
+  That of an autoencoder takes the images after the keys, uint8 (B, H, W, C).
+  """
 
   def sample(params, extra, rows):
     video = task.sample(params, extra, key=rows, num=rows.shape[0])
     return pixels.to_uint8(video, task.value_range)
 
-  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
-  jitted = jax.jit(sample, in_shardings=(whole, whole, cut), out_shardings=cut)
+  def reconstruct(params, extra, rows, images):
+    video = task.reconstruct(params, extra, images, key=rows)
+    return pixels.to_uint8(video, task.value_range)
 
-  def padded(params, extra, rows):
+  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  if base.is_autoencoder(task):
+    function, per_example = reconstruct, (cut, cut)
+  else:
+    function, per_example = sample, (cut,)
+  jitted = jax.jit(
+    function, in_shardings=(whole, whole, *per_example), out_shardings=cut
+  )
+
+  def padded(params, extra, rows, *images):
     num = rows.shape[0]
     size = -(-num // mesh.size) * mesh.size
-    filled = rows[np.arange(size) % num]
-    return jitted(params, extra, filled)[:num]
+    filled = [x[np.arange(size) % num] for x in (rows, *images)]
+    return jitted(params, extra, *filled)[:num]
 
   return padded
 
@@ -40,6 +58,7 @@ def generate_images(
   num: int,
   batch_size: int,
   sampler: Sampler,
+  images: np.ndarray | None = None,
   progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Last frames of `num` videos, drawn `batch_size` at a time.
@@ -51,6 +70,7 @@ def generate_images(
     num: how many.
     batch_size: videos per call.
     sampler: of `make_sampler`.
+    images: (num, H, W, C) uint8, for an autoencoder.
     progress: called with the number of samples done.
 
   Returns:
@@ -59,7 +79,11 @@ def generate_images(
   frames, videos = [], None
   for start in range(0, num, batch_size):
     rows = keys.example_keys(key, batch_size, start)
-    batch = np.asarray(sampler(params, extra, rows))
+    inputs = ()
+    if images is not None:
+      wanted = np.arange(start, start + batch_size) % num
+      inputs = (np.asarray(images[wanted]),)
+    batch = np.asarray(sampler(params, extra, rows, *inputs))
     if videos is None:
       videos = batch[:FILM_STRIPS].copy()
     frames.append(shapes.last_frame(batch))
@@ -70,6 +94,6 @@ def generate_images(
 def pictures(videos: np.ndarray) -> dict[str, np.ndarray]:
   """Sample grid of the last frames, and film strips of the first videos."""
   return {
-    "samples": images.grid(shapes.last_frame(videos)),
-    "generated_videos": images.film_strip(videos[:FILM_STRIPS]),
+    "samples": pictures_of.grid(shapes.last_frame(videos)),
+    "generated_videos": pictures_of.film_strip(videos[:FILM_STRIPS]),
   }

@@ -33,6 +33,7 @@ from pseudovideo import (
   writer,
 )
 from pseudovideo.data import pipeline
+from pseudovideo.tasks import base
 
 _RUN_AHEAD = 8
 
@@ -106,7 +107,11 @@ class Loop:
       keep_every=config.train.keep_every or None,
     )
     self._check_same_config()
-    tx = optimizers.for_task(self._task, config.optimizer, config.train.steps)
+    tx = optimizers.for_players(
+      config.optimizer,
+      config.train.steps,
+      base.discriminator_optimizer(self._task),
+    )
     self._state = self._initial_state(tx)
     self._compile(tx)
     start = int(self._state.step)
@@ -244,13 +249,19 @@ class Loop:
         self._eval_step(self._state.ema, self._state.extra, batch, rows)
       )
     self._writer.scalars(step, steps.average(jax.device_get(sums)), "held_out")
-    rows = keys.example_keys(
-      keys.named(self._key, "grid"), self._config.train.grid
+    videos = np.asarray(
+      self._sampler(self._state.ema, self._state.extra, *self._grid_inputs())
     )
-    videos = self._sampler(self._state.ema, self._state.extra, rows)
-    videos = np.asarray(videos)
     for name, picture in sampling.pictures(videos).items():
       self._writer.images(step, name, picture)
+
+  def _grid_inputs(self) -> list[Any]:
+    """Keys of the sample grid, and the images if they are reconstructed."""
+    key, num = keys.named(self._key, "grid"), self._config.train.grid
+    if not base.is_autoencoder(self._task):
+      return [keys.example_keys(key, num)]
+    images = data.spread(self._image_set.test_images, num)
+    return [keys.example_keys(key, len(images)), images]
 
   def _check_same_config(self) -> None:
     """Refuses to go on from a checkpoint of another config."""

@@ -13,7 +13,7 @@ import pytest
 
 from pseudovideo import augmentations, configuration, optimizers, tasks
 from pseudovideo.diffusion import process
-from pseudovideo.models import video_unet
+from pseudovideo.models import quantizers, video_unet
 from pseudovideo.samplers import settings
 from pseudovideo.tasks import base
 
@@ -119,7 +119,7 @@ def test_every_field_of_a_section_is_read(section, reads_of_package):
 
 
 def test_every_section_of_a_task_is_tested():
-  kinds = {*SECTIONS, "augmentation"}
+  kinds = {*SECTIONS, *configuration.NAMED, "discriminator_optimizer"}
   for task in tasks.TABLE.values():
     for name, hint in typing.get_type_hints(task).items():
       if name in tasks.SECTIONS:
@@ -155,6 +155,11 @@ def test_every_field_of_an_augmentation_is_read(cls, reads_of_package):
   by_tasks = {(cls.__name__, "frames")}
   assert ("augmentation", "frames") in reads_of_package
   assert not unread(cls.__name__, cls, reads_of(cls) | by_tasks)
+
+
+@by_name([*quantizers.TABLE.values(), optimizers.AdamConfig])
+def test_every_field_of_a_quantizer_or_second_optimizer_is_read(cls):
+  assert not unread(cls.__name__, cls, reads_of(cls))
 
 
 def test_readers_that_a_subclass_overrides_do_not_count():

@@ -14,6 +14,7 @@ from configs import hvae
 from pseudovideo import (
   checkpoints,
   configuration,
+  data,
   errors,
   evaluate,
   main,
@@ -325,7 +326,7 @@ def test_the_report_is_one_file_with_everything(evaluated):
 def test_pseudo_videos_end_with_training_images(tiny_run):
   run = runs.restore(tiny_run)
   videos = evaluate.pseudo_videos(run)
-  shown = evaluate.spread(run.image_set.train_images, len(videos))
+  shown = data.spread(run.image_set.train_images, len(videos))
   assert videos.shape[1] == run.task.levels + 1
   np.testing.assert_array_equal(videos[:, -1], shown)
   roughness = np.abs(np.diff(np.float64(videos), axis=3)).mean(axis=(0, 2, 3))
@@ -334,5 +335,5 @@ def test_pseudo_videos_end_with_training_images(tiny_run):
 
 def test_pictures_are_spread_over_a_sorted_set():
   images = np.arange(100).reshape(100, 1, 1, 1).astype(np.uint8)
-  assert evaluate.spread(images, 4).ravel().tolist() == [0, 33, 66, 99]
-  assert len(evaluate.spread(images, 500)) == 100
+  assert data.spread(images, 4).ravel().tolist() == [0, 33, 66, 99]
+  assert len(data.spread(images, 500)) == 100

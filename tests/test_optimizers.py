@@ -1,5 +1,4 @@
 import dataclasses
-import types
 
 import jax
 import jax.numpy as jnp
@@ -60,14 +59,13 @@ def test_a_discriminator_has_an_optimizer_of_its_own():
   """Its gradients neither move the others nor count in their clipping."""
   own = dataclasses.replace(BASE, clip_norm=1.0)
   opponent = optimizers.AdamConfig(learning_rate=0.01, b1=0.0)
-  task = types.SimpleNamespace(discriminator_optimizer=opponent)
   rng = np.random.default_rng(0)
   params = {
     "encoder": jnp.ones(3), "decoder": jnp.ones(2), "discriminator": jnp.ones(4)
   }  # fmt: skip
-  both = optimizers.for_task(task, own, 9)
+  both = optimizers.for_players(own, 9, opponent)
   alone = {
-    "own": optimizers.for_task(None, own, 9),
+    "own": optimizers.for_players(own, 9, None),
     "discriminator": optimizers.make_optimizer(opponent, lambda step: 0.01),
   }
   without = {k: v for k, v in params.items() if k != "discriminator"}

@@ -97,7 +97,7 @@ def _import(values: flags.FlagValues, raw: ml_collections.ConfigDict) -> str:
     channels=image_set.image_shape[-1],
   )
   _, extra = task.init(jax.random.key(config.train.seed), image_set)
-  tx = optimizers.for_task(task, config.optimizer, config.train.steps)
+  tx = optimizers.for_players(config.optimizer, config.train.steps, None)
   made = state.create(jax.tree.map(jnp.asarray, params), extra, tx)
   made = dataclasses.replace(made, step=jnp.asarray(step, jnp.int32))
   store = checkpoints.Checkpoints(

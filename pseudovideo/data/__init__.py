@@ -2,9 +2,9 @@
 
 from pseudovideo import errors
 from pseudovideo.data import digits, folder, tfds_sets
-from pseudovideo.data.image_set import ImageSet
+from pseudovideo.data.image_set import ImageSet, spread
 
-__all__ = ["SETS", "ImageSet", "load"]
+__all__ = ["SETS", "ImageSet", "load", "spread"]
 
 # Each entry is given the text after the colon of the name, and `data_dir`.
 SETS = {

@@ -34,3 +34,9 @@ class ImageSet:
   def image_shape(self) -> tuple[int, int, int]:
     """(H, W, C)."""
     return self.train_images.shape[1:]
+
+
+def spread(images: np.ndarray, num: int) -> np.ndarray:
+  """`num` images at even distances: sets may be sorted by class."""
+  picked = np.linspace(0, len(images) - 1, min(num, len(images)))
+  return np.asarray(images[picked.astype(int)])

@@ -17,6 +17,7 @@ from pseudovideo import errors
 from pseudovideo.convert import backbones
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.metrics import classifier, trained, weights
+from pseudovideo.models import classifier as networks
 from pseudovideo.models import vgg
 
 # The fully connected layers pool once more than the maps of LPIPS.
@@ -93,8 +94,22 @@ def load(
     UserError: unknown name, missing weights, images of a size that the network
       does not take, no labels to train the classifier on.
   """
-  maker = errors.look_up("perceptual features", name, FEATURES)
+  maker, _ = errors.look_up("perceptual features", name, FEATURES)
   return maker(image_set, binarize)
+
+
+def forward(
+  name: str,
+) -> Callable[[Any, jax.Array], jax.Array] | None:
+  """`Features.forward` of the network of that name, without loading it.
+
+  Returns:
+    (params, (B, H, W, C) floats in [0, 1]) -> (B, D), or None for `none`.
+
+  Raises:
+    UserError: unknown name.
+  """
+  return errors.look_up("perceptual features", name, FEATURES)[1]
 
 
 def vgg16(image_shape: tuple[int, int, int]) -> Features:
@@ -167,20 +182,34 @@ def of_classifier(image_set: ImageSet, binarize: str = "none") -> Features:
       "for the perceptual loss; choose the features vgg16 or none."
     )
   found = trained.get_feature_network(image_set, binarize=binarize)
-  network = classifier.network_for(image_set)
-  low, high = classifier.VALUE_RANGE
-
-  def forward(params, images):
-    x = low + (high - low) * images
-    features, _ = network.apply({"params": params}, x)
-    return features
-
   facts = found.provenance()
-  return Features(facts.pop("name"), found.params, forward, facts)
+  return Features(facts.pop("name"), found.params, penultimate, facts)
 
 
+def penultimate(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
+  """The penultimate layer of a classifier; its sizes are its parameters'.
+
+  Args:
+    params: of `models.classifier.Classifier`.
+    images: (B, H, W, C) floats in [0, 1], of the size it was trained on.
+
+  Returns:
+    (B, D) float32, not negative.
+  """
+  low, high = classifier.VALUE_RANGE
+  levels = sum(name.startswith("conv") for name in params)
+  network = networks.Classifier(
+    num_classes=params["logits"]["bias"].size,
+    widths=tuple(params[f"conv{i}"]["kernel"].shape[-1] for i in range(levels)),
+    num_features=params["features"]["bias"].size,
+  )
+  features, _ = network.apply({"params": params}, low + (high - low) * images)
+  return features
+
+
+# Per name: how the network is loaded, and what is computed with its parameters.
 FEATURES = {
-  "none": lambda image_set, binarize: None,
-  "vgg16": lambda image_set, binarize: vgg16(image_set.image_shape),
-  "classifier": of_classifier,
+  "none": (lambda image_set, binarize: None, None),
+  "vgg16": (lambda image_set, binarize: vgg16(image_set.image_shape), fc7),
+  "classifier": (of_classifier, penultimate),
 }

@@ -38,6 +38,7 @@ def run_report(
   generated_videos: np.ndarray | None = None,
   samples: np.ndarray | None = None,
   real: np.ndarray | None = None,
+  autoencoder: bool = False,
   metrics: Sequence[Row] = (),
   results: Mapping[str, Any] | None = None,
   config: Mapping[str, Any] | None = None,
@@ -53,6 +54,7 @@ def run_report(
       make a grid that a person can look through.
     real: uint8 (N, H, W, C), held-out images; as many as there are samples
       are shown.
+    autoencoder: whether `samples` are reconstructions of `real`.
     metrics: rows of `writer.read_metrics`.
     results: what `results.json` holds; see `add_results`.
     config: plain nested dict.
@@ -62,7 +64,7 @@ def run_report(
   """
   report = page.Report(title, "One training run, in pictures and numbers.")
   add_videos(report, pseudo_videos, generated_videos)
-  add_samples(report, samples, real)
+  add_samples(report, samples, real, autoencoder=autoencoder)
   if results:
     add_results(report, results)
   add_curves(report, {"": metrics})
@@ -97,16 +99,23 @@ def add_videos(
 
 
 def add_samples(
-  report: page.Report, samples: np.ndarray | None, real: np.ndarray | None
+  report: page.Report,
+  samples: np.ndarray | None,
+  real: np.ndarray | None,
+  *,
+  autoencoder: bool = False,
 ) -> None:
   """Grids of samples and of as many real images, side by side."""
   if samples is None:
     return
-  pictures = [(images.grid(samples), f"Generated ({len(samples)}).")]
+  title, made = "Samples", "Generated"
+  if autoencoder:
+    title, made = "Reconstructions", "Reconstructed"
+  pictures = [(images.grid(samples), f"{made} ({len(samples)}).")]
   if real is not None:
     real = real[: len(samples)]
     pictures.append((images.grid(real), f"Real, held out ({len(real)})."))
-  report.section("Samples", "Last frames as they come, none picked.")
+  report.section(title, "Last frames as they come, none picked.")
   report.figures(pictures)
 
 
@@ -160,6 +169,8 @@ def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
     add_definitions(report, rows)
   if "bound" in results:
     add_bound(report, results["bound"])
+  if "reconstruction" in results:
+    add_reconstruction(report, results["reconstruction"])
   report.key_values(
     {
       _words(name): value
@@ -222,6 +233,25 @@ def add_bound(report: page.Report, bound: Mapping[str, Any]) -> None:
   report.key_values(
     {_words(k): v for k, v in bound.items() if not isinstance(v, list)}
   )
+
+
+def add_reconstruction(report: page.Report, found: Mapping[str, Any]) -> None:
+  """How well images come back, pair by pair, and the use of the codebook.
+
+  Args:
+    report: the page.
+    found: of `reconstruction.measure`.
+  """
+  report.table(
+    ["metric of pairs", "better", "value", "definition"],
+    [
+      [name, row["better"], _value(row), row["definition"]]
+      for name, row in found["metrics"].items()
+    ],
+  )
+  if "codebook" in found:
+    book = found["codebook"]
+    report.key_values({_words(name): value for name, value in book.items()})
 
 
 def add_config(

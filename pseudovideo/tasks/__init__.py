@@ -9,6 +9,7 @@ from pseudovideo.tasks import (
   image_diffusion,
   learned_hvae,
   video_diffusion,
+  video_tokenizer,
 )
 
 TABLE = {
@@ -16,7 +17,17 @@ TABLE = {
   "learned_hvae": learned_hvae.LearnedHVAE,
   "image_diffusion": image_diffusion.ImageDiffusion,
   "video_diffusion": video_diffusion.VideoDiffusion,
+  "video_tokenizer": video_tokenizer.VideoTokenizer,
 }
 
 # Task fields that are sections of the config: networks and dataclasses.
-SECTIONS = ("model", "encoder", "augmentation", "process", "sampler")
+SECTIONS = (
+  "model",
+  "encoder",
+  "augmentation",
+  "quantizer",
+  "discriminator",
+  "discriminator_optimizer",
+  "process",
+  "sampler",
+)

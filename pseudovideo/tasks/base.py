@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
-from pseudovideo import pixels
+from pseudovideo import optimizers, pixels
 
 Params = Any
 Extra = Any
@@ -85,12 +85,43 @@ class Task(Protocol):
   def sample(
     self, params: Params, extra: Extra, *, key: jax.Array, num: int
   ) -> jax.Array:
-    """(num, T, H, W, C) videos; sample i depends on key i only."""
+    """(num, T, H, W, C) videos; sample i depends on key i only.
+
+    An autoencoder has `reconstruct` instead.
+    """
 
   def pseudo_video(
     self, params: Params, extra: Extra, images: jax.Array, *, key: jax.Array
   ) -> jax.Array:
     """What the model is trained on: uint8 (B, H, W, C) -> (B, T, H, W, C)."""
+
+
+class Autoencoder(Task, Protocol):
+  """A task that makes no images of its own: it is scored on held-out ones."""
+
+  def reconstruct(
+    self, params: Params, extra: Extra, images: jax.Array, *, key: jax.Array
+  ) -> jax.Array:
+    """uint8 (B, H, W, C) -> (B, T, H, W, C): encodes and decodes their videos.
+
+    Args:
+      params: of the network.
+      extra: the second result of `init`.
+      images: what the last frame should be.
+      key: (B,) keys; reconstruction i depends on image i and key i only.
+    """
+
+
+def is_autoencoder(task: Task) -> bool:
+  """Whether it reconstructs images instead of drawing new ones."""
+  return hasattr(task, "reconstruct")
+
+
+def discriminator_optimizer(task: Task) -> optimizers.AdamConfig | None:
+  """The optimizer of its discriminator; None where there is none."""
+  if not getattr(task, "adversarial", False):
+    return None
+  return task.discriminator_optimizer
 
 
 def to_float(task: Task, images: jax.Array, key: jax.Array) -> jax.Array:

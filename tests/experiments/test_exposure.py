@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import exposure
-from pseudovideo import evaluate, keys, pixels, results, runs
+from pseudovideo import data, keys, pixels, results, runs
 from pseudovideo.tasks import video_diffusion
 
 
@@ -38,7 +38,7 @@ class Copying(video_diffusion.VideoDiffusion):
 def test_real_frames_are_those_of_the_images_it_is_compared_with(run):
   """The frame before the image is the image with noise of deviation 0.01."""
   copying = dataclasses.replace(run, task=Copying(**vars(run.task)))
-  real = evaluate.spread(run.image_set.train_images, 6).astype(float)
+  real = data.spread(run.image_set.train_images, 6).astype(float)
   error = exposure.last_frames(copying, 2, 6) - real
   assert 0.3 < np.abs(error).mean() < 2.5
   assert np.abs(exposure.last_frames(copying, 1, 6) - real).mean() > 5

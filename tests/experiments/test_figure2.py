@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from experiments import figure2, rows, table1, work
-from pseudovideo import data, evaluate, images, sample_files
+from pseudovideo import data, images, sample_files
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_both_models_and_held_out_images(tmp_path, samples, capsys):
   assert capsys.readouterr().out.splitlines()[-1] == str(path)
   picture = np.asarray(Image.open(path))
   left = 0
-  held_out = evaluate.spread(data.load("digits").test_images, 64)
+  held_out = data.spread(data.load("digits").test_images, 64)
   for frames in (
     samples["heat"][0][:64],
     samples["learned"][0][:64],

@@ -1,0 +1,323 @@
+"""Tokenizers of images and pseudo videos: VQ-VAE and C-ViViT (Sec. 3).
+
+A video becomes a grid of vectors, each vector one of K codes, and codes become
+the video again. One frame is the VQ-VAE of an image. The loss is that of the
+paper: squared error, commitment to the codes, features of a frozen network, and
+a discriminator that sees one frame of each video.
+
+What the published code does silently is said here. The commitment always
+counts. The adversarial term is weighed against the gradient at the pixel heads
+that made the video, so that it is not 0 for images. The frozen network is
+frozen.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import errors, keys, optimizers, shapes
+from pseudovideo.augmentations import Augmentation
+from pseudovideo.losses import adversarial, perceptual
+from pseudovideo.models import discriminator as discriminators
+from pseudovideo.models import tokenizer
+from pseudovideo.models.quantizers import Quantizer, common
+from pseudovideo.tasks import base
+
+_HEADS = ("image_head", "tubelet_head")
+JUDGED_FRAMES = ("random", "last")
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoTokenizer:
+  """Task `video_tokenizer`; pixels in [0, 1].
+
+  Attributes:
+    image_shape: (H, W, C).
+    augmentation: makes the pseudo video.
+    model: encoder and decoder.
+    quantizer: between them.
+    discriminator: judges single frames, if `adversarial`.
+    discriminator_optimizer: its optimizer.
+    binarize: `none`, `bernoulli` or `threshold`.
+    commitment_weight: of the distance of latents from their codes.
+    entropy_weight: of the entropy term of the look-up-free quantizer; 0.1 in
+      the published code.
+    perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
+      `classifier`; see `losses.perceptual`.
+    perceptual_weight: of that loss.
+    adversarial: whether there is a discriminator.
+    adversarial_from: updates before the adversarial term counts; the
+      discriminator learns from the first.
+    judged_frame: `random`, one of each video as in the published code, or
+      `last`; what the perceptual and adversarial terms see.
+    gradient_penalty: weight of the discriminator's; 10 in the published code.
+    most_adaptive: bound of the adaptive weight; 1e4 in the published code.
+  """
+
+  image_shape: tuple[int, int, int]
+  augmentation: Augmentation
+  model: tokenizer.Tokenizer
+  quantizer: Quantizer
+  discriminator: discriminators.Discriminator
+  discriminator_optimizer: optimizers.AdamConfig
+  binarize: str = "none"
+  commitment_weight: float = 1.0
+  entropy_weight: float = 0.1
+  perceptual: str = "none"
+  perceptual_weight: float = 1.0
+  adversarial: bool = True
+  adversarial_from: int = 0
+  judged_frame: str = "random"
+  gradient_penalty: float = 10.0
+  most_adaptive: float = 1e4
+
+  value_range = (0.0, 1.0)
+  network_evaluations = 1
+
+  @property
+  def num_codes(self) -> int:
+    """K; ids are 0 .. K - 1."""
+    return self.quantizer.codes
+
+  @property
+  def grid_shape(self) -> tuple[int, int, int]:
+    """(t, h, w) of the ids of a video."""
+    return self.model.grid_shape(self.image_shape)
+
+  def check(self) -> None:
+    """See `base.Task.check`."""
+    if self.model.frames != self.augmentation.frames:
+      raise errors.UserError(
+        f"model.frames is {self.model.frames}, but the augmentation makes "
+        f"videos of {self.augmentation.frames}; set both to the same number."
+      )
+    self.model.check(self.image_shape)
+    self.quantizer.check()
+    if self.quantizer.width != self.model.width:
+      raise errors.UserError(
+        "quantizer.width must equal model.width; got "
+        f"{self.quantizer.width} and {self.model.width}."
+      )
+    for name in (
+      "commitment_weight",
+      "entropy_weight",
+      "perceptual_weight",
+      "adversarial_from",
+      "gradient_penalty",
+      "most_adaptive",
+    ):
+      if getattr(self, name) < 0:
+        raise errors.UserError(
+          f"task.{name} must not be negative; got {getattr(self, name)}."
+        )
+    if self.judged_frame not in JUDGED_FRAMES:
+      raise errors.unknown(
+        "task.judged_frame", self.judged_frame, JUDGED_FRAMES
+      )
+    perceptual.forward(self.perceptual)
+    if self.adversarial:
+      discriminators.check(self.discriminator, self.image_shape)
+      self.discriminator_optimizer.check()
+
+  def init(self, key, data):
+    """See `base.Task.init`; the frozen network's parameters are in `extra`."""
+    network_key, codes_key, judge_key = jax.random.split(key, 3)
+    video = jnp.zeros((1, self.augmentation.frames, *self.image_shape))
+    codes_params, codes_state = self.quantizer.init(codes_key)
+    params = {"network": jax.jit(self.model.init)(network_key, video)["params"]}
+    if codes_params:
+      params["quantizer"] = codes_params
+    if self.adversarial:
+      variables = jax.jit(self.discriminator.init)(judge_key, video[:, 0])
+      params[optimizers.DISCRIMINATOR] = variables["params"]
+    extra = {"quantizer": codes_state}
+    frozen = perceptual.load(self.perceptual, data, binarize=self.binarize)
+    if frozen is not None:
+      extra["perceptual"] = frozen.params
+    return params, extra
+
+  def loss(self, params, extra, batch, *, key, step, train):
+    """See `base.Task.loss`.
+
+    Optimised: `squared_error`, a mean over the video; `commitment`; `entropy`
+    of the look-up-free quantizer; `perceptual`; and while training with a
+    discriminator `generator`, with the adaptive weight, and the discriminator's
+    `hinge_real`, `hinge_fake` and `gradient_penalty`. Logged besides:
+    `last_frame_error`, `codes_used` and `perplexity` of the batch, and
+    `adaptive_weight`.
+
+    The discriminator sees the videos of this step; the published code gives it
+    others, and pays for encoding and decoding them.
+    """
+    num = batch["image"].shape[0]
+    key = keys.example_keys(key, num)
+    video = self.pseudo_video(params, extra, batch["image"], key=key)
+    latents = self._network(params, "encode", video)
+    quantized = self.quantizer.quantize(
+      _of_codes(params), extra["quantizer"], latents
+    )
+    features = self._network(params, "decode_features", quantized.values)
+    decoded = self._network(params, "to_pixels", features)
+    terms = self._reconstruction_terms(video, decoded, quantized)
+    judge = self._judged(keys.named(key, "judged"), num)
+    if self.perceptual != "none":
+      distance = self._perceptual(extra, judge, video)
+      terms["perceptual"] = _term(distance(decoded), self.perceptual_weight)
+    if not train:
+      return terms, extra
+    if self.adversarial:
+      numerator = _mean_squared_error(video)
+      if self.perceptual != "none":
+        numerator = self._perceptual(extra, judge, video)
+      terms |= self._adversarial_terms(
+        params, judge, video, decoded, features, numerator, step
+      )
+    state = self.quantizer.update(
+      extra["quantizer"],
+      latents,
+      quantized.ids,
+      keys.named(key, "restart"),
+    )
+    return terms, {**extra, "quantizer": state}
+
+  def reconstruct(self, params, extra, images, *, key):
+    """See `base.Autoencoder.reconstruct`; clipped to [0, 1]."""
+    ids = self.encode(params, extra, images, key=key)
+    return jnp.clip(self.decode(params, extra, ids), 0.0, 1.0)
+
+  def pseudo_video(self, params, extra, images, *, key):
+    """See `base.Task.pseudo_video`."""
+    del params, extra
+    key = keys.example_keys(key, images.shape[0])
+    x = base.to_float(self, images, keys.named(key, "binarize"))
+    return self.augmentation(x, key=keys.named(key, "augmentation"))
+
+  def encode(self, params, extra, images, *, key):
+    """Images to ids of codes.
+
+    Args:
+      params: of `init`.
+      extra: the second result of `init`.
+      images: (B, H, W, C) uint8.
+      key: scalar or (B,) keys, of the pseudo videos and of binarization.
+
+    Returns:
+      (B, t, h, w) int32 in 0 .. K - 1, (t, h, w) being `grid_shape`.
+    """
+    video = self.pseudo_video(params, extra, images, key=key)
+    return self.quantizer.quantize(
+      _of_codes(params),
+      extra["quantizer"],
+      self._network(params, "encode", video),
+    ).ids
+
+  def decode(self, params, extra, ids):
+    """Ids (B, t, h, w) to videos (B, T, H, W, C), not clipped to [0, 1]."""
+    return self._network(params, "decode", self.vectors(params, extra, ids))
+
+  def vectors(self, params, extra, ids):
+    """The code vectors of ids (...): (..., D) float32."""
+    return self.quantizer.lookup(_of_codes(params), extra["quantizer"], ids)
+
+  def _network(self, params, method: str, x):
+    return self.model.apply({"params": params["network"]}, x, method=method)
+
+  def _judged(self, key, num):
+    """A function (B, T, H, W, C) -> (B, H, W, C), the frames to be judged."""
+    if self.judged_frame == "last":
+      return shapes.last_frame
+    index = keys.integers(key, num, 0, self.augmentation.frames)
+    return lambda video: video[jnp.arange(num), index]
+
+  def _reconstruction_terms(self, video, decoded, quantized) -> base.Terms:
+    usage = common.usage(quantized.ids, self.num_codes)
+    last = shapes.last_frame
+    terms = {
+      "squared_error": _term(_mean_squared_error(video)(decoded), 1.0),
+      "last_frame_error": _term(
+        _mean_squared_error(last(video))(last(decoded))
+      ),
+      "commitment": _term(quantized.commitment, self.commitment_weight),
+    }
+    if quantized.entropy is not None:
+      terms["entropy"] = _term(quantized.entropy, self.entropy_weight)
+    for name, value in usage.items():
+      terms[name] = _term(jnp.broadcast_to(value, quantized.commitment.shape))
+    return terms
+
+  def _perceptual(self, extra, judge, video):
+    """A function of decoded videos: (B,), the distance of judged frames."""
+    forward = perceptual.forward(self.perceptual)
+    features = functools.partial(forward, extra["perceptual"])
+    real = judge(video)
+    return lambda decoded: perceptual.perceptual(features, judge(decoded), real)
+
+  def _adversarial_terms(
+    self, params, judge, video, decoded, features, numerator, step
+  ) -> base.Terms:
+    """Those of both players; each holds the other fixed."""
+
+    def logits(weights, images):
+      return self.discriminator.apply({"params": weights}, images)
+
+    own = params[optimizers.DISCRIMINATOR]
+    fixed = jax.lax.stop_gradient(own)
+
+    def generator(pixels):
+      return adversarial.generator(logits(fixed, judge(pixels)))
+
+    weight = adversarial.last_layer_weight(
+      functools.partial(self._heads, params["network"]),
+      self._head_kernels(params["network"]),
+      features,
+      lambda pixels: jnp.mean(numerator(pixels)),
+      lambda pixels: jnp.mean(generator(pixels)),
+      self.most_adaptive,
+    )
+    started = jnp.float32(step >= self.adversarial_from)
+    fooling = generator(decoded)
+    real, fake = judge(video), jax.lax.stop_gradient(judge(decoded))
+    hinge_real, hinge_fake = adversarial.hinge_discriminator(
+      logits(own, real), logits(own, fake)
+    )
+    penalty = adversarial.gradient_penalty(functools.partial(logits, own), real)
+    return {
+      "generator": _term(fooling, weight * started),
+      "adaptive_weight": _term(jnp.broadcast_to(weight, fooling.shape)),
+      "hinge_real": _term(hinge_real, 1.0),
+      "hinge_fake": _term(hinge_fake, 1.0),
+      "gradient_penalty": _term(penalty, self.gradient_penalty),
+    }
+
+  def _head_kernels(self, network):
+    """The kernels of all layers that end in pixels."""
+    return {
+      name: network[name]["linear"]["kernel"]
+      for name in _HEADS
+      if name in network
+    }
+
+  def _heads(self, network, kernels, features):
+    """Pixels of features (B, t, h, w, D), by the heads with these kernels."""
+    network = jax.lax.stop_gradient(network)
+    for name, kernel in kernels.items():
+      linear = {**network[name]["linear"], "kernel": kernel}
+      network = {**network, name: {"linear": linear}}
+    return self._network({"network": network}, "to_pixels", features)
+
+
+def _of_codes(params: base.Params) -> base.Params:
+  """The quantizer's parameters; a checkpoint holds no empty dicts."""
+  return params.get("quantizer", {})
+
+
+def _term(value: jax.Array, coefficient: jax.Array | float = 0) -> base.Term:
+  return base.Term(value, jnp.ones_like(value), coefficient)
+
+
+def _mean_squared_error(target: jax.Array):
+  """A function of arrays like `target`, (B, ...) -> (B,), a mean."""
+  axes = tuple(range(1, target.ndim))
+  return lambda x: jnp.mean(jnp.square(x - target), axis=axes)
