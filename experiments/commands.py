@@ -22,6 +22,7 @@ STRINGS = {
   "root": ("runs", "Folder of all runs."),
   "data_dir": (None, "Where TFDS data sets are."),
   "publish": (None, "Copy results of finished rows below this folder."),
+  "recipe": ("as_published", "Of the tokenizers: as_published, recommended."),
   "results": (None, "Read published results below this folder, not --root."),
 }
 LISTS = {

@@ -1,6 +1,8 @@
 """A table from results files: the paper's score, ours, and what they cost."""
 
 import dataclasses
+import functools
+import itertools
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,12 +13,15 @@ from experiments.rows import Job, Row, Table
 from pseudovideo import results
 
 Record = Mapping[str, Any]
+# What a column says of the records of one row.
+Cell = Callable[[Sequence[Record]], str]
 PAPER_NAMES = {
   "cifar10": "CIFAR-10",
   "celeb_a": "CelebA",
   "mnist": "binarized MNIST",
 }
 FORMATS = {"text": tables.as_text, "md": tables.as_markdown}
+_CODEBOOK = ("reconstruction", "codebook")
 BEYOND = "\N{DAGGER}"
 
 
@@ -73,19 +78,14 @@ def score_table(
 ) -> tuple[list[str], list[list[str]]]:
   """Header and rows, the held-out data last."""
   records = [s.record for s in scored]
-  names = dict.fromkeys(
-    name for record in records for name in record["metrics"]["generated"]
-  )
-  first = score_name(table, names)
-  names = [first, *(name for name in names if name != first)]
+  columns = _columns(table, records)
   column = f"paper {table.score}"
   shown = dataset
   if not any(dataset in row.paper for row in rows):
     shown = table.stand_in
     column = f"paper, {PAPER_NAMES[shown]} {table.score}"
-  bounds = ["-ELBO, nats"] if any("bound" in r for r in records) else []
   header = [
-    "", column, *names, *bounds,
+    "", column, *columns,
     "images", "evaluations", "parameters", "steps", "seconds", "seeds",
   ]  # fmt: skip
   lines = []
@@ -93,13 +93,35 @@ def score_table(
     own = [s.record for s in scored if s.job.row is row]
     paper = f"{row.paper[shown]:.2f}" if shown in row.paper else tables.NOTHING
     label = f"{row.label} {BEYOND}" if row.beyond else row.label
-    *cells, images = _scores(own, "generated", names)
-    cells += [_bound(own)] * len(bounds) + [images, *_costs(own)]
-    lines.append([label, paper, *cells])
-  *real, images = _scores(records[:1], "real", names)
-  real += [tables.NOTHING] * len(bounds) + [images]
-  lines.append(["held-out data", tables.NOTHING, *real, *[tables.NOTHING] * 5])
+    cells = [cell(own) for cell in columns.values()]
+    lines.append(
+      [label, paper, *cells, _images(own, "generated"), *_costs(own)]
+    )
+  first = records[:1]
+  real = [_score(first, "real", name) for name in columns]
+  dashes = [tables.NOTHING] * 5
+  lines.append(
+    ["held-out data", tables.NOTHING, *real, _images(first, "real"), *dashes]
+  )
   return header, lines
+
+
+def _columns(table: Table, records: Sequence[Record]) -> dict[str, Cell]:
+  """Those between the paper's score and the costs, the same score first."""
+  names = dict.fromkeys(
+    name for record in records for name in record["metrics"]["generated"]
+  )
+  first = score_name(table, names)
+  cells = {
+    name: functools.partial(_score, which="generated", name=name)
+    for name in dict.fromkeys([first, *names])
+  }
+  cells |= {
+    name: cell
+    for name, cell in MEASURED.items()
+    if cell(records) != tables.NOTHING
+  }
+  return cells
 
 
 def score_name(table: Table, names: Iterable[str]) -> str:
@@ -112,23 +134,53 @@ def score_name(table: Table, names: Iterable[str]) -> str:
   return table.score if table.score == "FID" else next(alike, table.score)
 
 
-def _bound(records: Sequence[Record]) -> str:
-  """Negative ELBO of the held-out images."""
-  found = [r["bound"]["negative_elbo"] for r in records if "bound" in r]
-  if len(found) > 1:
-    return f"{statistics.mean(found):.1f} ± {statistics.stdev(found):.1f}"
-  return f"{found[0]:.1f}" if found else tables.NOTHING
+def _score(records: Sequence[Record], which: str, name: str) -> str:
+  return _spread(_numbers(records, "metrics", which, name, "value"))
 
 
-def _scores(
-  records: Sequence[Record], which: str, names: Sequence[str]
-) -> list[str]:
-  """One cell per score, and the number of images."""
+def _pairs(records: Sequence[Record], name: str) -> str:
+  """A metric of images against their reconstructions."""
+  path = ("reconstruction", "metrics", name, "value")
+  return _spread(_numbers(records, *path), 2)
+
+
+def _codes_used(records: Sequence[Record]) -> str:
+  """Such as "213 of 256"."""
+  used = _numbers(records, *_CODEBOOK, "codes_used")
+  codes = _same(_numbers(records, *_CODEBOOK, "codes"))
+  return f"{_spread(used, 0)} of {codes}" if used else tables.NOTHING
+
+
+# Columns of what some kinds of models have besides scores of sets of images. A
+# table has those that are not empty throughout.
+MEASURED: dict[str, Cell] = {
+  "-ELBO, nats": lambda records: _spread(
+    _numbers(records, "bound", "negative_elbo"), 1
+  ),
+  "PSNR": functools.partial(_pairs, name="PSNR"),
+  "PSNR of mean error": functools.partial(_pairs, name="PSNR of mean error"),
+  "codes used": _codes_used,
+  "perplexity": lambda records: _spread(
+    _numbers(records, *_CODEBOOK, "perplexity"), 1
+  ),
+  "tokens": lambda records: _same(_numbers(records, *_CODEBOOK, "tokens")),
+}
+
+
+def _numbers(records: Sequence[Record], *path: str) -> list[float]:
+  """What lies under these keys, of the records that have them."""
+  found = []
+  for value in records:
+    for key in path:
+      value = value.get(key) if value is not None else None
+    if value is not None:
+      found.append(value)
+  return found
+
+
+def _images(records: Sequence[Record], which: str) -> str:
   metrics = [record["metrics"][which] for record in records]
-  cells = [_spread([m[name]["value"] for m in metrics if name in m])
-           for name in names]  # fmt: skip
-  images = [one["num_samples"] for m in metrics for one in m.values()]
-  return [*cells, _same(images)]
+  return _same([one["num_samples"] for m in metrics for one in m.values()])
 
 
 def _costs(records: Sequence[Record]) -> list[str]:
@@ -144,14 +196,14 @@ def _costs(records: Sequence[Record]) -> list[str]:
   ]
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: Sequence[float], digits: int = 3) -> str:
   """Mean and, of several, the standard deviation (ddof 1)."""
   if not values:
     return tables.NOTHING
-  mean = f"{statistics.mean(values):.3f}"
+  mean = f"{statistics.mean(values):.{digits}f}"
   if len(values) == 1:
     return mean
-  return f"{mean} \N{PLUS-MINUS SIGN} {statistics.stdev(values):.3f}"
+  return f"{mean} \N{PLUS-MINUS SIGN} {statistics.stdev(values):.{digits}f}"
 
 
 def _same(values: Iterable[int]) -> str:
@@ -177,12 +229,7 @@ def notes(
     found.append(_about_network(network))
   if any(row.beyond for row in rows):
     found.append(f"{BEYOND} A control that is not in the paper.")
-  if any("bound" in record for record in records):
-    found.append(
-      "-ELBO: of held-out images, one draw of the latents, mean over "
-      f"{_same([r['bound']['num_images'] for r in records if 'bound' in r])} "
-      "images."
-    )
+  found += _about_models(records)
   if records:
     found.append(_circumstances(records))
   for one in scored:
@@ -192,6 +239,42 @@ def notes(
       found.append(
         f"The config of {one.job.name} has changed since: {'; '.join(changed)}."
       )
+  return found
+
+
+def _about_models(records: Sequence[Record]) -> list[str]:
+  """What some kinds of models have besides scores."""
+  found = []
+  drawn = _numbers(records, "bound", "num_images")
+  if drawn:
+    found.append(
+      "-ELBO: of held-out images, one draw of the latents, mean over "
+      f"{_same(drawn)} images."
+    )
+  pairs = _numbers(records, "reconstruction", "metrics", "PSNR", "num_samples")
+  if pairs:
+    found.append(
+      f"Scored are reconstructions of {_same(pairs)} held-out images. PSNR: in "
+      "dB, a mean over these images; beside it that of their mean squared "
+      "error."
+    )
+  if _numbers(records, *_CODEBOOK, "tokens"):
+    found.append(
+      "Codes used and perplexity, the exponential of the entropy of their "
+      "frequencies: over the tokens of these images; tokens: of one image or "
+      "its pseudo video."
+    )
+  tasks = [record["config"]["task"] for record in records]
+  if any(task.get("adversarial") for task in tasks):
+    found.append("Parameters are counted with those of the discriminator.")
+  judged = [task.get("perceptual") == "classifier" for task in tasks]
+  if any(judged):
+    titles = [record["config"]["title"] for record in records]
+    names = sorted(itertools.compress(titles, judged))
+    found.append(
+      "Trained on features of the classifier that scores them, so that scores "
+      f"over it are biased in their favour: {'; '.join(names)}."
+    )
   return found
 
 
@@ -220,8 +303,10 @@ def _circumstances(records: Sequence[Record]) -> str:
     "Means \N{PLUS-MINUS SIGN} standard deviations over training seeds, of the "
     "number in the last column. "
   )
+  averaged = any(_numbers(records, "config", "optimizer", "ema_decay"))
+  weights = "Averaged weights" if averaged else "Weights of the last update"
   return (
-    f"{spread if several else ''}Averaged weights; evaluations are those of "
+    f"{spread if several else ''}{weights}; evaluations are those of "
     f"the network per sample, seconds those of training; "
     f"{'; '.join(sorted(devices))}."
   )

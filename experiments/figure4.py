@@ -1,0 +1,134 @@
+"""Figure 4: CIFAR-10 images and their reconstructions by 1, 8 and 18 frames.
+
+  python -m experiments.figure4 run --preset=small --dataset=cifar10
+  python -m experiments.figure4 report --preset=small --dataset=cifar10
+
+`run` trains the paper's rows of Table 2 and reconstructs, if that is not done,
+and draws ROOT/DATASET-PRESET/figure4_RECIPE.png: held-out images, none picked,
+and beside them what each model makes of the same images. --recipe=recommended
+takes the same rows with that recipe. `report` draws it again from samples.npz.
+Any other data set may be given as well.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments import commands, work
+from experiments import tokenizer_rows as of
+from experiments.rows import Job, Table
+from pseudovideo import data, errors, images, sample_files
+
+SHOWN = 64
+FONT_SIZE, GAP = 14, 24
+RECIPES = {"as_published": of.PUBLISHED, "recommended": of.RECOMMENDED}
+
+
+def table(figure: str, recipe: str) -> Table:
+  """The rows of a figure.
+
+  Args:
+    figure: `figure4` or `figure5`.
+    recipe: of `RECIPES`.
+
+  Raises:
+    UserError: there is no such recipe.
+  """
+  rows = errors.look_up("recipe", recipe, RECIPES)
+  title = f"{figure.capitalize()}: images and their reconstructions"
+  return Table(figure, title, of.FAMILY, rows)
+
+
+def picture(
+  jobs: Sequence[Job], root: str, data_dir: str | None = None
+) -> np.ndarray:
+  """Grids side by side, the held-out images first; (H', W', 3) uint8.
+
+  Args:
+    jobs: that are done, with the same data.
+    root: folder of all runs.
+    data_dir: where TFDS sets are.
+  """
+  drawn = {
+    job.title: sample_files.load(job.workdir(root) / sample_files.NAME).images
+    for job in jobs
+  }
+  held_out = data.load(jobs[0].dataset, data_dir=data_dir).test_images
+  # Samples of autoencoders are in the order of `evaluate.originals`.
+  truth = data.spread(held_out, len(drawn[jobs[0].title]))
+  shown = {"held-out images": truth, **drawn}
+  return captioned(
+    {label: images.grid(frames[:SHOWN]) for label, frames in shown.items()}
+  )
+
+
+def captioned(grids: dict[str, np.ndarray]) -> np.ndarray:
+  """Pictures side by side on white, each below its label.
+
+  Args:
+    grids: label -> (H, W, 3) uint8.
+  """
+  from PIL import Image, ImageDraw, ImageFont
+
+  width = GAP + sum(grid.shape[1] + GAP for grid in grids.values())
+  height = 2 * GAP + max(grid.shape[0] for grid in grids.values())
+  canvas = Image.new("RGB", (width, height + GAP), (255, 255, 255))
+  draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT_SIZE)
+  left = GAP
+  for label, grid in grids.items():
+    draw.text((left, GAP), label, (0, 0, 0), font)
+    canvas.paste(Image.fromarray(grid), (left, 2 * GAP))
+    left += grid.shape[1] + GAP
+  return np.asarray(canvas)
+
+
+def draw(figure: str, values: commands.Values) -> int:
+  """Writes the picture and prints where it is; returns the exit code.
+
+  Raises:
+    UserError: a model has not reconstructed images yet.
+  """
+  jobs = commands.chosen_jobs(table(figure, values.recipe), values)
+  for job in jobs:
+    if work.results_of(job, values.root) is None:
+      raise errors.UserError(
+        f"There are no samples in {job.workdir(values.root)} yet; run the "
+        "figure instead of reporting it."
+      )
+  path = jobs[0].folder(values.root) / f"{figure}_{values.recipe}.png"
+  images.save_png(path, picture(jobs, values.root, values.data_dir))
+  print(path)
+  return 0
+
+
+def run(figure: str, values: commands.Values) -> int:
+  """Trains and samples what is missing, and draws; returns the exit code."""
+  code = commands.run_table(table(figure, values.recipe), values)
+  return code if code or values["dry-run"].value else draw(figure, values)
+
+
+def main(
+  argv: Sequence[str], figure: str = "figure4", doc: str = __doc__
+) -> int:
+  """The command; returns the exit code.
+
+  Args:
+    argv: without the program.
+    figure: its name.
+    doc: what --help prints above the flags.
+  """
+  found = {
+    "run": commands.Command(
+      (*commands.RUN_FLAGS, "recipe"), lambda values: run(figure, values)
+    ),
+    "report": commands.Command(
+      (*commands.OF_RUNS, "data_dir", "recipe"),
+      lambda values: draw(figure, values),
+    ),
+  }
+  return commands.main(found, doc, argv)
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))
