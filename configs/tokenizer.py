@@ -91,6 +91,7 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
     spatial_layers=2,
     temporal_layers=2,
     grid="tubelets",
+    normalised_patches=True,
     scrambled_peg=False,
     dtype="float32",
   )

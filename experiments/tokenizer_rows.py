@@ -15,10 +15,14 @@ image, so that the paper's gain may be one of bits alone. Here patches have half
 the sides, and the image gets as many tokens by itself.
 
 The encoder's first layer is a LayerNorm over the numbers of a patch, as in the
-published code: brightness and contrast of a patch are lost, and a patch of one
-number becomes 0. On digits `recommended_1_tokens` has such patches and says
-nothing. Images of mnist have no side for the discriminator, which
-`published_1_gan` needs; choose other rows there.
+published code. It takes brightness and contrast of every patch away, which a
+single image shows nowhere else, while blurred frames carry them across the
+borders of patches: the paper's image model cannot see them, its video models
+can. The rows `.._raw` go without that layer.
+
+A patch of one number becomes 0: on digits `recommended_1_tokens` has such
+patches and says nothing. Images of mnist have no side for the discriminator,
+which `published_1_gan` needs; choose other rows there.
 """
 
 import dataclasses
@@ -106,12 +110,26 @@ RECOMMENDED_1_TOKENS = _row(
   beyond=True,
 )
 
+PUBLISHED_1_RAW, PUBLISHED_8_RAW = (
+  _row(
+    "as_published",
+    frames,
+    "raw",
+    label="patches not normalised",
+    overrides={"model.normalised_patches": False},
+    beyond=True,
+  )
+  for frames in (1, 8)
+)
+
 PUBLISHED = (PUBLISHED_1, PUBLISHED_8, PUBLISHED_18)
 RECOMMENDED = (RECOMMENDED_1, RECOMMENDED_8, RECOMMENDED_18)
 ROWS = (
   *PUBLISHED,
   PUBLISHED_1_GAN,
   PUBLISHED_1_DEEP,
+  PUBLISHED_1_RAW,
+  PUBLISHED_8_RAW,
   *RECOMMENDED,
   RECOMMENDED_1_NO_GAN,
   RECOMMENDED_1_TOKENS,

@@ -56,18 +56,21 @@ class Stem(nn.Module):
   Attributes:
     width: D.
     patch: frames, rows and columns of a patch.
+    normalised: whether the first LayerNorm is there.
     dtype: type of the linear layer.
   """
 
   width: int
   patch: Patch
+  normalised: bool = True
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, video: jax.Array) -> jax.Array:
     """(B, T, H, W, C) -> (B, t, h, w, D) float32."""
     x = patchify(video, self.patch)
-    x = attention.layer_norm(name="norm_in", bias=True)(x)
+    if self.normalised:
+      x = attention.layer_norm(name="norm_in", bias=True)(x)
     x = layers.dense(self.width, x.shape[-1], name="linear", dtype=self.dtype)(
       x.astype(self.dtype)
     )
@@ -115,6 +118,10 @@ class Tokenizer(nn.Module):
       `first_frame`: the first frame has patches of its own, as in Phenaki, T is
       1 more than a multiple. A single frame (T = 1) is cut in the same way
       with both.
+    normalised_patches: whether a LayerNorm over the numbers of each patch comes
+      first, as in Phenaki. It takes the mean and the scale of a patch away, and
+      with them the brightness and contrast that a single image shows nowhere
+      else; blurred frames carry them across the borders of patches.
     scrambled_peg: breaks causality, for comparison with weights and numbers of
       phenaki-pytorch (see `position.PEG`).
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
@@ -130,6 +137,7 @@ class Tokenizer(nn.Module):
   spatial_layers: int = 4
   temporal_layers: int = 4
   grid: str = "tubelets"
+  normalised_patches: bool = True
   scrambled_peg: bool = False
   dtype: str = "float32"
 
@@ -144,8 +152,9 @@ class Tokenizer(nn.Module):
 
     # Of the image's and the tubelets' stem and head, only those that the grid
     # needs are ever called, and so have parameters.
-    self.image_stem = Stem(self.width, image, dtype)
-    self.tubelet_stem = Stem(self.width, self.patch, dtype)
+    norm = self.normalised_patches
+    self.image_stem = Stem(self.width, image, norm, dtype)
+    self.tubelet_stem = Stem(self.width, self.patch, norm, dtype)
     self.position_bias = position.ContinuousPositionBias(self.heads, self.width)
     self.encoder_space = stack(self.spatial_layers, "space")
     self.encoder_time = stack(self.temporal_layers, "time")

@@ -21,6 +21,7 @@ NETS = {
   "first frame": TINY.clone(frames=5, grid="first_frame"),
   "one frame": TINY.clone(frames=1, spatial_layers=2, temporal_layers=0),
   "scrambled": TINY.clone(scrambled_peg=True),
+  "raw": TINY.clone(normalised_patches=False),
 }
 
 # Network and its published number of parameters, without a quantizer.
@@ -98,6 +99,34 @@ def test_latents_do_not_see_later_frames(made):
     assert np.abs(after[:, :-1] - before[:, :-1]).max() > 0.1
   else:
     np.testing.assert_array_equal(after[:, :-1], before[:, :-1])
+
+
+@pytest.mark.parametrize("frames", [1, 6])
+@pytest.mark.parametrize("normalised", [True, False])
+def test_one_frame_of_normalised_patches_hides_their_brightness(
+  key, frames, normalised
+):
+  """And their contrast; patches of several frames keep how frames differ."""
+  net = TINY.clone(frames=frames, normalised_patches=normalised)
+  rng = np.random.default_rng(0)
+  scale = rng.uniform(0.5, 2, (1, 1, 2, 1, 3, 1, 1))
+  shift = rng.uniform(-1, 1, scale.shape)
+  image = rng.random((1, 1, 2, 4, 3, 4, 2))
+  changed = scale * image + shift
+  # The first frames are the same in both videos, as blurred ones nearly are.
+  older = np.repeat(image, frames - 1, axis=1)
+
+  def video(last):
+    frames_of = np.concatenate([older, last], axis=1)
+    return jnp.asarray(frames_of.reshape(1, frames, *IMAGE), jnp.float32)
+
+  one, other = video(image), video(changed)
+  variables = jax.jit(net.init)(key, one)
+  encode = jax.jit(lambda x: net.apply(variables, x, method="encode"))
+  latents, moved = encode(one), encode(other)
+  difference = np.abs(latents - moved)[:, -1].max()
+  hidden = normalised and frames == 1
+  assert difference < 1e-3 if hidden else difference > 0.1
 
 
 def test_the_head_is_apart_and_linear(made):

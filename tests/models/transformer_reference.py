@@ -139,8 +139,10 @@ def from_blocks(x, patch, channels):
 
 
 def stem(video, p, patch):
-  x = linear(norm(blocks(video, patch), p["norm_in"]), p["linear"])
-  return norm(x, p["norm_out"])
+  x = blocks(video, patch)
+  if "norm_in" in p:
+    x = norm(x, p["norm_in"])
+  return norm(linear(x, p["linear"]), p["norm_out"])
 
 
 def encode(video, p, net):
