@@ -49,7 +49,7 @@ def test_the_paper_s_numbers():
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "celeb_a"])
 def test_every_row_makes_a_task(dataset, preset):
   names = [row.name for row in TABLE.rows]
-  assert len(set(names)) == len(names) == 10
+  assert len(set(names)) == len(names) == 12
   for row in TABLE.rows:
     if (dataset, row) != ("mnist", of.PUBLISHED_1_GAN):
       made = task(row, dataset, preset)
@@ -68,6 +68,11 @@ def test_controls_differ_in_what_they_say_and_in_nothing_else():
     "model.spatial_layers"
   }
   assert changed(of.RECOMMENDED_1, of.RECOMMENDED_1_TOKENS) == {"model.patch"}
+  for own, raw in (
+    (of.PUBLISHED_1, of.PUBLISHED_1_RAW),
+    (of.PUBLISHED_8, of.PUBLISHED_8_RAW),
+  ):
+    assert changed(own, raw) == {"model.normalised_patches"}
   for one, other in zip(of.PUBLISHED, of.RECOMMENDED, strict=True):
     sections = {name.partition(".")[0] for name in changed(one, other)}
     assert sections <= {"quantizer", "task"}
