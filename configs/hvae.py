@@ -123,7 +123,6 @@ def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
   config.optimizer.learning_rate = 1e-3 if dataset == "mnist" else 4e-4
   config.task.sigma_min = 0.5
   config.task.sigma_max = 20.0
-  config.task.sigma_h = 0.05
   config.model.multipliers = (1, 2, 2)
   config.model.attention = (2,)
   config.train.steps = 4000
@@ -132,7 +131,7 @@ def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
   if dataset == "mnist":
     config.model.blocks = 1
     config.train.batch_size = 32
-    config.evaluate.num_samples = 5000
+    config.train.steps = 2000
   else:
     config.model.channels = 64
     config.train.batch_size = 128

@@ -14,6 +14,7 @@ import numpy as np
 from pseudovideo import data, keys, runs, sharding
 
 MOST_IMAGES = 1000
+IMAGES_FOR_DELTAS = 250
 DEFINITION = (
   "Negative evidence lower bound, nats per image, one draw of the latents per "
   "image; mean and standard error over images. {last}"
@@ -32,13 +33,13 @@ def measure(run: runs.Run, most: int = MOST_IMAGES) -> dict[str, Any]:
 
   Args:
     run: of `runs.restore`; its averaged weights are used.
-    most: images of either split, at even distances.
+    most: held-out images, at even distances.
 
   Returns:
     `negative_elbo` and its parts `reconstruction`, `prior` and `levels` (a
     list, t = 1 ..), each the mean, with the standard error of the first. Where
-    the task has `best_deltas`, those of the training images as well, and the
-    bound of the held-out ones at them.
+    the task has `best_deltas`, those of `IMAGES_FOR_DELTAS` training images as
+    well, and the bound of the held-out ones at them.
   """
   parts = per_image(run, run.image_set.test_images, most)
   total = parts["total"]
@@ -53,7 +54,7 @@ def measure(run: runs.Run, most: int = MOST_IMAGES) -> dict[str, Any]:
     "num_images": len(total),
   }
   if hasattr(run.task, "best_deltas"):
-    training = per_image(run, run.image_set.train_images, most)
+    training = per_image(run, run.image_set.train_images, IMAGES_FOR_DELTAS)
     deltas = run.task.best_deltas(training["squared_errors"])
     best = run.task.negative_elbo_at(parts, deltas)
     found["best_deltas"] = np.asarray(deltas, np.float64).tolist()
