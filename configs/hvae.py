@@ -125,13 +125,12 @@ def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
   config.task.sigma_max = 20.0
   config.model.multipliers = (1, 2, 2)
   config.model.attention = (2,)
-  config.train.steps = 4000
-  config.train.eval_every = 1000
-  config.train.save_every = 1000
   if dataset == "mnist":
     config.model.blocks = 1
     config.train.batch_size = 32
-    config.train.steps = 2000
+    config.train.steps = 1500
+    config.train.eval_every = 750
+    config.train.save_every = 250
   else:
     config.model.channels = 64
     config.train.batch_size = 128
