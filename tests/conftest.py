@@ -11,7 +11,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import pytest
 
-from configs import hvae, video_diffusion
+from configs import hvae, tokenizer, video_diffusion
 from pseudovideo import compilation, configuration, train
 
 compilation.enable_cache()
@@ -43,5 +43,17 @@ def tiny_video_run(tmp_path_factory) -> pathlib.Path:
   raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
   raw["process"]["timesteps"] = "loss_second_moment"
   raw["evaluate"]["batch_size"] = raw["train"]["grid"]
+  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  return workdir
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer_run(tmp_path_factory) -> pathlib.Path:
+  """Folder of a trained tiny tokenizer of 8 frames. Copy it to change it."""
+  workdir = tmp_path_factory.mktemp("tiny_tokenizer_run")
+  raw = configuration.complete(tokenizer.get_config("frames=8,preset=tiny"))
+  # Checkpoints of runs that are stopped and of those that are not can then be
+  # compared: Adam otherwise makes equal steps out of rounding errors.
+  raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
   assert train.train(raw, workdir).step == raw["train"]["steps"]
   return workdir

@@ -5,12 +5,15 @@ folder `<name>-<key>` below `folders.cache_dir(kind)`:
 
   <array>.npy   the arrays
   meta.json     the SHA-256 of every array file, the fingerprint of the set,
-                and a SHA-256 of these facts themselves
+                what else its writer says about it, and a SHA-256 of these facts
+                themselves
 
 The key is a hash of what the set was made from, so changed sources give
 another folder. A folder is written under a temporary name, flushed to disk and
 renamed, so a killed or a concurrent writer never leaves half a set under the
 final name. A damaged folder is reported, thrown away and written again.
+
+`write` and `read` do the same for folders that the user names.
 """
 
 import contextlib
@@ -39,8 +42,8 @@ LEFTOVER_AGE = 86_400  # seconds
 NewArray = Callable[..., np.ndarray]
 
 
-class _DamagedError(Exception):
-  """A folder of the cache whose contents are not what was written."""
+class DamagedError(Exception):
+  """A folder whose contents are not what was written."""
 
 
 def load(
@@ -72,8 +75,9 @@ def load(
   folder = folders.cache_dir(kind) / f"{name}-{key}"
   if folder.exists():
     try:
-      return _read(folder)
-    except _DamagedError as damage:
+      arrays, facts = read(folder)
+      return arrays, facts["fingerprint"]
+    except DamagedError as damage:
       logging.warning(
         "What is cached in %s is damaged (%s); it is made again.",
         folder,
@@ -82,14 +86,69 @@ def load(
       _discard(folder)
   logging.info("%s %s once, into %s", making, name, folder)
   with _temporary(folder) as temporary:
+    _remove_leftovers(folder.parent)
     _write(temporary, build)
     # Opened before the renaming: whatever other processes then do with the
     # folder, these arrays stay.
-    result = _read_new(temporary)
+    arrays, facts = _read_new(temporary)
     # The other writer, if there was one, wrote the same.
     with contextlib.suppress(FileExistsError):
       _rename(temporary, folder)
-  return result
+  return arrays, facts["fingerprint"]
+
+
+def write(
+  folder: pathlib.Path,
+  build: Callable[[NewArray], None],
+  about: Mapping[str, Any],
+) -> None:
+  """Writes a folder of arrays, whole or not at all.
+
+  Args:
+    folder: does not exist, or is empty.
+    build: makes the arrays, see `load`.
+    about: what else `read` will return; anything that JSON can write.
+
+  Raises:
+    FileExistsError: there is something in the folder, by now.
+    UserError: it cannot be written.
+  """
+  with _temporary(folder) as temporary:
+    _write(temporary, build, about)
+    _read_new(temporary)
+    _rename(temporary, folder)
+
+
+def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """The arrays of a folder, after every byte was compared with its checksum.
+
+  Returns:
+    Read-only memory-mapped arrays by name, and the facts: `fingerprint`,
+    `files`, the SHA-256 of each, and `about`.
+
+  Raises:
+    DamagedError: says what is not as it was written.
+  """
+  try:
+    meta = json.loads((folder / "meta.json").read_bytes())
+    facts = meta["facts"]
+    if _hash(facts) != meta["sha256"]:
+      raise DamagedError("meta.json does not match its checksum")
+    for file, digest in facts["files"].items():
+      path = folder / file
+      if (size := path.stat().st_size) > 1e9:
+        logging.info("Checking %s (%.1f GB)", path, size / 1e9)
+      if _file_hash(path) != digest:
+        raise DamagedError(f"{file} does not match its checksum")
+    arrays = {
+      pathlib.Path(file).stem: np.load(
+        folder / file, mmap_mode="r", allow_pickle=False
+      )
+      for file in facts["files"]
+    }
+    return arrays, {"about": {}, **facts}
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise DamagedError(f"{type(error).__name__}: {error}") from error
 
 
 def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
@@ -139,41 +198,23 @@ def _file_hash(path: pathlib.Path) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
-  """The arrays and the fingerprint, or _DamagedError."""
+def _read_new(
+  folder: pathlib.Path,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   try:
-    meta = json.loads((folder / "meta.json").read_bytes())
-    facts = meta["facts"]
-    if _hash(facts) != meta["sha256"]:
-      raise _DamagedError("meta.json does not match its checksum")
-    for file, digest in facts["files"].items():
-      path = folder / file
-      if (size := path.stat().st_size) > 1e9:
-        logging.info("Checking %s (%.1f GB)", path, size / 1e9)
-      if _file_hash(path) != digest:
-        raise _DamagedError(f"{file} does not match its checksum")
-    arrays = {
-      pathlib.Path(file).stem: np.load(
-        folder / file, mmap_mode="r", allow_pickle=False
-      )
-      for file in facts["files"]
-    }
-    return arrays, facts["fingerprint"]
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise _DamagedError(f"{type(error).__name__}: {error}") from error
-
-
-def _read_new(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], str]:
-  try:
-    return _read(folder)
-  except _DamagedError as damage:
+    return read(folder)
+  except DamagedError as damage:
     raise errors.UserError(
       f"What was just written to {folder} reads differently ({damage}); check "
-      "the disk, or set XDG_CACHE_HOME to another one."
+      "the disk, or use another one (for caches, set XDG_CACHE_HOME)."
     ) from damage
 
 
-def _write(folder: pathlib.Path, build: Callable[[NewArray], None]) -> None:
+def _write(
+  folder: pathlib.Path,
+  build: Callable[[NewArray], None],
+  about: Mapping[str, Any] | None = None,
+) -> None:
   """Fills `folder` and waits until the disk holds it."""
   arrays = {}
 
@@ -189,6 +230,7 @@ def _write(folder: pathlib.Path, build: Callable[[NewArray], None]) -> None:
   facts = {
     "fingerprint": fingerprint(arrays),
     "files": {f"{n}.npy": _file_hash(folder / f"{n}.npy") for n in arrays},
+    "about": dict(about or {}),
   }
   meta = json.dumps({"facts": facts, "sha256": _hash(facts)}, indent=2)
   (folder / "meta.json").write_text(meta)
@@ -221,14 +263,18 @@ def _temporary(folder: pathlib.Path):
     temporary.chmod(0o755)
   except OSError as error:
     raise _unwritable(parent, error) from error
-  for leftover in parent.glob(".new-*"):  # of killed writers
-    with contextlib.suppress(OSError):
-      if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE:
-        shutil.rmtree(leftover)
   try:
     yield temporary
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_leftovers(parent: pathlib.Path) -> None:
+  """Removes the temporary folders of killed writers."""
+  for leftover in parent.glob(".new-*"):
+    with contextlib.suppress(OSError):
+      if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE:
+        shutil.rmtree(leftover)
 
 
 def _rename(source: pathlib.Path, target: pathlib.Path) -> None:
@@ -258,6 +304,7 @@ def _sync(path: pathlib.Path) -> None:
 
 def _unwritable(folder: pathlib.Path, error: OSError) -> errors.UserError:
   return errors.UserError(
-    f"Arrays cannot be kept in {folder} ({error.strerror}); make room "
-    "there, or set XDG_CACHE_HOME to a folder with room that you may write."
+    f"Arrays cannot be kept in {folder} ({error.strerror}); make room there, "
+    "or use another folder that you may write (for caches, set XDG_CACHE_HOME "
+    "to a folder with room)."
   )

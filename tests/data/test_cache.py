@@ -190,13 +190,31 @@ def test_two_writers_at_once(home: pathlib.Path):
 def test_disk_that_does_not_keep_what_is_written(monkeypatch):
   write = cache._write
 
-  def write_badly(folder: pathlib.Path, build: Builder) -> None:
-    write(folder, build)
+  def write_badly(folder: pathlib.Path, *build_and_about) -> None:
+    write(folder, *build_and_about)
     flip(folder / "train_images.npy", -1)
 
   monkeypatch.setattr(cache, "_write", write_badly)
   with pytest.raises(errors.UserError, match="check the disk"):
     cache.load("set", [1], Builder())
+
+
+def test_a_folder_of_the_users_own(tmp_path: pathlib.Path):
+  folder, about = tmp_path / "some" / "where", {"name": "x", "grid": [4, 8]}
+  cache.write(folder, Builder(), about)
+  arrays, facts = cache.read(folder)
+  check((arrays, facts["fingerprint"]))
+  assert facts["about"] == about and set(facts["files"]) == {
+    "train_images.npy", "train_labels.npy"
+  }  # fmt: skip
+  with pytest.raises(FileExistsError):
+    cache.write(folder, Builder(), {"name": "another"})
+  assert cache.read(folder)[1] == facts, "it is not replaced"
+  assert list(folder.parent.iterdir()) == [folder], "nothing temporary is left"
+  text = (folder / "meta.json").read_text()
+  (folder / "meta.json").write_text(text.replace('"x"', '"y"'))
+  with pytest.raises(cache.DamagedError, match=r"meta\.json does not match"):
+    cache.read(folder)
 
 
 def test_arrays_survive_the_removal_of_their_folder(home: pathlib.Path):
