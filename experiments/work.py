@@ -50,7 +50,8 @@ def deviations(
   """In what a record of results differs from what a config asks for.
 
   Args:
-    record: of results.json.
+    record: of results.json. Fields that its config lacks are newer than it, and
+      count as their default, which is what was done before there was a choice.
     config: complete.
     step: updates that the model should have had.
 
@@ -58,9 +59,10 @@ def deviations(
     Sentences such as "sampler.respacing is '150', was '50'"; none if the
     record is what the config would give.
   """
-  saved = configuration.flatten(configuration.to_json(record["config"]))
+  completed = configuration.complete(record["config"])
+  saved = configuration.flatten(configuration.to_json(completed))
   given = configuration.flatten(configuration.to_json(config))
-  found = configuration.differences(record["config"], config)
+  found = configuration.differences(completed, config)
   found += [
     f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
     for name in sorted(saved.keys() | given.keys())

@@ -127,6 +127,17 @@ def test_a_record_of_another_config_is_pointed_out(scored):
   )
 
 
+def test_a_field_that_is_newer_than_a_record_counts_as_its_default(scored):
+  config = scored[0].record["config"]
+  del config["evaluate"]["inception"], config["optimizer"]["b1"]
+  notes = report.notes(TABLE, TABLE.rows, scored)
+  assert not [note for note in notes if "changed since" in note]
+  del config["evaluate"]["num_samples"]
+  assert (
+    "num_samples is 32, was 1000" in report.notes(TABLE, TABLE.rows, scored)[-1]
+  )
+
+
 def test_weights_without_a_training_time_have_none(make_record):
   (job, *_) = jobs(SECOND)
   scored = [report.Scored(job, make_record(job, seconds=None))]
