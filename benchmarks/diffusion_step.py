@@ -20,14 +20,14 @@ import json
 import pathlib
 import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
 
+from benchmarks import timing
 from pseudovideo import (
   augmentations,
   command_line,
@@ -98,8 +98,8 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
     repeats: calls that are timed.
 
   Returns:
-    parameters; the fields of `_program` and `_rates` with the prefix `train_`
-    or `denoise_`; pseudo_video_share, the part of the update's time that it
+    parameters; the fields of `timing.program` and `_rates` with the prefix
+    `train_` or `denoise_`; pseudo_video_share, the part of the update's time that it
     takes to make videos (not for images); and device_peak_gb, where the device
     tells, the most that was in use since the process started.
   """
@@ -116,8 +116,8 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
   def sample(params, extra, key):
     return task.sample(params, extra, key=key, num=batch)
 
-  run, fields = _program(sample, (now.ema, now.extra, key))
-  seconds = _seconds(lambda: run(now.ema, now.extra, key), repeats)
+  run, fields = timing.program(sample, (now.ema, now.extra, key))
+  seconds = timing.seconds(lambda: run(now.ema, now.extra, key), repeats)
   fields |= _rates(fields, [s / task.network_evaluations for s in seconds])
   found |= {f"denoise_{name}": value for name, value in fields.items()}
 
@@ -126,54 +126,23 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
     now, metrics = update(now, {"image": images}, key)
     return now, metrics
 
-  update, fields = _program(
+  update, fields = timing.program(
     steps.make_step(task, tx, ema_decay=config.ema_decay),
     (now, {"image": images}, key),
     donate_argnums=0,
   )
-  fields |= _rates(fields, _seconds(advance, repeats))
+  fields |= _rates(fields, timing.seconds(advance, repeats))
   found |= {f"train_{name}": value for name, value in fields.items()}
 
   if hasattr(task, "augmentation"):
     make = jax.jit(lambda x, key: task.pseudo_video(None, None, x, key=key))
-    seconds = _seconds(lambda: make(images, key), repeats)
+    seconds = timing.seconds(lambda: make(images, key), repeats)
     share = statistics.median(seconds) / found["train_seconds"]
     found["pseudo_video_share"] = share
   memory = jax.local_devices()[0].memory_stats() or {}
   if "peak_bytes_in_use" in memory:
     found["device_peak_gb"] = memory["peak_bytes_in_use"] / 1e9
   return found
-
-
-def _program(
-  function: Callable[..., Any], arguments: tuple[Any, ...], **options: Any
-) -> tuple[Callable[..., Any], dict[str, float]]:
-  """The compiled function; compile_seconds, gflop and xla_memory_gb.
-
-  The last is what XLA plans for arguments and temporary arrays.
-  """
-  begin = time.perf_counter()
-  lowered = jax.jit(function, **options).lower(*arguments)
-  compiled = lowered.compile()
-  found = {
-    "compile_seconds": time.perf_counter() - begin,
-    "gflop": lowered.cost_analysis().get("flops", 0.0) / 1e9,
-  }
-  plan = compiled.memory_analysis()
-  if plan is not None:
-    planned = plan.argument_size_in_bytes + plan.temp_size_in_bytes
-    found["xla_memory_gb"] = planned / 1e9
-  return compiled, found
-
-
-def _seconds(function: Callable[[], Any], repeats: int) -> list[float]:
-  """The duration of each call, after two more to warm up."""
-  durations = []
-  for _ in range(repeats + 2):
-    begin = time.perf_counter()
-    jax.block_until_ready(function())
-    durations.append(time.perf_counter() - begin)
-  return durations[2:]
 
 
 def _rates(

@@ -1,0 +1,50 @@
+"""How benchmarks compile and time what they measure."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def program(
+  function: Callable[..., Any], arguments: tuple[Any, ...], **options: Any
+) -> tuple[Callable[..., Any], dict[str, float]]:
+  """The compiled function; compile_seconds, gflop and xla_memory_gb.
+
+  The last is what XLA plans for arguments and temporary arrays.
+  """
+  begin = time.perf_counter()
+  lowered = jax.jit(function, **options).lower(*arguments)
+  compiled = lowered.compile()
+  found = {
+    "compile_seconds": time.perf_counter() - begin,
+    "gflop": lowered.cost_analysis().get("flops", 0.0) / 1e9,
+  }
+  plan = compiled.memory_analysis()
+  if plan is not None:
+    planned = plan.argument_size_in_bytes + plan.temp_size_in_bytes
+    found["xla_memory_gb"] = planned / 1e9
+  return compiled, found
+
+
+def seconds(function: Callable[[], Any], repeats: int) -> list[float]:
+  """The duration of each call, after two more to warm up."""
+  return durations(function, repeats, time.perf_counter)
+
+
+def cpu_seconds(function: Callable[[], Any], repeats: int) -> list[float]:
+  """The processor time of each call, summed over cores, after two more."""
+  return durations(function, repeats, time.process_time)
+
+
+def durations(
+  function: Callable[[], Any], repeats: int, clock: Callable[[], float]
+) -> list[float]:
+  """What `clock` says each call took, after two more to warm up."""
+  found = []
+  for _ in range(repeats + 2):
+    begin = clock()
+    jax.block_until_ready(function())
+    found.append(clock() - begin)
+  return found[2:]
