@@ -99,9 +99,9 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
 
   Returns:
     parameters; the fields of `timing.program` and `_rates` with the prefix
-    `train_` or `denoise_`; pseudo_video_share, the part of the update's time that it
-    takes to make videos (not for images); and device_peak_gb, where the device
-    tells, the most that was in use since the process started.
+    `train_` or `denoise_`; pseudo_video_share, the part of the update's time
+    that it takes to make videos (not for images); and device_peak_gb, where the
+    device tells, the most that was in use since the process started.
   """
   key = jax.random.key(0)
   config = optimizers.OptimizerConfig()
