@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import common, hvae, video_diffusion
+from configs import common, hvae, tokenizer, video_diffusion
 from pseudovideo import (
   augmentations,
   configuration,
@@ -38,6 +38,12 @@ ARGUMENTS = {
     "augmentation": video_diffusion.AUGMENTATIONS,
     "preset": video_diffusion.PRESETS,
   },
+  tokenizer: {
+    "dataset": tokenizer.DATASETS,
+    "frames": tokenizer.FRAMES,
+    "recipe": tokenizer.RECIPES,
+    "preset": tokenizer.PRESETS,
+  },
 }
 SHAPES = {
   "digits": (8, 8, 1),
@@ -49,16 +55,18 @@ SHAPES = {
 
 
 def shape_of(module, options):
-  """The heat equation's HVAE takes square images only."""
+  """The heat equation's HVAE and discriminators take square images only."""
   height, width, channels = SHAPES[options["dataset"]]
-  return (height, height if module is hvae else width, channels)
+  if module is hvae:
+    return height, height, channels
+  return width if module is tokenizer else height, width, channels
 
 
 def combinations(module, arguments):
-  """Every choice; one frame has no augmentation, and is there once."""
+  """Every choice; diffusion of one frame, without augmentation, is once."""
   for values in itertools.product(*arguments.values()):
     options = dict(zip(arguments, values, strict=True))
-    if options.get("frames") == "1":
+    if options.get("frames") == "1" and "augmentation" in options:
       if options["augmentation"] != arguments["augmentation"][0]:
         continue
       del options["augmentation"]
@@ -111,10 +119,24 @@ def _diffusion_shapes(cls, model, process, channels):
   return jax.eval_shape(lambda key: task.init(key, None)[0], jax.random.key(0))
 
 
+@functools.cache
+def _players_shapes(network, judge, image_shape):
+  """The same of a tokenizer and of its discriminator, which may be None."""
+  video = jnp.zeros((1, network.frames, *image_shape))
+  given = [(network, video)] + [(judge, video[:, 0])] * (judge is not None)
+  return [
+    jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+    for module, x in given
+  ]
+
+
 def parameters(task):
   """Number of parameters of every network of a task."""
   shape = task.image_shape
-  if hasattr(task, "process"):
+  if hasattr(task, "quantizer"):
+    judge = task.discriminator if task.adversarial else None
+    trees = _players_shapes(task.model, judge, shape)
+  elif hasattr(task, "process"):
     trees = [_diffusion_shapes(type(task), task.model, task.process, shape[-1])]
   else:
     trees = [
@@ -266,6 +288,68 @@ def test_the_paper_preset_is_that_of_the_paper(
     ema_warmup=False,
   )
   assert config.evaluate.num_samples == 10_000
+
+
+@pytest.mark.parametrize(
+  "dataset, judge", [("cifar10", 7_833_601), ("celeb_a", 14_127_361)]
+)
+@pytest.mark.parametrize(
+  "frames, grid, network",
+  [(1, 1, 50_679_448), (8, 4, 50_843_432), (18, 9, 50_843_432)],
+)
+@pytest.mark.parametrize("recipe", tokenizer.RECIPES)
+def test_tokenizers_of_the_paper_have_the_published_sizes(
+  dataset, judge, frames, grid, network, recipe
+):
+  config = configuration.parse(
+    tokenizer.get_config(
+      f"dataset={dataset},frames={frames},recipe={recipe},preset=paper"
+    )
+  )
+  task = config.make_task(SHAPES[dataset])
+  without = recipe == "as_published" and frames == 1
+  assert parameters(task) == ([network] if without else [network, judge])
+  assert task.adversarial is not without
+  made, _ = jax.eval_shape(lambda key: task.init(key, None), jax.random.key(0))
+  assert state.count_parameters(made) == sum(parameters(task))
+  side = SHAPES[dataset][0] // 4
+  assert task.grid_shape == (grid, side, side)
+  assert (task.num_codes, task.quantizer.width) == (1024, 512)
+  assert task.commitment_weight == 1 and task.gradient_penalty == 10
+  healthy = (task.quantizer.decay, task.quantizer.restart_below)
+  assert healthy == ((0.99, 2.0) if recipe == "recommended" else (0.8, 0.0))
+  assert task.most_adaptive == (10 if recipe == "recommended" else 1e4)
+  train, adam = config.train, config.optimizer
+  assert (train.steps, train.batch_size) == (100_000, 64)
+  for one in (adam, task.discriminator_optimizer):
+    assert (one.learning_rate, one.schedule) == (1e-4, "cosine")
+    assert (one.b1, one.b2, one.warmup_steps) == (0.9, 0.99, 0)
+  assert (adam.clip_norm, task.discriminator_optimizer.clip_norm) == (0.5, 0)
+
+
+@pytest.mark.parametrize("preset", tokenizer.PRESETS)
+def test_tokenizers_of_images_are_as_deep_as_those_of_videos(preset):
+  image, video = (
+    configuration.parse(
+      tokenizer.get_config(f"dataset=cifar10,frames={n},preset={preset}")
+    ).make_task(SHAPES["cifar10"])
+    for n in (1, 8)
+  )
+  layers = [
+    (t.model.spatial_layers, t.model.temporal_layers) for t in (image, video)
+  ]
+  assert layers[0] == (sum(layers[1]), 0) and layers[1][1] > 0
+  same = dict(spatial_layers=1, temporal_layers=0, frames=1)
+  assert image.model.clone(**same) == video.model.clone(**same)
+  fields = dict(model=image.model, augmentation=image.augmentation)
+  assert dataclasses.replace(video, **fields) == image
+
+
+@pytest.mark.parametrize("frames", tokenizer.FRAMES)
+def test_digits_of_28_pixels_have_no_discriminator(frames):
+  raw = tokenizer.get_config(f"dataset=mnist,frames={frames},preset=paper")
+  task = configuration.parse(raw).make_task(SHAPES["mnist"])
+  assert not task.adversarial and len(parameters(task)) == 1
 
 
 @pytest.mark.parametrize("preset", video_diffusion.PRESETS)
