@@ -11,16 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import layers
+from pseudovideo.models import attention, layers
 from pseudovideo.models.unet import DTYPES
 
 # Side of the map in front of the last layers, pixels.
 LAST_SIDE = 4
-# Cosines lie in [-1, 1]; softmax sees them times this.
-_COSINE_SCALE = 8.0
 _SLOPE = 0.1
-
-_kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Discriminator(nn.Module):
@@ -62,9 +58,11 @@ class Discriminator(nn.Module):
       width = min(self.width * 2**level, self.max_width)
       h = Block(width, level < halvings, dtype, name=f"block_{level}")(h)
       if side == self.attention:
-        h = CosineAttention(
+        pixels = h.reshape(len(h), -1, width)
+        pixels += attention.CosineAttention(
           self.heads, self.head_width, dtype, name="attention"
-        )(h)
+        )(pixels)
+        h = pixels.reshape(h.shape)
     h = layers.conv(width, width, name="conv", dtype=dtype)(h)
     h = nn.leaky_relu(h, _SLOPE).reshape(len(x), -1)
     h = layers.dense(1, h.shape[-1], name="logit", dtype=dtype)(h)
@@ -106,79 +104,6 @@ class Block(nn.Module):
     if self.downsample:
       h = conv(h, "down", 2, 2)
     return (h + skip) * 0.5**0.5
-
-
-class CosineAttention(nn.Module):
-  """Attention over all pixels by the cosine of queries and keys, residual.
-
-  Queries see the normalised input, keys and values the input itself. With
-  gains g_q and g_k, one per channel of a head and shared by the heads,
-
-    logit[i, j] = 8 (g_q q_i / |q_i|) . (g_k k_j / |k_j|)
-
-  Attributes:
-    heads: number of heads.
-    head_width: channels of each.
-    dtype: type of the arithmetic (normalisation and softmax in float32).
-  """
-
-  heads: int = 8
-  head_width: int = 64
-  dtype: jnp.dtype = jnp.float32
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """(B, H, W, C) -> (B, H, W, C)."""
-    b, height, width, c = x.shape
-    inner = self.heads * self.head_width
-    flat = x.reshape(b, height * width, c)
-    # The published network has this gain, of a context that it is never given;
-    # nothing depends on it.
-    self.param("context_scale", nn.initializers.ones_init(), (c,))
-    normed = nn.LayerNorm(
-      epsilon=1e-5,
-      use_bias=False,
-      use_fast_variance=False,
-      dtype=jnp.float32,
-      name="norm",
-    )(flat).astype(self.dtype)
-
-    def linear(features, h, name):
-      return nn.Dense(
-        features,
-        use_bias=False,
-        kernel_init=_kernel_init,
-        dtype=self.dtype,
-        name=name,
-      )(h)
-
-    def unit(h, name):
-      gain = self.param(name, nn.initializers.ones_init(), (self.head_width,))
-      return _unit(h.astype(jnp.float32)) * gain[None, None, None]
-
-    q, k, v = (
-      h.reshape(b, height * width, self.heads, self.head_width)
-      for h in (
-        linear(inner, normed, "query"),
-        *jnp.split(linear(2 * inner, flat, "key_value"), 2, axis=-1),
-      )
-    )
-    q, k = unit(q, "query_gain"), unit(k, "key_gain")
-    logits = _COSINE_SCALE * jnp.einsum("bnhd,bmhd->bhnm", q, k)
-    weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
-    h = jnp.einsum("bhnm,bmhd->bnhd", weights, v)
-    h = linear(c, h.reshape(b, height * width, inner), "out")
-    return x + h.reshape(x.shape)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-  """x / max(|x|, 1e-6) over the last axis.
-
-  With a smaller bound the second derivatives, which the gradient penalty
-  needs, would overflow at short vectors.
-  """
-  squares = jnp.sum(x * x, axis=-1, keepdims=True)
-  return x * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))
 
 
 def check(net: Discriminator, image_shape: tuple[int, int, int]) -> None:
