@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pseudovideo import data, errors, steps
+from pseudovideo import data, steps
 from pseudovideo.losses import perceptual
 from pseudovideo.metrics import classifier
-from pseudovideo.models.quantizers import vq
 from tests.tasks import small_tokenizers as small
 
 CLASSIFIER = small.changed(
@@ -314,47 +313,3 @@ def test_evaluation_has_no_opponent_and_leaves_the_codebook(key):
   after = ours(task)[2]["quantizer"]
   for name in ("codebook", "counts", "sums"):
     assert np.abs(after[name] - extra["quantizer"][name]).max() > 1e-3
-
-
-@pytest.mark.parametrize(
-  ("fields", "words"),
-  [
-    (
-      dict(model=small.NET.clone(frames=6)),
-      "model.frames is 6, but the augmentation makes videos of 4",
-    ),
-    (
-      dict(quantizer=vq.Cosine(codes=16, width=8)),
-      "quantizer.width must equal model.width; got 8 and 16.",
-    ),
-    (
-      dict(
-        augmentation=small.FIRST_FRAME.augmentation,
-        model=small.NET.clone(frames=5),
-      ),
-      "must be a multiple of 2 (or 1); got 5 frames",
-    ),
-    (dict(quantizer=vq.Cosine(1, 16)), "quantizer.codes must be at least 2"),
-    (dict(commitment_weight=-1.0), "task.commitment_weight must not be neg"),
-    (dict(entropy_weight=-0.1), "task.entropy_weight must not be negative"),
-    (dict(perceptual_weight=-2.0), "task.perceptual_weight must not be neg"),
-    (dict(gradient_penalty=-1.0), "task.gradient_penalty must not be negat"),
-    (dict(most_adaptive=-1.0), "task.most_adaptive must not be negative"),
-    (dict(adversarial_from=-1), "must not be negative; got -1."),
-    (dict(judged_frame="lst"), "did you mean 'last'"),
-    (dict(perceptual="vgg"), "did you mean 'vgg16'"),
-    (dict(image_shape=(28, 28, 1)), "sides must be 8, 16, 32, 64 or so on"),
-    (dict(image_shape=(8, 8, 3)), "must be the channels of the images, 3"),
-  ],
-)
-def test_impossible_fields_are_refused(fields, words):
-  small.VIDEO.check()
-  with pytest.raises(errors.UserError) as caught:
-    small.changed(**fields).check()
-  assert words in str(caught.value) and str(caught.value).endswith(".")
-
-
-def test_without_a_discriminator_its_fields_do_not_matter():
-  small.changed(
-    small.PLAIN, image_shape=(28, 28, 1), model=small.PLAIN.model
-  ).check()
