@@ -220,8 +220,8 @@ def _learn_encoder(config: ml_collections.ConfigDict, preset: str) -> None:
     name="learned_hvae",
     levels=config.task.levels,
     last_step=config.task.get("last_step", "gaussian"),
-    # After 300 updates on binarized MNIST the bound is 149 nats with 0.3 and 227
-    # with 0.1; twice the learning rate changes nothing.
+    # After 300 updates on binarized MNIST the bound is 149 nats with 0.3, and
+    # 227 with 0.1; twice the learning rate changes nothing.
     initial_sigma=0.3 if config.data.name == "mnist" else 0.1,
     warmup_steps=config.train.steps // 10,
     decoder_levels="one",
