@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from experiments import exposure, report, rows, table3, table4, tables
+from experiments import exposure, report, rows, table1, table3, table4, tables
 from pseudovideo import command_line, results
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -57,6 +57,7 @@ TABLES: dict[str, OfExperiment | dict[str, str]] = {
     "heat equation, sigma_h 0.1": "hvae_cifar10/heat_sigma_h_0.1.json",
     "free encoder": "hvae_cifar10/learned.json",
   },
+  "table1": OfExperiment(table1.TABLE, "mnist", "small"),
   "table3": OfExperiment(table3.TABLE, "digits", "small"),
   "table4": OfExperiment(table4.TABLE, "digits", "small"),
 }

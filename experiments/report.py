@@ -11,6 +11,7 @@ from typing import Any
 from experiments import tables, work
 from experiments.rows import Job, Row, Table
 from pseudovideo import results
+from pseudovideo.metrics import set_metrics
 
 Record = Mapping[str, Any]
 # What a column says of the records of one row.
@@ -157,6 +158,9 @@ MEASURED: dict[str, Cell] = {
   "-ELBO, nats": lambda records: _spread(
     _numbers(records, "bound", "negative_elbo"), 1
   ),
+  "-ELBO, best deltas": lambda records: _spread(
+    _numbers(records, "bound", "negative_elbo_at_best_deltas"), 1
+  ),
   "PSNR": functools.partial(_pairs, name="PSNR"),
   "PSNR of mean error": functools.partial(_pairs, name="PSNR of mean error"),
   "codes used": _codes_used,
@@ -227,6 +231,7 @@ def notes(
     )
   for network in tables.feature_networks(records[0]) if records else []:
     found.append(_about_network(network))
+  found += _about_inception_scores(records)
   if any(row.beyond for row in rows):
     found.append(f"{BEYOND} A control that is not in the paper.")
   found += _about_models(records)
@@ -249,7 +254,8 @@ def _about_models(records: Sequence[Record]) -> list[str]:
   if drawn:
     found.append(
       "-ELBO: of held-out images, one draw of the latents, mean over "
-      f"{_same(drawn)} images."
+      f"{_same(drawn)} images. Best deltas: with the decoder's variances that "
+      "make the bound of training images least, in closed form."
     )
   pairs = _numbers(records, "reconstruction", "metrics", "PSNR", "num_samples")
   if pairs:
@@ -288,6 +294,15 @@ def _about_network(network: Record) -> str:
     f"Scores named {network['name']} are over a classifier trained by the "
     f"project, {network['held_out_accuracy']:.1%} accurate on held-out images."
   )
+
+
+def _about_inception_scores(records: Sequence[Record]) -> list[str]:
+  """Their definitions, which say what they are at most."""
+  lines = (
+    set_metrics.about_inception_scores(record["metrics"]["generated"])
+    for record in records
+  )
+  return list(dict.fromkeys(itertools.chain.from_iterable(lines)))
 
 
 def _circumstances(records: Sequence[Record]) -> str:

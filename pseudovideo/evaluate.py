@@ -24,6 +24,7 @@ from pseudovideo import (
   sharding,
   writer,
 )
+from pseudovideo.metrics import set_metrics
 from pseudovideo.report import run as run_report
 from pseudovideo.tasks import base
 
@@ -158,7 +159,10 @@ def evaluate(
     )
   results.write(run.workdir / RESULTS_FILE, record)
   page = write_report(run, drawn, record)
-  for line in table_lines(scores):
+  for line in (
+    *table_lines(scores),
+    *set_metrics.about_inception_scores(scores["generated"]),
+  ):
     print(line)
   if "bound" in record:
     print(bounds.sentence(record["bound"]))

@@ -22,7 +22,7 @@ from pseudovideo import (
   runs,
   sample_files,
 )
-from pseudovideo.metrics import inception
+from pseudovideo.metrics import inception, set_metrics
 from tests.metrics import pixel_network
 
 TINY = f"--config={pathlib.Path(hvae.__file__)}:preset=tiny"
@@ -286,6 +286,12 @@ def test_the_table_has_generated_and_held_out_side_by_side(evaluated):
   ):
     real = scores["real"][name]["value"]
     assert line.split() == [name, f"{metric['value']:.4f}", f"{real:.4f}"]
+
+
+def test_inception_scores_are_printed_with_their_ceiling(evaluated):
+  scores = evaluated[1]["metrics"]["generated"]
+  (line,) = set_metrics.about_inception_scores(scores)
+  assert line.startswith("IS-") and line.endswith("at most 10.")
 
 
 # The report.

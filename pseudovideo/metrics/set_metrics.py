@@ -4,7 +4,7 @@ To add one, write a function of `Compared` and name it in `METRICS`.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -137,6 +137,22 @@ def _inception_score(compared: Compared) -> dict[str, Record]:
       "reference_size": None,
     }
   }
+
+
+def about_inception_scores(records: Mapping[str, Record]) -> list[str]:
+  """What they are, and at most can be: to be printed beside their values.
+
+  Args:
+    records: by name, of any metrics.
+
+  Returns:
+    "NAME: its definition", one for every Inception Score.
+  """
+  return [
+    f"{name}: {record['definition']}"
+    for name, record in records.items()
+    if name.startswith("IS")
+  ]
 
 
 def _precision_recall(compared: Compared) -> dict[str, Record]:
