@@ -12,7 +12,9 @@ no better.
 `recommended_1_tokens` is a control that nobody has published. An 8-frame video
 has 4 times the tokens of its image, and all that is in them comes from the
 image, so that the paper's gain may be one of bits alone. Here patches have half
-the sides, and the image gets as many tokens by itself.
+the sides, and the image gets as many tokens by itself. `published_2` asks the
+same from the other side: an image and one blurred version of it make one slice
+of tubelets, so that a pseudo video has no more tokens than its image.
 
 The encoder's first layer is a LayerNorm over the numbers of a patch, as in the
 published code. It takes brightness and contrast of every patch away, which a
@@ -122,6 +124,15 @@ PUBLISHED_1_RAW, PUBLISHED_8_RAW = (
   for frames in (1, 8)
 )
 
+PUBLISHED_2 = Row(
+  "published_2",
+  "2 frames, as published, as many tokens as 1 frame",
+  tokenizer,
+  {"frames": 8, "recipe": "as_published"},
+  overrides={"augmentation.frames": 2, "model.frames": 2},
+  beyond=True,
+)
+
 PUBLISHED = (PUBLISHED_1, PUBLISHED_8, PUBLISHED_18)
 RECOMMENDED = (RECOMMENDED_1, RECOMMENDED_8, RECOMMENDED_18)
 ROWS = (
@@ -130,6 +141,7 @@ ROWS = (
   PUBLISHED_1_DEEP,
   PUBLISHED_1_RAW,
   PUBLISHED_8_RAW,
+  PUBLISHED_2,
   *RECOMMENDED,
   RECOMMENDED_1_NO_GAN,
   RECOMMENDED_1_TOKENS,

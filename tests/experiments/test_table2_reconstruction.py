@@ -49,11 +49,12 @@ def test_the_paper_s_numbers():
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "celeb_a"])
 def test_every_row_makes_a_task(dataset, preset):
   names = [row.name for row in TABLE.rows]
-  assert len(set(names)) == len(names) == 12
+  assert len(set(names)) == len(names) == 13
   for row in TABLE.rows:
     if (dataset, row) != ("mnist", of.PUBLISHED_1_GAN):
       made = task(row, dataset, preset)
-      assert made.augmentation.frames == row.arguments["frames"]
+      frames = 2 if row is of.PUBLISHED_2 else row.arguments["frames"]
+      assert made.augmentation.frames == frames
 
 
 def test_controls_differ_in_what_they_say_and_in_nothing_else():
@@ -93,6 +94,17 @@ def test_one_image_can_have_the_tokens_of_8_frames(dataset):
     for row in (of.RECOMMENDED_1, of.RECOMMENDED_8, of.RECOMMENDED_1_TOKENS)
   )
   assert matched == eight == 4 * one
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "celeb_a"])
+def test_two_frames_can_have_the_tokens_of_one_image(dataset):
+  one, two = (
+    math.prod(task(row, dataset).grid_shape)
+    for row in (of.PUBLISHED_1, of.PUBLISHED_2)
+  )
+  assert one == two
+  names = {"augmentation.frames", "model.frames"}
+  assert changed(of.PUBLISHED_8, of.PUBLISHED_2) == names
 
 
 def record(job, *, psnr, used=213, fd=3.0):
