@@ -154,6 +154,35 @@ def diffusion_steps() -> str:
   )
 
 
+def tokenizer_steps() -> str:
+  """The table of `python -m benchmarks.tokenizer_step --out=...`."""
+  found = json.loads((BENCHMARKS / "tokenizer_step_cpu.json").read_text())
+  header = [
+    "", "parameters", "update, CPU-s", "of PyTorch's", "GFLOP", "compile, s",
+    "tokens/s encoded", "per CPU-s",
+  ]  # fmt: skip
+  rows = [
+    [
+      name,
+      f"{row['parameters']:,}",
+      f"{row['train_cpu_seconds']:.2f}",
+      f"{row['train_cpu_seconds_over_peer']:.2f}",
+      f"{row['train_gflop']:.0f}",
+      f"{row['train_compile_seconds']:.0f}",
+      f"{row['tokens_per_second']:.0f}",
+      f"{row['tokens_per_cpu_second']:.0f}",
+    ]
+    for name, row in found["values"].items()
+  ]
+  about = found["provenance"]
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    f"Batches of {found['batch']}, medians of {found['repeats']}, float32, "
+    f"{about['device']['kind']}, {about['host']['cores']} cores beside other "
+    f"work, jax {about['packages']['jax']}; PyTorch: {found['peer']['source']}."
+  )
+
+
 def exposed() -> str:
   """The table of `python -m experiments.exposure --out=...`."""
   record = results.read(DIGITS / "exposure_high_order_4-seed0.json")
@@ -196,6 +225,7 @@ OTHERS = {
   "diffusion_step": diffusion_steps,
   "exposure": exposed,
   "sampling_budget": budgets,
+  "tokenizer_step": tokenizer_steps,
 }
 
 
