@@ -15,16 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from experiments import (
-  exposure,
-  report,
-  rows,
-  table1,
-  table2_reconstruction,
-  table3,
-  table4,
-  tables,
-)
+from experiments import exposure, report, rows, table1, table3, table4, tables
 from pseudovideo import command_line, results
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -67,9 +58,6 @@ TABLES: dict[str, OfExperiment | dict[str, str]] = {
     "free encoder": "hvae_cifar10/learned.json",
   },
   "table1": OfExperiment(table1.TABLE, "mnist", "small"),
-  "table2_reconstruction": OfExperiment(
-    table2_reconstruction.TABLE, "cifar10", "small"
-  ),
   "table3": OfExperiment(table3.TABLE, "digits", "small"),
   "table4": OfExperiment(table4.TABLE, "digits", "small"),
 }
