@@ -180,11 +180,11 @@ class Sweep:
 
 def _check(run: Any) -> None:
   """Refuses a run whose samplers cannot be compared."""
-  if not hasattr(run.task, "sampler"):
+  if not hasattr(run.task, "process"):
     raise errors.UserError(
       f"The run in {run.workdir} is of the task {run.config.task!r}, which has "
-      "no section `sampler` to vary; give the --workdir of a run of "
-      "image_diffusion or video_diffusion."
+      "no section `process` whose steps could be fewer; give the --workdir of "
+      "a run of image_diffusion or video_diffusion."
     )
   if run.image_set.train_labels is None:
     raise errors.UserError(

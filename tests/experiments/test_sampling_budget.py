@@ -359,15 +359,15 @@ def test_mistakes_are_sentences(argv, said, workdir, tmp_path, capsys):
   assert not list(tmp_path.iterdir())
 
 
-def test_a_run_without_a_sampler_section_is_refused(tiny_run, capsys):
+def test_a_run_without_a_diffusion_process_is_refused(tiny_run, capsys):
   assert sampling_budget.main([f"--workdir={tiny_run}"]) == 2
   said = capsys.readouterr().err
-  assert "task 'heat_hvae', which has no section `sampler`" in said
+  assert "task 'heat_hvae', which has no section `process`" in said
 
 
 def test_images_without_labels_are_refused():
   run = types.SimpleNamespace(
-    task=types.SimpleNamespace(sampler=None),
+    task=types.SimpleNamespace(process=None),
     image_set=types.SimpleNamespace(name="mine", train_labels=None),
   )
   with pytest.raises(errors.UserError, match="'mine' have no labels"):

@@ -107,6 +107,7 @@ def test_its_report_has_both_and_dashes_for_the_rest(root, capsys):
   assert command(root.parent, "report", "--format=md") == 0
   lines = capsys.readouterr().out.splitlines()
   table = {cells[1].strip(): cells[2:-1] for line in lines
+           if line.startswith("|")
            if len(cells := line.split("|")) > 3}  # fmt: skip
   header = [cell.strip() for cell in table.pop("")]
   assert header[0] == "paper, CIFAR-10 FID" and "FD-digitscls" in header

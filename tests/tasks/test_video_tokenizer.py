@@ -23,6 +23,13 @@ TASKS = {
   "plain": small.PLAIN,
   "classifier": CLASSIFIER,
 }
+# Each is a compilation of ten seconds and more; the slow tests have all.
+SLOW = ("first frame", "lookup free", "classifier")
+ALL = [
+  pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+  for name in TASKS
+]
+ADVERSARIAL = [p for p in ALL if TASKS[p.values[0]].adversarial]
 NUM = 4
 
 
@@ -155,7 +162,7 @@ def assert_close(found, expected):
   )
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", ALL)
 def test_the_network_is_moved_by_all_but_the_discriminators_terms(name):
   task = TASKS[name]
   parts = reference(task)
@@ -177,7 +184,7 @@ def test_the_network_is_moved_by_all_but_the_discriminators_terms(name):
       assert_close(ours(task)[0][group], expected)
 
 
-@pytest.mark.parametrize("name", [n for n, t in TASKS.items() if t.adversarial])
+@pytest.mark.parametrize("name", ADVERSARIAL)
 def test_the_discriminator_is_moved_by_its_three_terms_alone(name):
   task = TASKS[name]
   parts = reference(task)
@@ -189,7 +196,7 @@ def test_the_discriminator_is_moved_by_its_three_terms_alone(name):
     assert max(np.abs(x).max() for x in leak) > 1e-3, "if it were not held"
 
 
-@pytest.mark.parametrize("name", [n for n, t in TASKS.items() if t.adversarial])
+@pytest.mark.parametrize("name", ADVERSARIAL)
 def test_the_adaptive_weight_is_the_ratio_of_slopes_at_the_heads(name):
   """The published code has 0 for images, whose head it does not look at."""
   terms = ours(TASKS[name])[1]
@@ -204,6 +211,7 @@ def test_the_adaptive_weight_is_the_ratio_of_slopes_at_the_heads(name):
   )
 
 
+@pytest.mark.slow
 def test_both_heads_of_a_first_frame_grid_count():
   kernels = heads(reference(small.FIRST_FRAME)["squared error"])
   assert len(kernels) == 2 and all(np.abs(k).max() > 0 for k in kernels)

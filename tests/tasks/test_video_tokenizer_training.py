@@ -52,6 +52,7 @@ def three_updates(task, *, devices, accumulate=1, num=8):
   return jax.device_get(now), losses
 
 
+@pytest.mark.slow
 def test_four_devices_train_as_one():
   """Both players, the adaptive weight, restarts of the codebook and all."""
   task = small.changed(
@@ -91,6 +92,7 @@ def test_accumulated_batches_update_the_codebook_one_by_one():
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", quantizers.TABLE)
 def test_a_run_of_every_quantizer_goes_on_from_its_checkpoint(name, tmp_path):
   raw = configuration.complete(tokenizer.get_config("preset=tiny"))
