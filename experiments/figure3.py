@@ -8,15 +8,14 @@ training images, time from left to right, the image in the last column, marked.
 Nothing is trained. `report` says where the picture is.
 """
 
-import pathlib
 import sys
 from collections.abc import Sequence
 
 import jax
 import numpy as np
 
-from experiments import commands, show_augmentations
-from pseudovideo import augmentations, command_line, data, errors, images
+from experiments import show_augmentations, untrained_figure
+from pseudovideo import augmentations, data
 
 FRAMES = 8
 SHOWN = 4
@@ -37,44 +36,9 @@ def picture(dataset: str, data_dir: str | None = None) -> np.ndarray:
   )
 
 
-def path(values: commands.Values) -> pathlib.Path:
-  """Of the picture."""
-  name = values.dataset.partition(":")[0]
-  return pathlib.Path(values.root, "figures", f"figure3_{name}.png")
-
-
-def run(values: commands.Values) -> int:
-  """Draws and writes the picture; returns the exit code."""
-  command_line.set_up()
-  images.save_png(
-    path(values), picture(values.dataset, data_dir=values.data_dir)
-  )
-  return report(values)
-
-
-def report(values: commands.Values) -> int:
-  """Prints where the picture is; returns the exit code.
-
-  Raises:
-    UserError: it was not drawn yet.
-  """
-  if not path(values).exists():
-    raise errors.UserError(
-      f"There is no {path(values)} yet; draw it with run instead of report."
-    )
-  print(path(values))
-  return 0
-
-
-COMMANDS = {
-  "run": commands.Command(("dataset", "root", "data_dir"), run),
-  "report": commands.Command(("dataset", "root"), report),
-}
-
-
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  return commands.main(COMMANDS, __doc__, argv)
+  return untrained_figure.main("figure3", picture, __doc__, argv)
 
 
 if __name__ == "__main__":
