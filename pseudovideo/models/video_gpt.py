@@ -1,0 +1,381 @@
+"""VideoGPT: the next token of a grid from those before it.
+
+Yan et al. 2021, with the details of the published PyTorch code and the sizes of
+Table 8 of the pseudo-video paper. A grid of one frame, (1, h, w), makes it
+ImageGPT. The N = t h w tokens are ordered by time, row, column. The network
+sees all of them at once, for training and for likelihoods, or one after another
+with the keys and values of earlier ones in a cache, for sampling.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import errors
+from pseudovideo.models import layers
+from pseudovideo.models.unet import DTYPES
+
+EMBEDDINGS = ("codes", "learned")
+
+LayerCache = tuple[jax.Array, jax.Array]
+Cache = tuple[LayerCache, ...]
+"""Keys and values of every layer, (B, heads, length, width / heads) each."""
+
+
+def log_likelihood(logits: jax.Array, ids: jax.Array) -> jax.Array:
+  """log p(token n | tokens before it) of every token; minus it is the loss.
+
+  Args:
+    logits: (B, N, K) of `VideoGPT`.
+    ids: (B, N) integers in 0 .. K - 1.
+
+  Returns:
+    (B, N) nats, float32; the sum over N is that of the whole grid.
+  """
+  log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
+  return jnp.take_along_axis(log_p, ids[..., None], axis=-1)[..., 0]
+
+
+def grow_cache(cache: Cache, length: int) -> Cache:
+  """The same cache with room for `length` tokens, no fewer than it has."""
+
+  def grown(part):
+    new = (0, length - part.shape[2])
+    return jnp.pad(part, ((0, 0), (0, 0), new, (0, 0)))
+
+  return jax.tree.map(grown, cache)
+
+
+class Norm(nn.Module):
+  """(x - mean) (1 / std + 1e-5) scale + bias over the last axis, in float32.
+
+  The published code adds the epsilon to the inverse, unlike LayerNorm.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(..., D) -> (..., D) float32."""
+    shape = (*(1,) * (x.ndim - 1), x.shape[-1])
+    scale = self.param("scale", nn.initializers.ones_init(), shape[-1:])
+    bias = self.param("bias", nn.initializers.zeros_init(), shape[-1:])
+    x = x.astype(jnp.float32)
+    x -= jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(x * x, axis=-1, keepdims=True)
+    # The bound only matters where all numbers are equal.
+    x *= jax.lax.rsqrt(jnp.maximum(variance, 1e-20)) + 1e-5
+    return x * scale.reshape(shape) + bias.reshape(shape)
+
+
+class CausalAttention(nn.Module):
+  """Multi-head attention of each token to itself and to earlier ones.
+
+  Logits are q.k / sqrt(D / heads). The linear layer of q, k and v is one, its
+  3 D channels are q | k | v, each split into heads.
+
+  Attributes:
+    width: D.
+    heads: number of heads.
+    depth: layers of the whole network; the output starts with standard
+      deviation 1 / sqrt(depth D).
+    dropout: rate of a zero among the weights.
+    dtype: type of the arithmetic (softmax in float32).
+  """
+
+  width: int
+  heads: int
+  depth: int
+  dropout: float
+  dtype: jnp.dtype
+
+  def setup(self):
+    normal = nn.initializers.normal
+    self.query_key_value = nn.Dense(
+      3 * self.width,
+      use_bias=False,
+      kernel_init=normal(self.width**-0.5),
+      dtype=self.dtype,
+    )
+    self.out = nn.Dense(
+      self.width,
+      kernel_init=normal((self.depth * self.width) ** -0.5),
+      dtype=self.dtype,
+    )
+    self.weights_dropout = layers.ExampleDropout(self.dropout)
+
+  def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
+    """(B, N, D) -> what is to be added to the residual stream, (B, N, D)."""
+    n = x.shape[1]
+    q, k, v = (part.swapaxes(1, 2) for part in self._heads(x))
+    logits = jnp.einsum(
+      "bhnd,bhmd->bhnm", q, k, preferred_element_type=jnp.float32
+    )
+    past = jnp.tril(jnp.ones((n, n), bool))
+    weights = jax.nn.softmax(jnp.where(past[None, None], logits, -jnp.inf))
+    weights = self.weights_dropout(weights, dropout_key).astype(self.dtype)
+    h = jnp.einsum("bhnm,bhmd->bnhd", weights, v)
+    return self.out(h.reshape(x.shape))
+
+  def step(
+    self, x: jax.Array, cache: LayerCache, position: jax.Array
+  ) -> tuple[jax.Array, LayerCache]:
+    """`__call__` at one position: (B, D) -> (B, D), and the filled cache."""
+    q, *new = self._heads(x)
+    start = (0, 0, position, 0)
+    k, v = (
+      jax.lax.dynamic_update_slice(old, part[:, :, None], start)
+      for old, part in zip(cache, new, strict=True)
+    )
+    logits = jnp.einsum(
+      "bhd,bhmd->bhm", q, k, preferred_element_type=jnp.float32
+    )
+    past = jnp.arange(k.shape[2]) <= position
+    weights = jax.nn.softmax(jnp.where(past[None, None], logits, -jnp.inf))
+    h = jnp.einsum("bhm,bhmd->bhd", weights.astype(self.dtype), v)
+    return self.out(h.reshape(x.shape)), (k, v)
+
+  def _heads(self, x):
+    """(..., D) -> scaled q, k and v, each (..., heads, D / heads)."""
+    size = self.width // self.heads
+    parts = jnp.split(self.query_key_value(x), 3, axis=-1)
+    q, k, v = (p.reshape(*x.shape[:-1], self.heads, size) for p in parts)
+    return q * size**-0.5, k, v
+
+
+class Block(nn.Module):
+  """Attention, then two linear layers, each after a norm and with a residual.
+
+  The linear layers are D -> 4 D -> D with x sigmoid(1.702 x) between. Dropout
+  comes before the sum.
+
+  Attributes:
+    width: D.
+    heads: number of heads.
+    depth: layers of the whole network.
+    dropout: rate of a zero among what is added to the residual stream.
+    attention_dropout: rate of a zero among the weights of attention.
+    dtype: type of the arithmetic; norms and softmax are float32.
+  """
+
+  width: int
+  heads: int
+  depth: int
+  dropout: float
+  attention_dropout: float
+  dtype: jnp.dtype
+
+  def setup(self):
+    d = self.width
+    self.attention_norm = Norm()
+    self.attention = CausalAttention(
+      d, self.heads, self.depth, self.attention_dropout, self.dtype
+    )
+    self.attention_residual = layers.ExampleDropout(self.dropout)
+    self.feed_forward_norm = Norm()
+    self.up = layers.dense(4 * d, d, name="up", dtype=self.dtype)
+    self.down = layers.dense(d, 4 * d, name="down", dtype=self.dtype)
+    self.feed_forward_residual = layers.ExampleDropout(self.dropout)
+
+  def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
+    """(B, N, D) -> (B, N, D)."""
+    h = self.attention_norm(x).astype(self.dtype)
+    h = self.attention(h, dropout_key)
+    x += self.attention_residual(h, dropout_key)
+    return x + self.feed_forward_residual(self._feed_forward(x), dropout_key)
+
+  def step(
+    self, x: jax.Array, cache: LayerCache, position: jax.Array
+  ) -> tuple[jax.Array, LayerCache]:
+    """`__call__` at one position: (B, D) -> (B, D), and the filled cache."""
+    h = self.attention_norm(x).astype(self.dtype)
+    h, cache = self.attention.step(h, cache, position)
+    x += h
+    return x + self._feed_forward(x), cache
+
+  def _feed_forward(self, x):
+    h = self.up(self.feed_forward_norm(x).astype(self.dtype))
+    return self.down(h * nn.sigmoid(1.702 * h))
+
+
+class VideoGPT(nn.Module):
+  """Logits of every token given those before it.
+
+  A learned start vector stands for the token before the first. To each of the
+  N inputs is added its position, three learned vectors of D / 3 numbers for
+  time, row and column, one behind the other. Logits start at zero, so that all
+  codes are equally likely.
+
+  Attributes:
+    grid: t, h, w.
+    codes: K, ids are 0 .. K - 1.
+    code_width: length of a code's vector; read by `codes` only.
+    width: D over all heads, 144 in Table 8; 576 in the published code.
+    layers: number of blocks.
+    heads: of attention.
+    dropout: rate on what each half of a block adds.
+    attention_dropout: rate on the weights of attention.
+    embedding: `codes`, tokens are given as the tokenizer's vectors, which stay
+      as they are, and a linear layer without bias follows; or `learned`, tokens
+      are given as ids and have learned vectors of their own.
+    remat: whether a block is computed again for its gradient. Without it
+      training keeps the N^2 weights of attention of all layers.
+    dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
+      float32.
+  """
+
+  grid: tuple[int, int, int] = (4, 8, 8)
+  codes: int = 1024
+  code_width: int = 512
+  width: int = 144
+  layers: int = 8
+  heads: int = 4
+  dropout: float = 0.2
+  attention_dropout: float = 0.3
+  embedding: str = "codes"
+  remat: bool = False
+  dtype: str = "float32"
+
+  def setup(self):
+    dtype, normal = jnp.dtype(self.dtype), nn.initializers.normal
+    if self.embedding == "codes":
+      self.embed = nn.Dense(
+        self.width, use_bias=False, kernel_init=normal(0.02), dtype=dtype
+      )
+    else:
+      self.embed = nn.Embed(
+        self.codes, self.width, embedding_init=normal(0.02), dtype=dtype
+      )
+    self.start = self.param("start", normal(0.02), (self.width,))
+    self.places = [
+      self.param(f"place_{axis}", normal(0.01), (side, self.width // 3))
+      for axis, side in zip("thw", self.grid, strict=True)
+    ]
+    block = nn.remat(Block) if self.remat else Block
+    self.block = [
+      block(
+        self.width,
+        self.heads,
+        self.layers,
+        self.dropout,
+        self.attention_dropout,
+        dtype,
+      )
+      for _ in range(self.layers)
+    ]
+    self.norm = Norm()
+    self.out = nn.Dense(
+      self.codes,
+      use_bias=False,
+      kernel_init=nn.initializers.zeros_init(),
+      dtype=dtype,
+    )
+
+  def __call__(
+    self, tokens: jax.Array, dropout_key: jax.Array | None = None
+  ) -> jax.Array:
+    """The logits of all tokens.
+
+    Args:
+      tokens: (B, N, code_width) vectors, or (B, N) ids if `learned`; the last
+        one is not read.
+      dropout_key: scalar or (B,) keys; None switches dropout off.
+
+    Returns:
+      (B, N, K) float32; [:, n] depends on tokens 0 .. n - 1 only.
+    """
+    num = tokens.shape[0]
+    if tokens.shape[1] != self.num_tokens:
+      raise ValueError(
+        f"A grid {self.grid} has {self.num_tokens} tokens; got "
+        f"{tokens.shape[1]}."
+      )
+    x = self.embed(tokens)
+    start = jnp.broadcast_to(self.start, (num, 1, self.width)).astype(x.dtype)
+    x = jnp.concatenate([start, x[:, :-1]], axis=1)
+    places = self._places(jnp.arange(self.num_tokens))
+    x += places.astype(x.dtype)[None]
+    for block in self.block:
+      x = block(x, dropout_key)
+    return self._logits(x)
+
+  def step(
+    self, cache: Cache, previous: jax.Array, position: jax.Array
+  ) -> tuple[jax.Array, Cache]:
+    """The logits of one token, without dropout, as `__call__` gives them.
+
+    Args:
+      cache: of the steps 0 .. position - 1, with room for one token more; the
+        first is `empty_cache`, and `grow_cache` makes room. The whole length
+        is attended to, with masks, so that room costs time.
+      previous: (B, code_width) vectors of the tokens before, or (B,) ids if
+        `learned`; not read at position 0.
+      position: scalar, 0 .. N - 1.
+
+    Returns:
+      (B, K) float32, and the cache with this step.
+    """
+    x = self.embed(previous)
+    x = jnp.where(position == 0, self.start[None].astype(x.dtype), x)
+    x += self._places(position).astype(x.dtype)[None]
+    filled = []
+    for block, layer_cache in zip(self.block, cache, strict=True):
+      x, layer_cache = block.step(x, layer_cache, position)
+      filled.append(layer_cache)
+    return self._logits(x), tuple(filled)
+
+  def _logits(self, x):
+    normed = self.norm(x).astype(self.dtype)
+    return self.out(normed).astype(jnp.float32)
+
+  def _places(self, position):
+    """Positions (...) -> (..., D)."""
+    _, h, w = self.grid
+    index = (position // (h * w), position // w % h, position % w)
+    rows = [table[i] for table, i in zip(self.places, index, strict=True)]
+    return jnp.concatenate(rows, axis=-1)
+
+  @property
+  def num_tokens(self) -> int:
+    """N."""
+    return math.prod(self.grid)
+
+  @nn.nowrap
+  def empty_cache(self, num: int) -> Cache:
+    """The cache of `num` grids before any step, with room for no token."""
+    part = jnp.zeros(
+      (num, self.heads, 0, self.width // self.heads), jnp.dtype(self.dtype)
+    )
+    return ((part, part),) * self.layers
+
+  @nn.nowrap
+  def check(self) -> None:
+    """Refuses fields that cannot work together, before anything is compiled.
+
+    Raises:
+      UserError: says which field, what it is, and what is allowed.
+    """
+    if self.embedding not in EMBEDDINGS:
+      raise errors.unknown("model.embedding", self.embedding, EMBEDDINGS)
+    if self.dtype not in DTYPES:
+      raise errors.unknown("model.dtype", self.dtype, DTYPES)
+    if len(self.grid) != 3 or min(self.grid) < 1:
+      raise errors.UserError(
+        "model.grid needs three numbers of 1 or more, for times, rows and "
+        f"columns; got {self.grid}."
+      )
+    for name in ("codes", "code_width", "width", "layers", "heads"):
+      if getattr(self, name) < 1:
+        raise errors.UserError(
+          f"model.{name} must be at least 1; got {getattr(self, name)}."
+        )
+    if self.width % 3 or self.width % self.heads:
+      raise errors.UserError(
+        "model.width must be divisible by 3, the axes of the grid, and by "
+        f"model.heads; got width={self.width}, heads={self.heads}."
+      )
+    for name in ("dropout", "attention_dropout"):
+      if not 0 <= getattr(self, name) < 1:
+        raise errors.UserError(
+          f"model.{name} must lie in [0, 1); got {getattr(self, name)}."
+        )

@@ -1,0 +1,155 @@
+"""Tokens one after another, from a function that knows the next one's logits.
+
+Attention to a cache costs time for its whole length, filled or not, and arrays
+in a compiled loop cannot grow. The N steps are therefore cut into S segments of
+nearly equal length, each a loop of its own over a cache that is just long
+enough for its last step. A step then attends to N (S + 1) / (2 S) places on
+average: N for one segment, 0.56 N for eight, N / 2 at best. The price is a body
+to compile for each segment, and S copies of what the cache holds, which take as
+long as a few steps.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import errors, keys
+
+Cache = Any
+Step = Callable[
+  [Cache, jax.Array, jax.Array],
+  tuple[jax.Array, Cache],
+]
+Grow = Callable[[Cache, int], Cache]
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenSampler:
+  """Section `sampler` of models of the next token; a run may take another.
+
+  Attributes:
+    temperature: logits are divided by it; 0 takes the most likely token.
+    top_k: only so many tokens, the most likely, can be drawn; 0 for all.
+    top_p: only the most likely tokens can be drawn, no more than are needed for
+      this probability in sum (Holtzman et al. 2020); 1 for all. It applies to
+      what `temperature` and `top_k` left.
+  """
+
+  temperature: float = 1.0
+  top_k: int = 0
+  top_p: float = 1.0
+
+  def check(self, codes: int) -> None:
+    """Raises `UserError` for fields that `codes` tokens cannot have."""
+    if not self.temperature >= 0:
+      raise errors.UserError(
+        f"sampler.temperature must be 0 or more; got {self.temperature}."
+      )
+    if not 0 <= self.top_k <= codes:
+      raise errors.UserError(
+        f"sampler.top_k must lie between 1 and the {codes} codes, or be 0 for "
+        f"all of them; got {self.top_k}."
+      )
+    if not 0 < self.top_p <= 1:
+      raise errors.UserError(
+        f"sampler.top_p must be above 0 and at most 1; got {self.top_p}."
+      )
+
+
+def truncate(logits: jax.Array, top_k: int, top_p: float) -> jax.Array:
+  """-inf for the tokens that cannot be drawn; see `TokenSampler`.
+
+  Tokens that are exactly as likely as the last one kept are kept as well.
+
+  Args:
+    logits: (B, K).
+    top_k: 0 .. K.
+    top_p: in (0, 1].
+
+  Returns:
+    (B, K).
+  """
+  if top_k:
+    least = jax.lax.top_k(logits, top_k)[0][:, -1:]
+    logits = jnp.where(logits >= least, logits, -jnp.inf)
+  if top_p < 1:
+    p = jax.nn.softmax(logits, axis=-1)
+    falling = jnp.sort(p, axis=-1, descending=True)
+    needed = jnp.cumsum(falling, axis=-1) - falling < top_p
+    least = jnp.min(jnp.where(needed, falling, 1), axis=-1, keepdims=True)
+    logits = jnp.where(p >= least, logits, -jnp.inf)
+  return logits
+
+
+def draw(logits: jax.Array, sampler: TokenSampler, key: jax.Array) -> jax.Array:
+  """One token per row.
+
+  Args:
+    logits: (B, K).
+    sampler: what can be drawn.
+    key: scalar or (B,) keys.
+
+  Returns:
+    (B,) int32 in 0 .. K - 1; entry i depends on logits i and key i only.
+  """
+  if sampler.temperature == 0:
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+  logits = truncate(logits / sampler.temperature, sampler.top_k, sampler.top_p)
+  rows = keys.example_keys(key, logits.shape[0])
+  return jax.vmap(jax.random.categorical)(rows, logits).astype(jnp.int32)
+
+
+def sample(
+  step: Step,
+  grow: Grow,
+  cache: Cache,
+  *,
+  num: int,
+  length: int,
+  key: jax.Array,
+  sampler: TokenSampler = TokenSampler(),
+  segments: int = 8,
+) -> jax.Array:
+  """Draws sequences token by token; call it under `jax.jit`.
+
+  Args:
+    step: takes a cache, the (B,) int32 tokens before and a scalar position;
+      returns (B, K) logits and the cache. At position 0 the tokens before are
+      0 and mean nothing.
+    grow: takes a cache and a length, returns the cache with room for so many
+      positions.
+    cache: with room for none.
+    num: B.
+    length: N, positions are 0 .. N - 1.
+    key: scalar or (B,) keys.
+    sampler: how a token is drawn from its logits.
+    segments: S, at most; see above.
+
+  Returns:
+    (B, N) int32; row i depends on key i only.
+  """
+  rows = keys.example_keys(key, num)
+
+  def one(carry, position):
+    cache, previous = carry
+    logits, cache = step(cache, previous, position)
+    ids = draw(logits, sampler, keys.numbered(rows, position))
+    return (cache, ids), ids
+
+  previous, parts = jnp.zeros(num, jnp.int32), []
+  for start, stop in itertools.pairwise(bounds(length, segments)):
+    (cache, previous), ids = jax.lax.scan(
+      one, (grow(cache, stop), previous), jnp.arange(start, stop)
+    )
+    parts.append(ids)
+  return jnp.concatenate(parts).T
+
+
+def bounds(length: int, segments: int) -> list[int]:
+  """0, ..., length: where segments of nearly equal length begin and end."""
+  segments = min(segments, length)
+  return [length * i // segments for i in range(segments + 1)]
