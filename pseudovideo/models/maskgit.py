@@ -15,8 +15,8 @@ import jax.numpy as jnp
 
 from pseudovideo import errors
 from pseudovideo.models import layers, position, transformer
+from pseudovideo.models.unet import DTYPES
 
-DTYPES = ("float32", "bfloat16")
 OFFSET_WIDTH = 64
 """Hidden width of the network that turns offsets into biases."""
 

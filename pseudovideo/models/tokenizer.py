@@ -15,9 +15,13 @@ import jax.numpy as jnp
 
 from pseudovideo import errors
 from pseudovideo.models import attention, layers, position, transformer
+from pseudovideo.models.unet import DTYPES
 
 GRIDS = ("tubelets", "first_frame")
-DTYPES = ("float32", "bfloat16")
+HEADS = ("image_head", "tubelet_head")
+"""Names of the layers that end in pixels; a network has one or both, and the
+last frame is made by the last of those it has. The kernel is
+`params[name]["linear"]["kernel"]`."""
 
 Patch = tuple[int, int, int]
 
@@ -200,14 +204,6 @@ class Tokenizer(nn.Module):
     if features.shape[1] > alone:
       parts.append(self.tubelet_head(features[:, alone:]))
     return jnp.concatenate(parts, axis=1)
-
-  @nn.nowrap
-  def last_head(self) -> str:
-    """The parameters' name of the head that makes the last frame.
-
-    Its kernel is `params[net.last_head()]["linear"]["kernel"]`.
-    """
-    return "image_head" if self.frames == 1 else "tubelet_head"
 
   @nn.nowrap
   def _frames_alone(self) -> int:

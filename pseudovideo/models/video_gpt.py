@@ -209,7 +209,7 @@ class VideoGPT(nn.Module):
   Attributes:
     grid: t, h, w.
     codes: K, ids are 0 .. K - 1.
-    code_width: length of a code's vector; read by `codes` only.
+    code_width: length of a code's vector; of the embedding `codes` only.
     width: D over all heads, 144 in Table 8; 576 in the published code.
     layers: number of blocks.
     heads: of attention.
@@ -290,7 +290,7 @@ class VideoGPT(nn.Module):
         f"A grid {self.grid} has {self.num_tokens} tokens; got "
         f"{tokens.shape[1]}."
       )
-    x = self.embed(tokens)
+    x = self._embedded(tokens)
     start = jnp.broadcast_to(self.start, (num, 1, self.width)).astype(x.dtype)
     x = jnp.concatenate([start, x[:, :-1]], axis=1)
     places = self._places(jnp.arange(self.num_tokens))
@@ -315,7 +315,7 @@ class VideoGPT(nn.Module):
     Returns:
       (B, K) float32, and the cache with this step.
     """
-    x = self.embed(previous)
+    x = self._embedded(previous)
     x = jnp.where(position == 0, self.start[None].astype(x.dtype), x)
     x += self._places(position).astype(x.dtype)[None]
     filled = []
@@ -323,6 +323,15 @@ class VideoGPT(nn.Module):
       x, layer_cache = block.step(x, layer_cache, position)
       filled.append(layer_cache)
     return self._logits(x), tuple(filled)
+
+  def _embedded(self, tokens):
+    """Vectors (..., code_width), or ids (...) if `learned`, to (..., D)."""
+    if self.embedding == "codes" and tokens.shape[-1] != self.code_width:
+      raise ValueError(
+        f"Codes are vectors of {self.code_width} numbers; got "
+        f"{tokens.shape[-1]}."
+      )
+    return self.embed(tokens)
 
   def _logits(self, x):
     normed = self.norm(x).astype(self.dtype)

@@ -25,7 +25,6 @@ from pseudovideo.models import tokenizer
 from pseudovideo.models.quantizers import Quantizer, common
 from pseudovideo.tasks import base
 
-_HEADS = ("image_head", "tubelet_head")
 JUDGED_FRAMES = ("random", "last")
 
 
@@ -295,7 +294,7 @@ class VideoTokenizer:
     """The kernels of all layers that end in pixels."""
     return {
       name: network[name]["linear"]["kernel"]
-      for name in _HEADS
+      for name in tokenizer.HEADS
       if name in network
     }
 

@@ -301,6 +301,12 @@ def test_remat_changes_memory_only(with_dropout):
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_vectors_of_another_codebook_are_refused(key):
+  vectors = jnp.zeros((1, SMALL.num_tokens, 5))
+  with pytest.raises(ValueError, match="vectors of 4 numbers; got 5"):
+    jax.eval_shape(SMALL.init, key, vectors)
+
+
 def test_other_numbers_of_tokens_are_refused(key):
   with pytest.raises(ValueError, match="has 12 tokens; got 11"):
     jax.eval_shape(TINY.init, key, jnp.zeros((1, 11, 5)))
