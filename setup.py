@@ -16,13 +16,15 @@ DATA = [
   # tensorflow-datasets imports it without declaring it.
   "importlib_resources",
 ]
+# Decoding of video files and optical flow; tests also take scikit-image as the
+# reference for the similarity of images.
+VIDEO = ["av>=15", "scikit-image>=0.24"]
 TEST = [
+  *VIDEO,
   "pytest>=8",
   "pytest-xdist>=3.6",
   "scipy>=1.13",
   "hypothesis>=6",
-  # References for the similarity of images.
-  "scikit-image>=0.24",
   "dm-pix>=0.4.3",
 ]
 
@@ -58,6 +60,7 @@ setuptools.setup(
     # Only to write the official TFDS sets: 1.3 GB, never imported otherwise.
     "prepare": ["tensorflow-cpu>=2.18"],
     "colab": ["matplotlib>=3.8"],
+    "video": VIDEO,
     "test": TEST,
     "dev": [*TEST, "ruff>=0.14", "pre-commit>=3.7"],
   },

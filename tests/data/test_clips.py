@@ -1,0 +1,355 @@
+"""Folders of videos as clips."""
+
+import logging
+import pathlib
+import struct
+import sys
+import tracemalloc
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pseudovideo import errors
+from pseudovideo.data import clips, decoding, videos
+from pseudovideo.data.clips import Cut
+
+
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path_factory, monkeypatch) -> pathlib.Path:
+  home = tmp_path_factory.mktemp("cache")
+  monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+  return home
+
+
+def plain(num: int, size: tuple[int, int] = (20, 16), start: int = 0):
+  """Frames of one colour each, which says their numbers: (num, H, W, 3)."""
+  levels = np.arange(start, start + num, dtype=np.uint8)[:, None, None, None]
+  colour = np.concatenate([levels, 255 - levels, 0 * levels + 7], -1)
+  return np.broadcast_to(colour, (num, size[1], size[0], 3))
+
+
+def numbers(frames: np.ndarray) -> list:
+  """Of clips (..., T, S, S, 3) of plain frames."""
+  return np.rint(frames[..., 0].mean((-2, -1))).astype(int).tolist()
+
+
+def write_mp4(path: pathlib.Path, frames: np.ndarray) -> None:
+  """Without loss: H.264 of RGB, quantiser 0."""
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream("libx264rgb", 10, options={"qp": "0"})
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = "rgb24"
+    for frame in frames:
+      picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))
+      container.mux(stream.encode(picture))
+    container.mux(stream.encode())
+
+
+def write_gif(path: pathlib.Path, frames: np.ndarray) -> None:
+  first, *rest = map(Image.fromarray, frames)
+  first.save(path, save_all=True, append_images=rest, duration=30)
+
+
+def write_folder(path: pathlib.Path, frames: np.ndarray) -> None:
+  """Names without leading zeros, as many tools write them."""
+  path.mkdir(parents=True)
+  for i, frame in enumerate(frames):
+    Image.fromarray(frame).save(path / f"frame_{i}.png")
+
+
+WRITERS = {"a.mp4": write_mp4, "a.GIF": write_gif, "a": write_folder}
+
+
+@pytest.fixture
+def mixed(tmp_path: pathlib.Path) -> pathlib.Path:
+  """Three videos of 12, 7 and 13 frames, from 0, 100 and 200 on."""
+  root = tmp_path / "videos"
+  write_folder(root / "deep" / "c", plain(13, start=200))
+  write_gif(root / "b.gif", plain(7, start=100))
+  write_mp4(root / "a.mp4", plain(12))
+  return root
+
+
+# --- decoding ---
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_frames_are_those_that_were_written(tmp_path: pathlib.Path, name: str):
+  """Of every kind; the square of the frame's height is cut out."""
+  rng = np.random.default_rng(0)
+  # Gifs have 256 colours, so that few of them are exact.
+  frames = rng.choice(np.uint8([0, 60, 255]), (11, 16, 24, 3))
+  WRITERS[name](tmp_path / name, frames)
+  found = clips.load(tmp_path, Cut(frames=5, side=16))
+  assert found.names == (name,)
+  assert found.clips.dtype == np.uint8
+  np.testing.assert_array_equal(
+    found.clips, frames[:10, :, 4:20].reshape(2, 5, 16, 16, 3)
+  )
+
+
+def test_frames_are_resized_as_images_are(tmp_path: pathlib.Path):
+  rng = np.random.default_rng(0)
+  frames = rng.integers(0, 256, (2, 36, 50, 3), np.uint8)
+  write_mp4(tmp_path / "a.mp4", frames)
+  expected = [
+    np.asarray(decoding.square(Image.fromarray(frame), 16)) for frame in frames
+  ]
+  found = clips.load(tmp_path, Cut(frames=2, side=16))
+  np.testing.assert_array_equal(found.clips, [expected])
+
+
+def test_frames_are_turned_as_the_file_says(tmp_path: pathlib.Path):
+  """Telephones store what they film lying, and a matrix."""
+  frames = np.random.default_rng(0).integers(0, 256, (2, 16, 20, 3), np.uint8)
+  write_mp4(tmp_path / "a.mp4", frames)
+  content = (tmp_path / "a.mp4").read_bytes()
+  one, end = 1 << 16, 1 << 30
+  matrix = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, end)
+  # The rows that map (x, y) to (-y, x): a quarter turn with the clock.
+  turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, end)
+  track = content.index(b"tkhd")
+  assert content[track:].count(matrix) == 1
+  (tmp_path / "a.mp4").write_bytes(
+    content[:track] + content[track:].replace(matrix, turned)
+  )
+  found = clips.load(tmp_path, Cut(frames=2, side=16))
+  expected = np.rot90(frames, -1, (1, 2))[:, 2:18]
+  np.testing.assert_array_equal(found.clips[0], expected)
+
+
+# --- cutting ---
+
+
+def test_clips_follow_one_another(mixed: pathlib.Path):
+  found = clips.load(mixed, Cut(frames=5, side=16))
+  assert found.names == ("a.mp4", "b.gif", "deep/c")
+  assert numbers(found.clips) == [
+    [0, 1, 2, 3, 4],
+    [5, 6, 7, 8, 9],
+    [100, 101, 102, 103, 104],
+    [200, 201, 202, 203, 204],
+    [205, 206, 207, 208, 209],
+  ]
+  assert found.video.tolist() == [0, 0, 1, 2, 2]
+  assert not found.clips.flags.writeable
+
+
+def test_interval(mixed: pathlib.Path):
+  """A clip of 3 frames spans 1 + 2 * 3 frames; the next starts at 9."""
+  found = clips.load(mixed, Cut(frames=3, side=16, interval=3))
+  assert numbers(found.clips) == [
+    [0, 3, 6],
+    [100, 103, 106],
+    [200, 203, 206],
+  ]
+  found = clips.load(mixed, Cut(frames=2, side=16, interval=3))
+  assert numbers(found.clips) == [
+    [0, 3],
+    [6, 9],
+    [100, 103],
+    [200, 203],
+    [206, 209],
+  ]
+
+
+def test_clips_per_video(mixed: pathlib.Path):
+  found = clips.load(mixed, Cut(frames=2, side=16, per_video=2))
+  assert numbers(found.clips) == [
+    [0, 1],
+    [2, 3],
+    [100, 101],
+    [102, 103],
+    [200, 201],
+    [202, 203],
+  ]
+
+
+def test_no_more_is_decoded_than_is_asked_for(tmp_path: pathlib.Path):
+  write_folder(tmp_path / "a", plain(4))
+  for name in ("frame_1.png", "frame_3.png"):
+    (tmp_path / "a" / name).write_text("broken")
+  found = clips.load(tmp_path, Cut(frames=2, side=16, interval=2))
+  assert numbers(found.clips) == [[0, 2]]
+  found = clips.load(tmp_path, Cut(frames=1, side=16, per_video=1))
+  assert numbers(found.clips) == [[0]]
+
+
+def test_a_long_video_is_never_in_memory(tmp_path: pathlib.Path):
+  write_mp4(tmp_path / "a.mp4", plain(250, (128, 128)))
+  clips.load(tmp_path, Cut(frames=4, side=64))  # imports what it needs
+  tracemalloc.start()
+  try:
+    found = clips.load(tmp_path, Cut(frames=5, side=128))
+    _, peak = tracemalloc.get_traced_memory()
+  finally:
+    tracemalloc.stop()
+  assert found.clips.shape == (50, 5, 128, 128, 3)
+  assert peak < found.clips.nbytes / 4
+
+
+def test_two_folders_of_the_same_videos_are_equal(
+  mixed: pathlib.Path, tmp_path: pathlib.Path
+):
+  cut = Cut(frames=3, side=8)
+  mixed.rename(tmp_path / "renamed")
+  first = clips.load(tmp_path / "renamed", cut)
+  write_mp4(tmp_path / "renamed" / "z.mp4", plain(3))
+  second = clips.load(tmp_path / "renamed", cut)
+  assert first.fingerprint != second.fingerprint
+  np.testing.assert_array_equal(second.clips[:-1], first.clips)
+  (tmp_path / "renamed" / "z.mp4").unlink()
+  third = clips.load(tmp_path / "renamed", cut)
+  assert third.fingerprint == first.fingerprint
+
+
+def test_a_cached_set_is_not_decoded_again(mixed: pathlib.Path, monkeypatch):
+  cut = Cut(frames=3, side=8)
+  first = clips.load(mixed, cut)
+  monkeypatch.setattr(videos, "frames", None)
+  np.testing.assert_array_equal(clips.load(mixed, cut).clips, first.clips)
+
+
+# --- what is left out ---
+
+
+def test_short_videos_are_counted_each_time(mixed: pathlib.Path, caplog):
+  for _ in range(2):
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "absl"):
+      found = clips.load(mixed, Cut(frames=12, side=16))
+    assert numbers(found.clips[:, 0]) == [0, 200]
+    assert found.video.tolist() == [0, 2]
+    assert (
+      "1 of the 3 videos in" in caplog.text
+      and "fewer than 12 frames and are left out: b.gif." in caplog.text
+    )
+
+
+def test_hidden_files_and_other_files_are_left_out(mixed: pathlib.Path):
+  write_mp4(mixed / ".hidden.mp4", plain(3))
+  write_folder(mixed / ".thumbnails" / "x", plain(3))
+  (mixed / "notes.txt").write_text("")
+  (mixed / "folder.mp4").mkdir()
+  assert list(videos.find(mixed)) == ["a.mp4", "b.gif", "deep/c"]
+
+
+# --- mistakes ---
+
+
+def expect(root: pathlib.Path, *parts: str, **cut) -> None:
+  with pytest.raises(errors.UserError) as info:
+    clips.load(root, Cut(**{"frames": 3, "side": 16, **cut}))
+  message = str(info.value)
+  for part in parts:
+    assert part in message
+  assert "\n" not in message and message.endswith((".", "EXTRA=video"))
+
+
+def test_no_videos(tmp_path: pathlib.Path):
+  expect(tmp_path, f"There are no videos in {tmp_path}; give", ".mp4", ".gif")
+  expect(tmp_path / "nowhere", "There are no videos in")
+
+
+def test_all_too_short(mixed: pathlib.Path):
+  said = "None of the 3 videos in", "has the 25 frames that 5 frames at"
+  expect(mixed, *said, frames=5, interval=6)
+
+
+@pytest.mark.parametrize("name", ["frames", "side", "interval", "per_video"])
+def test_numbers_below_one(tmp_path: pathlib.Path, name: str):
+  expect(tmp_path, f"Clips are to have {name}=0; give", **{name: 0})
+
+
+def test_frames_are_not_enlarged(mixed: pathlib.Path):
+  write_mp4(mixed / "small.mp4", plain(3, (16, 14)))
+  expect(mixed, "small.mp4 is 16x14, smaller than the asked side 16")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.webm", "a.gif"])
+def test_broken_file(tmp_path: pathlib.Path, name: str):
+  path = tmp_path / name
+  for broken in ("", "no video"):
+    path.write_text(broken)
+    expect(tmp_path, f"{path} cannot be read as a")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.GIF"])
+def test_file_that_was_cut_off(tmp_path: pathlib.Path, name: str):
+  path = tmp_path / name
+  WRITERS[name](path, plain(20))
+  content = path.read_bytes()
+  for length in (len(content) * 6 // 10, len(content) - 100):
+    path.write_bytes(content[:length])
+    expect(tmp_path, f"{path} cannot be read as a", "; replace or remove it.")
+
+
+def test_file_broken_in_its_middle(tmp_path: pathlib.Path):
+  path = tmp_path / "a.mp4"
+  frames = np.random.default_rng(0).integers(0, 256, (9, 16, 20, 3), np.uint8)
+  write_mp4(path, frames)
+  content = bytearray(path.read_bytes())
+  middle = len(content) // 2
+  content[middle : middle + 2000] = b"\xff" * 2000
+  path.write_bytes(content)
+  expect(tmp_path, f"{path} cannot be read as a video (")
+
+
+def test_broken_files_are_counted_before_anything_is_decoded(
+  mixed: pathlib.Path, monkeypatch
+):
+  monkeypatch.setattr(videos, "frames", None)
+  (mixed / "b.gif").write_text("no video")
+  (mixed / "deep" / "c" / "frame_0.png").write_text("no image")
+  expect(mixed, "2 of the 3 videos in", "b.gif, deep/c; of the first:")
+
+
+def test_frames_of_two_sizes(tmp_path: pathlib.Path):
+  write_folder(tmp_path / "a", plain(4))
+  Image.new("RGB", (20, 17)).save(tmp_path / "a" / "frame_2.png")
+  expect(tmp_path, "frame_2.png is 20x17 and the frames before it are 20x16")
+
+
+def test_too_many_pixels(mixed: pathlib.Path, monkeypatch):
+  monkeypatch.setattr(decoding, "MAX_PIXELS", 20 * 16 - 1)
+  expect(mixed, "a.mp4 cannot be read as a video", "its frames are 20x16")
+
+
+def test_files_that_name_other_files(mixed: pathlib.Path):
+  """Playlists, which FFmpeg would follow where it may guess the container."""
+  path = mixed / "list.mp4"
+  for text in (
+    f"#EXTM3U\n#EXTINF:1,\nfile://{mixed / 'a.mp4'}\n#EXT-X-ENDLIST\n",
+    "ffconcat version 1.0\nfile a.mp4\n",
+  ):
+    path.write_text(text)
+    expect(mixed, f"{path} cannot be read as a video")
+
+
+def test_sound_alone(tmp_path: pathlib.Path):
+  path = tmp_path / "a.mov"
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream("pcm_s16le", 8000, layout="mono")
+    silence = np.zeros((1, 80), np.int16)
+    sound = av.AudioFrame.from_ndarray(silence, "s16", "mono")
+    sound.sample_rate = 8000
+    container.mux(stream.encode(sound))
+  expect(tmp_path, f"{path} cannot be read as a video", "it has no pictures")
+
+
+def test_without_the_library(mixed: pathlib.Path, monkeypatch):
+  monkeypatch.setitem(sys.modules, "av", None)
+  expect(mixed, "a.mp4 needs PyAV", "make install EXTRA=video")
+  (mixed / "a.mp4").unlink()
+  found = clips.load(mixed, Cut(frames=7, side=16))
+  assert numbers(found.clips[:, 0]) == [100, 200]
+
+
+def test_full_disk(mixed: pathlib.Path, monkeypatch):
+  def full(**_):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(clips.tempfile, "TemporaryFile", full)
+  expect(mixed, "Clips cannot be written to", "No space left on device")
