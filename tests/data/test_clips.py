@@ -35,12 +35,19 @@ def numbers(frames: np.ndarray) -> list:
   return np.rint(frames[..., 0].mean((-2, -1))).astype(int).tolist()
 
 
-def write_mp4(path: pathlib.Path, frames: np.ndarray) -> None:
-  """Without loss: H.264 of RGB, quantiser 0."""
+def write_mp4(
+  path: pathlib.Path,
+  frames: np.ndarray,
+  codec: str = "libx264rgb",
+  pixels: str = "rgb24",
+  **options: str,
+) -> None:
+  """By default H.264 of RGB without loss."""
+  options = options or {"qp": "0"}
   with av.open(str(path), "w") as container:
-    stream = container.add_stream("libx264rgb", 10, options={"qp": "0"})
+    stream = container.add_stream(codec, 10, options=options)
     stream.height, stream.width = frames.shape[1:3]
-    stream.pix_fmt = "rgb24"
+    stream.pix_fmt = pixels
     for frame in frames:
       picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))
       container.mux(stream.encode(picture))
@@ -88,6 +95,20 @@ def test_frames_are_those_that_were_written(tmp_path: pathlib.Path, name: str):
   np.testing.assert_array_equal(
     found.clips, frames[:10, :, 4:20].reshape(2, 5, 16, 16, 3)
   )
+
+
+def test_frames_stored_out_of_order(tmp_path: pathlib.Path):
+  """The usual file: with frames between two that are stored before them."""
+  frames = plain(30) * np.uint8([8, 1, 1])
+  path = tmp_path / "a.mp4"
+  options = {"crf": "10", "x264-params": "scenecut=0:b-adapt=0:bframes=3"}
+  write_mp4(path, frames, "libx264", "yuv420p", **options)
+  with av.open(str(path)) as container:
+    times = [packet.pts for packet in container.demux(video=0) if packet.size]
+  assert times != sorted(times)
+  found = clips.load(tmp_path, Cut(frames=30, side=16))
+  middle = np.int32(found.clips[0, :, 8, 8])
+  np.testing.assert_allclose(middle, np.int32(frames[:, 8, 8]), atol=4)
 
 
 def test_frames_are_resized_as_images_are(tmp_path: pathlib.Path):
