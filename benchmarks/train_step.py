@@ -69,11 +69,15 @@ def measure(
   key = jax.random.key(config.train.seed)
   params, extra = task.init(keys.named(key, "init"), image_set)
   now = jax.device_put(state.create(params, extra, tx), whole)
+  examples = base.examples(
+    task, extra, image_set, batch_size=config.evaluate.batch_size
+  )
   batches = pipeline.Batches(
-    image_set.train_images,
+    examples.train,
     image_set.train_labels,
     batch_size=config.train.batch_size,
     seed=config.train.seed,
+    name=examples.name,
   )
   batch = sharding.put_batch(batches.batch(0), mesh)
   update = jax.jit(

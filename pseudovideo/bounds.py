@@ -5,7 +5,6 @@ collapsed (a level that costs nothing and says nothing) is seen.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -66,33 +65,22 @@ def per_image(
   run: runs.Run, images: np.ndarray, most: int
 ) -> dict[str, np.ndarray]:
   """The parts of the bound, (N, ...) float64 each, N at most `most`."""
-  images = data.spread(images, most)
-  config, mesh = run.config.evaluate, sharding.make_mesh()
-  key = keys.named(jax.random.key(config.seed), "bound")
-  size = -(-min(len(images), config.batch_size) // mesh.size) * mesh.size
-  bound = _compiled(run.task.negative_elbo, mesh)
-  parts = []
-  for start in range(0, len(images), size):
-    rows = keys.example_keys(key, size, start)
-    batch = images[np.arange(start, start + size) % len(images)]
-    parts.append(jax.device_get(bound(run.params, run.extra, batch, rows)))
+  config = run.config.evaluate
+  batches = sharding.in_batches(
+    lambda params, extra, images, key: run.task.negative_elbo(
+      params, extra, images, key=key
+    ),
+    run.params,
+    run.extra,
+    data.spread(images, most),
+    key=keys.named(jax.random.key(config.seed), "bound"),
+    batch_size=config.batch_size,
+  )
+  parts = [part for _, part in batches]
   return {
-    name: np.concatenate([part[name] for part in parts])[: len(images)].astype(
-      np.float64
-    )
+    name: np.concatenate([part[name] for part in parts]).astype(np.float64)
     for name in parts[0]
   }
-
-
-def _compiled(negative_elbo: Callable[..., Any], mesh: Any):
-  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
-  return jax.jit(
-    lambda params, extra, images, rows: negative_elbo(
-      params, extra, images, key=rows
-    ),
-    in_shardings=(whole, whole, cut, cut),
-    out_shardings=cut,
-  )
 
 
 def sentence(bound: dict[str, Any]) -> str:

@@ -97,14 +97,11 @@ def compute(run: Any, num_images: int | None = None) -> dict[str, np.ndarray]:
       f"--num_images must lie between 2 and {len(held_out)}, the number of "
       f"held-out images of {run.image_set.name}; got {num}."
     )
-  images = data.spread(held_out, num)
-  config, mesh = run.config.evaluate, sharding.make_mesh()
-  key = keys.named(jax.random.key(config.seed), "bits_per_dim")
-  size = -(-min(num, config.batch_size) // mesh.size) * mesh.size
-  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  config = run.config.evaluate
 
-  def bound(params, images, rows):
-    result = run.task.bits_per_dim(params, images, key=rows)
+  def bound(params, extra, images, key):
+    del extra
+    result = run.task.bits_per_dim(params, images, key=key)
     decoder = result["terms"][:, 0]
     return {
       "bits_per_dim": result["total"],
@@ -112,17 +109,21 @@ def compute(run: Any, num_images: int | None = None) -> dict[str, np.ndarray]:
       "decoder": decoder,
     }
 
-  bound = jax.jit(bound, in_shardings=(whole, cut, cut), out_shardings=cut)
   progress = writer.Progress(num, description=f"bits of {run.config.title}")
   parts = []
-  for start in range(0, num, size):
-    rows = keys.example_keys(key, size, start)
-    batch = images[np.arange(start, start + size) % num]
-    parts.append(jax.device_get(bound(run.params, batch, rows)))
-    progress.update(min(num, start + size))
+  for rows, part in sharding.in_batches(
+    bound,
+    run.params,
+    run.extra,
+    data.spread(held_out, num),
+    key=keys.named(jax.random.key(config.seed), "bits_per_dim"),
+    batch_size=config.batch_size,
+  ):
+    parts.append(part)
+    progress.update(rows.stop)
   progress.close()
   return {
-    name: np.concatenate([part[name] for part in parts])[:num].astype(float)
+    name: np.concatenate([part[name] for part in parts]).astype(float)
     for name in DEFINITIONS
   }
 

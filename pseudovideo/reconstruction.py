@@ -38,7 +38,10 @@ def measure(
   )
   found = {"metrics": pair_metrics.records(blocks, kinds)}
   if hasattr(run.task, "encode"):
-    ids = tokens.encode(run, originals)
+    config = run.config.evaluate
+    ids = tokens.encode(
+      run, originals, batch_size=config.batch_size, seed=config.seed
+    )
     found["codebook"] = tokens.usage(ids, run.task.num_codes)
   return found
 

@@ -3,14 +3,14 @@
 Data parallel: the batch is cut along its first axis, the state is replicated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from pseudovideo import errors
+from pseudovideo import errors, keys
 
 DATA_AXIS = "data"
 
@@ -57,3 +57,44 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> Any:
     name: jax.make_array_from_process_local_data(sharding, np.asarray(rows))
     for name, rows in batch.items()
   }
+
+
+def in_batches(
+  function: Callable[..., Any],
+  params: Any,
+  extra: Any,
+  examples: np.ndarray,
+  *,
+  key: jax.Array,
+  batch_size: int,
+) -> Iterator[tuple[slice, Any]]:
+  """A function of every example, a batch at a time over all devices.
+
+  Args:
+    function: (params, extra, examples (B, ...), keys (B,)) -> a tree of
+      (B, ...) arrays.
+    params: the same for all.
+    extra: the same for all.
+    examples: (N, ...), in memory or memory-mapped; N >= 1.
+    key: scalar; result i depends on example i and (key, i) only.
+    batch_size: at most; batches are multiples of the number of devices.
+
+  Yields:
+    Which examples, and the tree of their results as numpy arrays.
+  """
+  mesh = make_mesh()
+  whole, cut = replicated(mesh), split_batch(mesh)
+  function = jax.jit(
+    function, in_shardings=(whole, whole, cut, cut), out_shardings=cut
+  )
+  num = len(examples)
+  size = -(-min(num, batch_size) // mesh.size) * mesh.size
+  for start in range(0, num, size):
+    batch = np.asarray(examples[np.arange(start, start + size) % num])
+    rows = keys.example_keys(key, size, start)
+    found = jax.device_get(function(params, extra, batch, rows))
+    stop = min(num, start + size)
+    yield (
+      slice(start, stop),
+      jax.tree.map(lambda x, wanted=stop - start: x[:wanted], found),
+    )

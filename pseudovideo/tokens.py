@@ -1,7 +1,7 @@
 """Images as the ids of a trained tokenizer, for models of tokens.
 
-A data set is encoded once. A folder of tokens, written by `python -m
-pseudovideo.tokenize`, holds
+A data set is encoded once, for `cached` into the cache. A folder of tokens,
+written by `python -m pseudovideo.tokenize`, holds
 
   train_ids.npy     (N, t, h, w), the smallest unsigned integers that hold K - 1
   train_labels.npy  (N,) int32, where the data set has labels
@@ -18,22 +18,38 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo import errors, keys, results, runs, sharding
+from pseudovideo import data, errors, keys, results, sharding, writer
 from pseudovideo.data import cache
 
 SPLITS = ("train", "test")
+CODING = ("network", "quantizer")
+"""The parameters that encode and decode; others only serve the training."""
 HASH_DIGITS = 12
 """So many digits of a hash are quoted in sentences."""
 BLOCK = 4096
 
 Progress = Callable[[int], None]
+
+
+class Coder(Protocol):
+  """A trained tokenizer, such as a `runs.Run` of one.
+
+  Attributes:
+    task: of `video_tokenizer`.
+    params: its averaged weights.
+    extra: its state.
+  """
+
+  task: Any
+  params: Any
+  extra: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,46 +86,42 @@ class Tokens:
 
 
 def encode(
-  run: runs.Run,
+  coder: Coder,
   images: np.ndarray,
   *,
+  batch_size: int,
+  seed: int = 0,
   out: np.ndarray | None = None,
   progress: Progress = lambda done: None,
 ) -> np.ndarray:
-  """Ids of images, `evaluate.batch_size` at a time over all devices.
+  """Ids of images, `batch_size` at a time over all devices.
 
   Args:
-    run: of `runs.restore`, of a tokenizer; its averaged weights are used.
+    coder: which tokenizer.
     images: (N, H, W, C) uint8, in memory or memory-mapped.
+    batch_size: changes no id.
+    seed: of pseudo videos that have random numbers; those of an image depend on
+      its place too.
     out: (N, t, h, w) integers to be filled; by default a new int32 array.
     progress: called with the number of images done.
 
   Returns:
-    `out`. The random numbers of pseudo videos that have any depend on
-    `evaluate.seed` and the place of the image.
+    `out`.
   """
-  config, mesh = run.config.evaluate, sharding.make_mesh()
-  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
-  function = jax.jit(
-    lambda params, extra, batch, rows: run.task.encode(
-      params, extra, batch, key=rows
-    ),
-    in_shardings=(whole, whole, cut, cut),
-    out_shardings=cut,
-  )
-  key = keys.named(jax.random.key(config.seed), "encode")
-  num = len(images)
-  size = -(-min(num, config.batch_size) // mesh.size) * mesh.size
   if out is None:
-    out = np.empty((num, *run.task.grid_shape), np.int32)
-  for start in range(0, num, size):
-    wanted = np.arange(start, start + size) % num
-    rows = keys.example_keys(key, size, start)
-    batch = np.asarray(images[wanted])
-    ids = np.asarray(function(run.params, run.extra, batch, rows))
-    stop = min(num, start + size)
-    out[start:stop] = ids[: stop - start]
-    progress(stop)
+    out = np.empty((len(images), *coder.task.grid_shape), np.int32)
+  for rows, ids in sharding.in_batches(
+    lambda params, extra, batch, key: coder.task.encode(
+      params, extra, batch, key=key
+    ),
+    coder.params,
+    coder.extra,
+    images,
+    key=keys.named(jax.random.key(seed), "encode"),
+    batch_size=batch_size,
+  ):
+    out[rows] = ids
+    progress(rows.stop)
   return out
 
 
@@ -136,30 +148,103 @@ def usage(ids: np.ndarray, codes: int) -> dict[str, Any]:
   }
 
 
-def codebook(run: runs.Run) -> np.ndarray:
+def codebook(coder: Coder) -> np.ndarray:
   """The vectors of all codes of a tokenizer, (K, D) float32."""
-  ids = jnp.arange(run.task.num_codes)
-  vectors = jax.jit(run.task.vectors)(run.params, run.extra, ids)
+  ids = jnp.arange(coder.task.num_codes)
+  vectors = jax.jit(coder.task.vectors)(coder.params, coder.extra, ids)
   return np.asarray(vectors, np.float32)
 
 
-def tokenizer_hash(run: runs.Run) -> str:
+def tokenizer_hash(coder: Coder) -> str:
   """SHA-256 (hexadecimal) of all that encodes and decodes.
 
   That is the network, the quantizer's parameters and the codebook, under the
   averaged weights; the discriminator is no part of it.
   """
-  found = {
-    name: run.params[name]
-    for name in ("network", "quantizer")
-    if name in run.params
-  }
+  found = {name: coder.params[name] for name in CODING if name in coder.params}
   arrays = flax.traverse_util.flatten_dict(jax.device_get(found), sep="/")
-  return cache.fingerprint({**arrays, "codebook": codebook(run)})
+  return cache.fingerprint({**arrays, "codebook": codebook(coder)})
+
+
+def cached(
+  coder: Coder, image_set: data.ImageSet, *, batch_size: int
+) -> dict[str, np.ndarray]:
+  """The ids of both splits, encoded once and then found in the cache.
+
+  Args:
+    coder: which tokenizer.
+    image_set: what is encoded, pseudo videos with the seed 0.
+    batch_size: images at a time.
+
+  Returns:
+    `train` and `test`, (N, t, h, w) unsigned integers, memory-mapped.
+
+  Raises:
+    UserError: the cache cannot be written.
+  """
+  made_from = {
+    "tokenizer": tokenizer_hash(coder),
+    "data": image_set.fingerprint,
+    "packages": results.provenance()["packages"],
+  }
+
+  def build(new_array: cache.NewArray) -> None:
+    num = sum(len(getattr(image_set, f"{split}_images")) for split in SPLITS)
+    progress = writer.Progress(num, description=f"encoding {image_set.name}")
+    encode_splits(
+      coder,
+      image_set,
+      new_array,
+      batch_size=batch_size,
+      progress=progress.update,
+    )
+    progress.close()
+
+  arrays, _ = cache.load(
+    f"{image_set.name}-tokens",
+    made_from,
+    build,
+    kind="tokens",
+    making="Encoding",
+  )
+  return arrays
+
+
+def encode_splits(
+  coder: Coder,
+  image_set: data.ImageSet,
+  new_ids: cache.NewArray,
+  *,
+  batch_size: int,
+  seed: int = 0,
+  progress: Progress = lambda done: None,
+) -> None:
+  """Encodes both splits into arrays of the smallest type that holds them.
+
+  Args:
+    coder: which tokenizer.
+    image_set: what is encoded.
+    new_ids: (split, shape, dtype) -> the array to be filled.
+    batch_size: see `encode`.
+    seed: see `encode`.
+    progress: called with the number of images done.
+  """
+  dtype, done = np.min_scalar_type(coder.task.num_codes - 1), 0
+  for split in SPLITS:
+    images = getattr(image_set, f"{split}_images")
+    encode(
+      coder,
+      images,
+      batch_size=batch_size,
+      seed=seed,
+      out=new_ids(split, (len(images), *coder.task.grid_shape), dtype),
+      progress=lambda count, before=done: progress(before + count),
+    )
+    done += len(images)
 
 
 def write(
-  run: runs.Run,
+  run: Any,
   folder: str | os.PathLike,
   *,
   progress: Progress = lambda done: None,
@@ -171,7 +256,7 @@ def write(
   `codes`, `width`, and the versions of `packages`.
 
   Args:
-    run: of `runs.restore`, of a tokenizer.
+    run: the `runs.Run` of a tokenizer.
     folder: does not exist, is empty, or holds these very tokens.
     progress: called with the number of images done.
 
@@ -243,7 +328,7 @@ def load(folder: str | os.PathLike, *, tokenizer: str | None = None) -> Tokens:
   )
 
 
-def _about(run: runs.Run) -> dict[str, Any]:
+def _about(run: Any) -> dict[str, Any]:
   """Where the tokens of a run come from."""
   task = run.task
   return {
@@ -287,21 +372,19 @@ def _check_same(
       )
 
 
-def _fill(run: runs.Run, new_array: cache.NewArray, progress: Progress) -> None:
+def _fill(run: Any, new_array: cache.NewArray, progress: Progress) -> None:
   """Makes the arrays of a folder; see `cache.load` for `new_array`."""
   vectors = codebook(run)
   new_array("codebook", vectors.shape, np.float32)[:] = vectors
-  dtype, done = np.min_scalar_type(run.task.num_codes - 1), 0
+  encode_splits(
+    run,
+    run.image_set,
+    lambda split, *what: new_array(f"{split}_ids", *what),
+    batch_size=run.config.evaluate.batch_size,
+    seed=run.config.evaluate.seed,
+    progress=progress,
+  )
   for split in SPLITS:
-    images = getattr(run.image_set, f"{split}_images")
     labels = getattr(run.image_set, f"{split}_labels")
-    shape = (len(images), *run.task.grid_shape)
-    encode(
-      run,
-      images,
-      out=new_array(f"{split}_ids", shape, dtype),
-      progress=lambda count, before=done: progress(before + count),
-    )
     if labels is not None:
       new_array(f"{split}_labels", labels.shape, np.int32)[:] = labels
-    done += len(images)

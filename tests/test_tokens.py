@@ -43,12 +43,8 @@ def copied(written, tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_ids_do_not_depend_on_the_batch(run, batch_size):
   images = run.image_set.test_images[:11]
-  evaluate = dataclasses.replace(run.config.evaluate, batch_size=batch_size)
-  config = dataclasses.replace(run.config, evaluate=evaluate)
   seen = []
-  ids = tokens.encode(
-    dataclasses.replace(run, config=config), images, progress=seen.append
-  )
+  ids = tokens.encode(run, images, batch_size=batch_size, progress=seen.append)
   encode = jax.jit(run.task.encode)
   rows = keys.example_keys(jax.random.key(0), 11)
   expected = encode(run.params, run.extra, images, key=rows)

@@ -19,6 +19,7 @@ import numpy as np
 from pseudovideo import errors
 
 Batch = dict[str, np.ndarray]
+IMAGE = "image"
 
 # Batches that are made before they are asked for.
 AHEAD = 2
@@ -34,16 +35,19 @@ class Batches:
     *,
     batch_size: int,
     seed: int,
+    name: str = IMAGE,
     process_index: int = 0,
     process_count: int = 1,
   ):
     """Checks and keeps its arguments.
 
     Args:
-      images: (N, H, W, C) uint8, in memory or memory-mapped; N >= 1.
+      images: (N, H, W, C) uint8, in memory or memory-mapped; N >= 1. Or what
+        else a task learns from, such as their tokens.
       labels: (N,) integers or None.
       batch_size: images per step over all processes.
       seed: of the order, 0 .. 2^64 - 1.
+      name: what `images` is called in a batch.
       process_index: which rows of each batch are ours.
       process_count: into how many equal parts the rows are cut.
 
@@ -57,9 +61,8 @@ class Batches:
       )
     if len(images) == 0:
       raise errors.UserError("There are no images to train on.")
-    self._images = images
-    self._labels = labels
-    self._batch_size = batch_size
+    self._arrays = _named(images, labels, name)
+    self._num, self._batch_size = len(images), batch_size
     rows = batch_size // process_count
     self._rows = np.arange(process_index * rows, (process_index + 1) * rows)
     self._permutation = functools.lru_cache(maxsize=2)(
@@ -70,16 +73,16 @@ class Batches:
     """The rows of one step, b = batch_size / process_count of them.
 
     Returns:
-      `image` (b, H, W, C) uint8, `index` (b,) int32, their places in the set,
-      and, if there are labels, `label` (b,) int32.
+      `image` (b, H, W, C) uint8, or as it is named, `index` (b,) int32, their
+      places in the set, and, if there are labels, `label` (b,) int32.
     """
     positions = step * self._batch_size + self._rows
-    epochs, entries = np.divmod(positions, len(self._images))
+    epochs, entries = np.divmod(positions, self._num)
     index = np.empty_like(positions)
     for epoch in np.unique(epochs):
       here = epochs == epoch
       index[here] = self._permutation(int(epoch))[entries[here]]
-    return _rows(self._images, self._labels, index)
+    return _rows(self._arrays, index)
 
 
 def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
@@ -91,16 +94,15 @@ def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
   return np.argsort(draws, kind="stable")
 
 
-def _rows(
-  images: np.ndarray, labels: np.ndarray | None, index: np.ndarray
-) -> Batch:
-  batch = {
-    "image": np.asarray(images[index]),
-    "index": np.asarray(index, np.int32),
-  }
-  if labels is not None:
-    batch["label"] = np.asarray(labels[index], np.int32)
-  return batch
+def _named(images: np.ndarray, labels: np.ndarray | None, name: str) -> Batch:
+  return {name: images} | ({} if labels is None else {"label": labels})
+
+
+def _rows(arrays: Batch, index: np.ndarray) -> Batch:
+  batch = {name: np.asarray(array[index]) for name, array in arrays.items()}
+  if "label" in batch:
+    batch["label"] = batch["label"].astype(np.int32)
+  return {**batch, "index": np.asarray(index, np.int32)}
 
 
 def prefetch(
@@ -146,21 +148,26 @@ def prefetch(
 
 
 def held_out(
-  images: np.ndarray, labels: np.ndarray | None, batch_size: int
+  images: np.ndarray,
+  labels: np.ndarray | None,
+  batch_size: int,
+  name: str = IMAGE,
 ) -> Iterator[Batch]:
   """Every image once, in order, in batches of one size.
 
   Args:
-    images: (N, H, W, C) uint8.
+    images: (N, H, W, C) uint8, or other arrays, see `Batches`.
     labels: (N,) integers or None.
     batch_size: of every batch; the last one is filled with copies of image 0.
+    name: what `images` is called.
 
   Yields:
-    `image`, `label` if there are labels, and `mask` (batch_size,) float32,
-    which is 0 for the copies.
+    `image`, or as it is named, `label` if there are labels, and `mask`
+    (batch_size,) float32, which is 0 for the copies.
   """
   for start in range(0, len(images), batch_size):
     index = np.arange(start, start + batch_size)
     inside = index < len(images)
-    batch = _rows(images, labels, np.where(inside, index, 0))
+    arrays = _named(images, labels, name)
+    batch = _rows(arrays, np.where(inside, index, 0))
     yield {**batch, "mask": inside.astype(np.float32)}

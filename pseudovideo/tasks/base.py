@@ -3,8 +3,10 @@
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 
-from pseudovideo import optimizers, pixels
+from pseudovideo import data, optimizers, pixels
+from pseudovideo.data import pipeline
 
 Params = Any
 Extra = Any
@@ -115,6 +117,36 @@ class Autoencoder(Task, Protocol):
 def is_autoencoder(task: Task) -> bool:
   """Whether it reconstructs images instead of drawing new ones."""
   return hasattr(task, "reconstruct")
+
+
+class Examples(NamedTuple):
+  """What batches are made of, both splits in the order of the images.
+
+  Attributes:
+    name: of the array in a batch.
+    train: (N, ...).
+    test: (M, ...).
+  """
+
+  name: str
+  train: np.ndarray
+  test: np.ndarray
+
+
+def examples(
+  task: Task, extra: Extra, image_set: data.ImageSet, *, batch_size: int
+) -> Examples:
+  """The images, or what the task's own method `examples` makes of them.
+
+  Args:
+    task: learns from them.
+    extra: the second result of `init`.
+    image_set: the data set.
+    batch_size: images at a time, if anything is made of them.
+  """
+  if hasattr(task, "examples"):
+    return task.examples(extra, image_set, batch_size=batch_size)
+  return Examples(pipeline.IMAGE, image_set.train_images, image_set.test_images)
 
 
 def discriminator_optimizer(task: Task) -> optimizers.AdamConfig | None:

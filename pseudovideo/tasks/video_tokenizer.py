@@ -131,7 +131,7 @@ class VideoTokenizer:
     if self.adversarial:
       variables = jax.jit(self.discriminator.init)(judge_key, video[:, 0])
       params[optimizers.DISCRIMINATOR] = variables["params"]
-    extra = {"quantizer": codes_state}
+    extra = _with_codes({}, codes_state)
     frozen = perceptual.load(self.perceptual, data, binarize=self.binarize)
     if frozen is not None:
       extra["perceptual"] = frozen.params
@@ -154,9 +154,7 @@ class VideoTokenizer:
     key = keys.example_keys(key, num)
     video = self.pseudo_video(params, extra, batch["image"], key=key)
     latents = self._network(params, "encode", video)
-    quantized = self.quantizer.quantize(
-      _of_codes(params), extra["quantizer"], latents
-    )
+    quantized = self.quantizer.quantize(*_codes(params, extra), latents)
     features = self._network(params, "decode_features", quantized.values)
     decoded = self._network(params, "to_pixels", features)
     terms = self._reconstruction_terms(video, decoded, quantized)
@@ -173,13 +171,11 @@ class VideoTokenizer:
       terms |= self._adversarial_terms(
         params, judge, video, decoded, features, numerator, step
       )
+    _, state = _codes(params, extra)
     state = self.quantizer.update(
-      extra["quantizer"],
-      latents,
-      quantized.ids,
-      keys.named(key, "restart"),
+      state, latents, quantized.ids, keys.named(key, "restart")
     )
-    return terms, {**extra, "quantizer": state}
+    return terms, _with_codes(extra, state)
 
   def reconstruct(self, params, extra, images, *, key):
     """See `base.Autoencoder.reconstruct`; clipped to [0, 1]."""
@@ -206,11 +202,8 @@ class VideoTokenizer:
       (B, t, h, w) int32 in 0 .. K - 1, (t, h, w) being `grid_shape`.
     """
     video = self.pseudo_video(params, extra, images, key=key)
-    return self.quantizer.quantize(
-      _of_codes(params),
-      extra["quantizer"],
-      self._network(params, "encode", video),
-    ).ids
+    latents = self._network(params, "encode", video)
+    return self.quantizer.quantize(*_codes(params, extra), latents).ids
 
   def decode(self, params, extra, ids):
     """Ids (B, t, h, w) to videos (B, T, H, W, C), not clipped to [0, 1]."""
@@ -218,7 +211,7 @@ class VideoTokenizer:
 
   def vectors(self, params, extra, ids):
     """The code vectors of ids (...): (..., D) float32."""
-    return self.quantizer.lookup(_of_codes(params), extra["quantizer"], ids)
+    return self.quantizer.lookup(*_codes(params, extra), ids)
 
   def _network(self, params, method: str, x):
     return self.model.apply({"params": params["network"]}, x, method=method)
@@ -307,9 +300,16 @@ class VideoTokenizer:
     return self._network({"network": network}, "to_pixels", features)
 
 
-def _of_codes(params: base.Params) -> base.Params:
-  """The quantizer's parameters; a checkpoint holds no empty dicts."""
-  return params.get("quantizer", {})
+def _codes(
+  params: base.Params, extra: base.Extra
+) -> tuple[base.Params, base.Extra]:
+  """The quantizer's parameters and state; a checkpoint keeps no empty dicts."""
+  return params.get("quantizer", {}), extra.get("quantizer", {})
+
+
+def _with_codes(extra: base.Extra, state: base.Extra) -> base.Extra:
+  """`extra` with the quantizer's state, if it has one."""
+  return {**extra, "quantizer": state} if state else extra
 
 
 def _term(value: jax.Array, coefficient: jax.Array | float = 0) -> base.Term:

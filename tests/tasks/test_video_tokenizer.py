@@ -81,7 +81,7 @@ def decoded(task, params, extra, video):
     {"params": params["network"]}, video, method="encode"
   )
   quantized = task.quantizer.quantize(
-    params.get("quantizer", {}), extra["quantizer"], latents
+    params.get("quantizer", {}), extra.get("quantizer", {}), latents
   )
   made = task.model.apply(
     {"params": params["network"]}, quantized.values, method="decode"

@@ -13,8 +13,10 @@ from pseudovideo import (
   configuration,
   data,
   errors,
+  evaluate,
   keys,
   optimizers,
+  runs,
   sharding,
   state,
   steps,
@@ -112,6 +114,7 @@ def test_a_run_of_every_quantizer_goes_on_from_its_checkpoint(name, tmp_path):
   moved = [tree[of_codes]["quantizer"] for tree in (before, whole)]
   for a, b in zip(*map(jax.tree.leaves, moved), strict=True):
     assert np.abs(a - b).max() > 0, "the codes are learned"
+  assert evaluate.draw(runs.restore(tmp_path), 2).images.shape == (2, 8, 8, 1)
 
 
 def test_a_run_with_a_discriminator_goes_on_from_its_checkpoint(
