@@ -145,6 +145,16 @@ def _pairs(records: Sequence[Record], name: str) -> str:
   return _spread(_numbers(records, *path), 2)
 
 
+def _likelihood(records: Sequence[Record], name: str) -> str:
+  return _spread(_numbers(records, "token_likelihood", name))
+
+
+def _samples_per_second(records: Sequence[Record]) -> str:
+  """Of models of tokens: a table compares ways to draw them."""
+  of_tokens = [r for r in records if "tokenizer" in r["config"]]
+  return _spread(_numbers(of_tokens, "samples_per_second"), 1)
+
+
 def _codes_used(records: Sequence[Record]) -> str:
   """Such as "213 of 256"."""
   used = _numbers(records, *_CODEBOOK, "codes_used")
@@ -168,6 +178,9 @@ MEASURED: dict[str, Cell] = {
     _numbers(records, *_CODEBOOK, "perplexity"), 1
   ),
   "tokens": lambda records: _same(_numbers(records, *_CODEBOOK, "tokens")),
+  "nats/token": functools.partial(_likelihood, name="nats_per_token"),
+  "bits/dim": functools.partial(_likelihood, name="bits_per_dim"),
+  "samples/s": _samples_per_second,
 }
 
 
@@ -269,6 +282,14 @@ def _about_models(records: Sequence[Record]) -> list[str]:
       "Codes used and perplexity, the exponential of the entropy of their "
       "frequencies: over the tokens of these images; tokens: of one image or "
       "its pseudo video."
+    )
+  found += [
+    f"nats/token and bits/dim: {text}"
+    for text in sorted(set(_numbers(records, "token_likelihood", "definition")))
+  ]
+  if any("tokenizer" in record["config"] for record in records):
+    found.append(
+      "Samples/s: with decoding of their tokens, without compilation."
     )
   tasks = [record["config"]["task"] for record in records]
   if any(task.get("adversarial") for task in tasks):

@@ -1,8 +1,9 @@
 """Rows of tables: which config, which seeds, and where their runs lie.
 
 A row is trained by itself, or samples the weights of another row in another
-way. Its run lies in ROOT/DATASET-PRESET/ROW-seedS, whichever table it is run
-for: rows that stand in several tables are trained once.
+way. A model of tokens needs the run of a tokenizer's row before. A run lies in
+ROOT/DATASET-PRESET/ROW-seedS, whichever table it is run for: rows that stand in
+several tables are trained once.
 """
 
 import dataclasses
@@ -34,6 +35,7 @@ class Row:
     seeds: preset -> training seeds; (0,) where it says nothing.
     weights_from: preset -> the row whose weights are sampled there, without
       training of its own.
+    tokenizer: the row whose tokens are learned, if there is one.
     beyond: whether it is a control that the paper does not have.
 
   Raises:
@@ -49,6 +51,7 @@ class Row:
   paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
   seeds: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
   weights_from: Mapping[str, "Row"] = dataclasses.field(default_factory=dict)
+  tokenizer: "Row | None" = None
   beyond: bool = False
 
   def __post_init__(self):
@@ -132,6 +135,17 @@ class Job:
     row = self.row.weights_from.get(self.preset)
     return row and dataclasses.replace(self, row=row)
 
+  @property
+  def tokenizer(self) -> "Job | None":
+    """The run whose tokens this one learns."""
+    row = self.row.tokenizer
+    return row and dataclasses.replace(self, row=row)
+
+  @property
+  def needs(self) -> "Job | None":
+    """The run that must be finished before this one can begin."""
+    return self.source or self.tokenizer
+
   @functools.cached_property
   def config(self) -> dict[str, Any]:
     """The complete config.
@@ -190,12 +204,12 @@ def jobs(
 
 
 def with_sources(chosen: Iterable[Job]) -> list[Job]:
-  """The same runs, each once, after the run whose weights it needs."""
+  """The same runs, each once, after those that it needs."""
   plan = {}
   for job in chosen:
     needed = [job]
-    while (source := needed[-1].source) is not None:
-      needed.append(source)
+    while (before := needed[-1].needs) is not None:
+      needed.append(before)
     plan |= {job.name: job for job in reversed(needed)}
   return list(plan.values())
 

@@ -19,7 +19,7 @@ POLL_SECONDS = 5.0
 
 
 def overview(jobs: Sequence[Job], root: str | pathlib.Path) -> str:
-  """The state of all runs, and of those whose weights they need.
+  """The state of all runs, and of those that they need.
 
   Raises:
     UserError: a folder holds a run with another config.
@@ -46,7 +46,7 @@ def run(
   data_dir: str | None = None,
   publish: Callable[[Job, dict[str, Any]], None] | None = None,
 ) -> int:
-  """Finishes all runs, and those whose weights they need; returns exit code.
+  """Finishes all runs, and those that they need; returns exit code.
 
   Args:
     jobs: in the order in which they are wanted.
@@ -100,13 +100,13 @@ class _Progress:
     self._said: set[str] = set()
 
   def attempt(self, job: Job) -> dict[str, Any] | None:
-    """The results; None if it failed, is another's, or waits for a source."""
+    """The results; None if it failed, is another's, or waits for one."""
     record = work.results_of(job, self._root)
     if record is not None:
       self._say(job, "done")
-    elif job.source is not None and job.source.name in self.failed:
+    elif job.needs is not None and job.needs.name in self.failed:
       self.failed.add(job.name)
-    elif job.source is None or job.source.name in self.records:
+    elif job.needs is None or job.needs.name in self.records:
       record = self._finish(job)
     if record is not None:
       self.records[job.name] = record

@@ -1,5 +1,6 @@
 """One run of a row: what is done of it, and doing the rest."""
 
+import copy
 import dataclasses
 import pathlib
 import shutil
@@ -90,7 +91,20 @@ def finished(
 
 def results_of(job: Job, root: str | pathlib.Path) -> dict[str, Any] | None:
   """The results of a run, None while it is unfinished."""
-  return finished(job.workdir(root), job.config, job.config["train"]["steps"])
+  steps = job.config["train"]["steps"]
+  record = finished(job.workdir(root), job.config, steps)
+  if record is None or _other_tokenizer(job, record["config"]):
+    return None
+  return record
+
+
+def _other_tokenizer(job: Job, saved: Mapping[str, Any]) -> list[str]:
+  """In what the tokenizer of a saved config differs from the one wanted."""
+  if job.tokenizer is None:
+    return []
+  found = configuration.complete(saved["tokenizer"]["config"])
+  changed = configuration.differences(found, job.tokenizer.config)
+  return [f"its tokenizer's {change}" for change in changed]
 
 
 def check(job: Job, root: str | pathlib.Path) -> None:
@@ -103,7 +117,9 @@ def check(job: Job, root: str | pathlib.Path) -> None:
   newest = newest_step(workdir)
   if newest is None:
     return
-  changed = configuration.differences(runs.saved_config(workdir), job.config)
+  saved = runs.saved_config(workdir)
+  changed = configuration.differences(saved, job.config)
+  changed += _other_tokenizer(job, saved)
   if newest > steps:
     changed.append(f"train.steps is {steps}, and {newest} are done")
   if changed:
@@ -126,7 +142,8 @@ def describe(job: Job, root: str | pathlib.Path) -> str:
     return f"missing; samples {job.source.name}"
   step, steps = newest_step(job.workdir(root)), job.config["train"]["steps"]
   if step is None:
-    return "missing"
+    of = f"; tokens of {job.tokenizer.name}" if job.tokenizer else ""
+    return f"missing{of}"
   return f"step {step:,} of {steps:,}" if step < steps else "not scored"
 
 
@@ -146,8 +163,10 @@ def do(
   """
   workdir, trained = job.workdir(root), job
   if job.source is None:
-    outcome = train.train(job.config, workdir, data_dir=data_dir)
-    refuse_stopped(outcome)
+    config = copy.deepcopy(job.config)
+    if job.tokenizer is not None:
+      config["tokenizer"]["workdir"] = str(job.tokenizer.workdir(root))
+    refuse_stopped(train.train(config, workdir, data_dir=data_dir))
   else:
     trained = job.source
   restored = runs.restore(

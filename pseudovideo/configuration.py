@@ -48,6 +48,8 @@ RESUMABLE = (
   "train.keep",
   "train.keep_every",
   "train.grid",
+  "tokenizer.workdir",
+  "tokenizer.tokens",
 )
 
 
@@ -192,10 +194,21 @@ class Config:
   evaluate: EvaluateConfig
 
   def make_task(self, image_shape: tuple[int, int, int]) -> Any:
-    """The task for images of the given (H, W, C), checked."""
-    task = tasks.TABLE[self.task](
-      image_shape=image_shape, binarize=self.data.binarize, **self.task_fields
-    )
+    """The task for images of the given (H, W, C), checked.
+
+    Raises:
+      UserError: they do not fit, or fields do not fit each other.
+    """
+    given = dict(image_shape=image_shape, binarize=self.data.binarize)
+    source = self.task_fields.get("tokenizer")
+    if source is not None:
+      if not source.config:
+        raise errors.UserError(
+          "The config names a tokenizer without its own config, which "
+          "pseudovideo.tokenizers.look_up fills in from tokenizer.workdir."
+        )
+      given["coder"] = parse(source.config).make_task(image_shape)
+    task = tasks.TABLE[self.task](**given, **self.task_fields)
     task.check()
     return task
 
@@ -267,14 +280,16 @@ def _schemas(
   hints = typing.get_type_hints(task)
   sections = [field for field in tasks.SECTIONS if field in hints]
   schemas = {"data": (DataConfig, ())}
-  schemas["task"] = (task, ("image_shape", "binarize", *sections))
+  given = ("image_shape", "binarize", "coder", *sections)
+  schemas["task"] = (task, given)
   for section in sections:
     cls = hints[section]
     if section in NAMED:
       kind = raw.get(section, {}).get("name")
       cls = errors.look_up(section, str(kind), NAMED[section])
     of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
-    schemas[section] = (cls, of_module)
+    derived = getattr(task, "derived", ()) if section == "model" else ()
+    schemas[section] = (cls, (*of_module, *derived))
   return name, schemas | {
     "optimizer": (optimizers.OptimizerConfig, ()),
     "train": (TrainConfig, ()),
@@ -365,6 +380,7 @@ def spoken(hint: Any) -> str:
     str: "a string",
     bool: "True or False",
     tuple: "a tuple",
+    dict: "a section with fields",
     types.NoneType: "None",
   }
   return words[hint]
@@ -401,7 +417,8 @@ def differences(
 ) -> list[str]:
   """Fields in which two configs differ, except those that may change.
 
-  A run with a constant learning rate may also be made longer or shorter.
+  A run with a constant learning rate may also be made longer or shorter. A
+  config whose tokenizer has not been looked up says nothing of it.
 
   Returns:
     Sentences such as "train.seed is 1, was 0".
@@ -410,10 +427,13 @@ def differences(
   free = set(RESUMABLE)
   if saved.get("optimizer.schedule") == "constant":
     free.add("train.steps")
+  unread = list(AFTER_TRAINING)
+  if not given.get("tokenizer.hash"):
+    unread.append("tokenizer")
   return [
     f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
     for name in sorted(saved.keys() | given.keys())
     if saved.get(name) != given.get(name)
     and name not in free
-    and name.partition(".")[0] not in AFTER_TRAINING
+    and name.partition(".")[0] not in unread
   ]

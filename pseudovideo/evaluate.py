@@ -22,6 +22,7 @@ from pseudovideo import (
   sample_files,
   sampling,
   sharding,
+  token_likelihood,
   writer,
 )
 from pseudovideo.metrics import set_metrics
@@ -29,6 +30,12 @@ from pseudovideo.report import run as run_report
 from pseudovideo.tasks import base
 
 RESULTS_FILE = "results.json"
+# What some kinds of tasks have besides scores, and what says it in words.
+MEASURED = {
+  "bound": bounds,
+  "token_likelihood": token_likelihood,
+  "reconstruction": reconstruction,
+}
 _SHOWN = 64
 
 
@@ -51,7 +58,12 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
     inputs = originals(run, num)
     num = len(inputs)
   progress = writer.Progress(num, description=f"sampling {run.config.title}")
-  begin = time.monotonic()
+  clock = [(0, time.monotonic())]
+
+  def tick(done: int) -> None:
+    clock.append((done, time.monotonic()))
+    progress.update(done)
+
   frames, videos = sampling.generate_images(
     run.params,
     run.extra,
@@ -60,11 +72,18 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
     batch_size=min(num, config.batch_size),
     sampler=sampling.make_sampler(run.task, sharding.make_mesh()),
     images=inputs,
-    progress=progress.update,
+    progress=tick,
   )
   progress.close()
-  seconds = time.monotonic() - begin
-  return sample_files.Samples(frames, videos, config.seed, seconds, run.step)
+  (_, begin), (first, compiled), (last, end) = clock[0], clock[1], clock[-1]
+  return sample_files.Samples(
+    frames,
+    videos,
+    config.seed,
+    end - begin,
+    run.step,
+    per_second=(last - first) / (end - compiled) if last > first else None,
+  )
 
 
 def originals(run: runs.Run, num: int) -> np.ndarray:
@@ -153,6 +172,8 @@ def evaluate(
   record = _record(run, drawn, scores)
   if hasattr(run.task, "negative_elbo"):
     record["bound"] = bounds.measure(run)
+  if hasattr(run.task, "log_likelihood"):
+    record["token_likelihood"] = token_likelihood.measure(run)
   if base.is_autoencoder(run.task):
     record["reconstruction"] = reconstruction.measure(
       run, originals(run, len(drawn.images))[:num], drawn.images[:num]
@@ -164,10 +185,9 @@ def evaluate(
     *set_metrics.about_inception_scores(scores["generated"]),
   ):
     print(line)
-  if "bound" in record:
-    print(bounds.sentence(record["bound"]))
-  if "reconstruction" in record:
-    print(reconstruction.sentence(record["reconstruction"]))
+  for name, module in MEASURED.items():
+    if name in record:
+      print(module.sentence(record[name]))
   print(f"Scores are in {run.workdir / RESULTS_FILE}, the report in {page}.")
   return record
 
@@ -248,5 +268,6 @@ def _record(run, drawn, scores) -> dict[str, Any]:
       "train": rows[-1]["seconds"] if rows else None,
       "sample": drawn.seconds,
     },
+    "samples_per_second": drawn.per_second,
     **results.origin(run),
   }

@@ -31,6 +31,8 @@ class Samples:
     step: of the checkpoint; None when unknown.
     file: name and SHA-256 of the file that they were read from; None for
       those just drawn.
+    per_second: images drawn per second after the first batch, and so without
+      compilation; None when unknown, as of a single batch.
   """
 
   images: np.ndarray
@@ -39,6 +41,7 @@ class Samples:
   seconds: float | None
   step: int | None
   file: dict[str, str] | None = None
+  per_second: float | None = None
 
 
 def save(path: pathlib.Path, drawn: Samples) -> None:

@@ -8,8 +8,7 @@ averaged weights, for models of tokens. What the folder holds is in
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -32,23 +31,6 @@ def define_flags() -> flags.FlagValues:
   return values
 
 
-def check(config: Mapping[str, Any]) -> None:
-  """Refuses runs that are no tokenizers.
-
-  Args:
-    config: of a run, as it was saved.
-  """
-  from pseudovideo import tasks
-
-  name = config["task"]["name"]
-  able = [n for n, t in tasks.TABLE.items() if hasattr(t, "encode")]
-  if name not in able:
-    raise errors.UserError(
-      f"Only runs of the task {' or '.join(able)} have tokens; this is a run "
-      f"of {name}."
-    )
-
-
 def run(argv: Sequence[str]) -> int:
   """Does what the arguments say; returns the exit code."""
   values = define_flags()
@@ -58,9 +40,9 @@ def run(argv: Sequence[str]) -> int:
       raise errors.UserError(f"Say where {what}, with --{name}=DIR.")
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
-  from pseudovideo import runs, tokens, writer
+  from pseudovideo import runs, tokenizers, tokens, writer
 
-  check(runs.saved_config(values.workdir))
+  tokenizers.check(runs.saved_config(values.workdir))
   restored = runs.restore(
     values.workdir, step=values.step, data_dir=values.data_dir, config=config
   )

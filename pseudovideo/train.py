@@ -30,6 +30,7 @@ from pseudovideo import (
   signals,
   state,
   steps,
+  tokenizers,
   writer,
 )
 from pseudovideo.data import pipeline
@@ -81,7 +82,8 @@ class Loop:
   """The parts of one run; `train` is the way to use it."""
 
   def __init__(self, raw, workdir, *, data_dir=None, devices=None):
-    self._raw = configuration.to_json(raw)
+    raw = tokenizers.look_up(configuration.to_json(raw), data_dir=data_dir)
+    self._raw = raw
     self._config = config = configuration.parse(raw)
     self._workdir = pathlib.Path(workdir)
     self._image_set = data.load(config.data.name, data_dir=data_dir)
@@ -113,6 +115,12 @@ class Loop:
       base.discriminator_optimizer(self._task),
     )
     self._state = self._initial_state(tx)
+    self._examples = base.examples(
+      self._task,
+      self._state.extra,
+      self._image_set,
+      batch_size=config.evaluate.batch_size,
+    )
     self._compile(tx)
     start = int(self._state.step)
     self._writer = writer.MetricWriter(
@@ -138,10 +146,11 @@ class Loop:
     if step >= config.steps:
       return Outcome(step, None)
     batches = pipeline.Batches(
-      self._image_set.train_images,
+      self._examples.train,
       self._image_set.train_labels,
       batch_size=config.batch_size,
       seed=config.seed,
+      name=self._examples.name,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
@@ -240,7 +249,10 @@ class Loop:
     size = self._config.train.batch_size // self._config.train.accumulate
     sums, seen = [], 0
     for batch in pipeline.held_out(
-      self._image_set.test_images, self._image_set.test_labels, size
+      self._examples.test,
+      self._image_set.test_labels,
+      size,
+      self._examples.name,
     ):
       rows = keys.example_keys(key, size, seen)
       seen += size

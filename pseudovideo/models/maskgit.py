@@ -66,11 +66,13 @@ class MaskGit(nn.Module):
       the offset of two tokens in time and space; all layers share it.
     embedding_gradient: the gradient of the token and place tables is multiplied
       by this, in [0, 1], as in the published code; their values are not.
+    remat: whether a layer is computed again for its gradient. Without it
+      training keeps the N^2 weights of attention of all layers.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
   """
 
-  grid: tuple[int, int, int]
+  grid: tuple[int, int, int] = (4, 8, 8)
   codes: int = 1024
   width: int = 512
   layers: int = 6
@@ -78,6 +80,7 @@ class MaskGit(nn.Module):
   head_width: int = 64
   offset_bias: bool = True
   embedding_gradient: float = 0.1
+  remat: bool = False
   dtype: str = "float32"
 
   def setup(self):
@@ -90,7 +93,12 @@ class MaskGit(nn.Module):
         self.heads, OFFSET_WIDTH
       )
     self.transformer = transformer.Transformer(
-      self.layers, "all", self.heads, self.head_width, dtype=dtype
+      self.layers,
+      "all",
+      self.heads,
+      self.head_width,
+      remat=self.remat,
+      dtype=dtype,
     )
     self.to_logits = Output(self.codes, dtype)
     self.to_score = Output(1, dtype)

@@ -49,6 +49,8 @@ class Transformer(nn.Module):
     head_width: channels of a head.
     scrambled_peg: breaks causality, for comparison with weights and numbers of
       phenaki-pytorch (see `position.PEG`).
+    remat: whether a layer is computed again for its gradient. Without it
+      training keeps the weights of attention of all layers.
     dtype: type of the arithmetic; norms and softmax are float32.
   """
 
@@ -57,6 +59,7 @@ class Transformer(nn.Module):
   heads: int = 8
   head_width: int = 64
   scrambled_peg: bool = False
+  remat: bool = False
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
@@ -78,8 +81,11 @@ class Transformer(nn.Module):
         raise ValueError("Over time the bias is AliBi; none can be given.")
       bias = jnp.asarray(position.causal_alibi(self.heads, x.shape[1]))
     x = x.astype(self.dtype)
+    layer = Transformer._layer
+    if self.remat:
+      layer = nn.remat(layer, static_argnums=(3,))
     for i in range(self.depth):
-      x = self._layer(x, bias, f"layer_{i}")
+      x = layer(self, x, bias, f"layer_{i}")
     return attention.layer_norm(name="norm", bias=False)(x)
 
   def _layer(self, x, bias, name):

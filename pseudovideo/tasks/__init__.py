@@ -8,6 +8,8 @@ from pseudovideo.tasks import (
   heat_hvae,
   image_diffusion,
   learned_hvae,
+  masked_token,
+  next_token,
   video_diffusion,
   video_tokenizer,
 )
@@ -18,6 +20,8 @@ TABLE = {
   "image_diffusion": image_diffusion.ImageDiffusion,
   "video_diffusion": video_diffusion.VideoDiffusion,
   "video_tokenizer": video_tokenizer.VideoTokenizer,
+  "next_token": next_token.NextToken,
+  "masked_token": masked_token.MaskedToken,
 }
 
 # Task fields that are sections of the config: networks and dataclasses.
@@ -28,6 +32,8 @@ SECTIONS = (
   "quantizer",
   "discriminator",
   "discriminator_optimizer",
+  "tokenizer",
+  "masking",
   "process",
   "sampler",
 )

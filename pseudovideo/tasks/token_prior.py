@@ -1,0 +1,180 @@
+"""What models of a tokenizer's tokens share (Sec. 3: generation in Table 2).
+
+The tokenizer is frozen. Its config and the hash of its weights are part of the
+model's config, its weights are saved with every checkpoint: a run can be
+sampled from without the tokenizer's folder, and never with other weights.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import checkpoints, errors, keys, tokens
+from pseudovideo.tasks import base, video_tokenizer
+
+IDS = "ids"
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerSource:
+  """Section `tokenizer`: the run whose tokens are learned.
+
+  Attributes:
+    workdir: its folder, a run of the task `video_tokenizer`.
+    tokens: folder that `python -m pseudovideo.tokenize` wrote of that run; if
+      empty, the data set is encoded into the cache.
+    hash: of the tokenizer; filled in when training starts, as is `config`.
+    config: of the tokenizer's run.
+  """
+
+  workdir: str = ""
+  tokens: str = ""
+  hash: str = ""
+  config: dict = dataclasses.field(default_factory=dict, hash=False)
+
+
+class Trained(NamedTuple):
+  """A tokenizer and its weights, see `tokens.Coder`."""
+
+  task: video_tokenizer.VideoTokenizer
+  params: base.Params
+  extra: base.Extra
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenPrior:
+  """Base of tasks that model tokens; batches hold `ids`, (B, t, h, w).
+
+  Attributes:
+    image_shape: (H, W, C).
+    coder: the tokenizer's task; follows from `tokenizer`.
+    tokenizer: where it comes from.
+    model: the network; its `grid` and `codes` follow from the tokenizer.
+    binarize: as the tokenizer's.
+  """
+
+  image_shape: tuple[int, int, int]
+  coder: video_tokenizer.VideoTokenizer
+  tokenizer: TokenizerSource
+  model: nn.Module
+  binarize: str = "none"
+
+  value_range = (0.0, 1.0)
+  # Fields of the network that no config sets.
+  derived = ("grid", "codes")
+
+  @property
+  def num_tokens(self) -> int:
+    """N, of an image's pseudo video."""
+    t, h, w = self.coder.grid_shape
+    return t * h * w
+
+  @property
+  def network(self) -> nn.Module:
+    """The network for the tokenizer's grid and codes."""
+    return self.model.clone(
+      grid=self.coder.grid_shape, codes=self.coder.num_codes
+    )
+
+  def check(self) -> None:
+    """See `base.Task.check`."""
+    if self.binarize != self.coder.binarize:
+      raise errors.UserError(
+        f"data.binarize is {self.binarize!r}, but the tokenizer was trained "
+        f"with {self.coder.binarize!r}; set both to the same."
+      )
+
+  def init(self, key, data):
+    """See `base.Task.init`; the tokenizer's weights are in `extra`.
+
+    Raises:
+      UserError: there is no tokenizer in its folder, or another one.
+    """
+    del data
+    return self.init_params(key), {"tokenizer": self._read_tokenizer()}
+
+  def examples(self, extra, image_set, *, batch_size):
+    """See `base.examples`: the ids of all images.
+
+    Raises:
+      UserError: `tokenizer.tokens` holds those of another tokenizer or set.
+    """
+    folder = self.tokenizer.tokens
+    if not folder:
+      ids = tokens.cached(self.trained(extra), image_set, batch_size=batch_size)
+      return base.Examples(IDS, ids["train"], ids["test"])
+    found = tokens.load(folder, tokenizer=self.tokenizer.hash)
+    if found.about["data"]["fingerprint"] != image_set.fingerprint:
+      raise errors.UserError(
+        f"{folder} holds tokens of {found.about['data']['name']}, which are "
+        f"not those of the images of data.name, {image_set.name}; write them "
+        "with python -m pseudovideo.tokenize."
+      )
+    return base.Examples(IDS, found.train_ids, found.test_ids)
+
+  def pseudo_video(self, params, extra, images, *, key):
+    """See `base.Task.pseudo_video`; that of the tokenizer."""
+    del params
+    coder = self.trained(extra)
+    return coder.task.pseudo_video(coder.params, coder.extra, images, key=key)
+
+  def sample(self, params, extra, *, key, num):
+    """See `base.Task.sample`; clipped to [0, 1]."""
+    ids = self.sample_ids(params, extra, key=key, num=num)
+    return self.decode(extra, ids)
+
+  def init_params(self, key) -> base.Params:
+    """Those of the network, below `network`, and any others."""
+    raise NotImplementedError
+
+  def sample_ids(self, params, extra, *, key, num):
+    """(num, N) int32; row i depends on key i only."""
+    raise NotImplementedError
+
+  def decode(self, extra, ids):
+    """Ids (B, N) to videos (B, T, H, W, C) in [0, 1]."""
+    coder = self.trained(extra)
+    grids = ids.reshape(-1, *self.coder.grid_shape)
+    video = coder.task.decode(coder.params, coder.extra, grids)
+    return jnp.clip(video, 0.0, 1.0)
+
+  def trained(self, extra) -> Trained:
+    """The tokenizer with the weights in `extra`."""
+    found = extra["tokenizer"]
+    return Trained(self.coder, found["params"], found.get("extra", {}))
+
+  def _read_tokenizer(self) -> dict[str, Any]:
+    """Its weights, without what only its own training needs."""
+    source = self.tokenizer
+    _, parts, _ = checkpoints.load(source.workdir, parts=("ema", "extra"))
+    params, extra = parts["ema"], parts.get("extra", {})
+    found = {"params": {k: params[k] for k in tokens.CODING if k in params}}
+    if "quantizer" in extra:
+      found["extra"] = {"quantizer": extra["quantizer"]}
+    found = jax.tree.map(jnp.asarray, found)
+    trained = self.trained({"tokenizer": found})
+    if tokens.tokenizer_hash(trained) != source.hash:
+      raise errors.UserError(
+        f"The tokenizer in {source.workdir} is no longer the one that this "
+        "config was made for; start in a new --workdir."
+      )
+    return found
+
+
+def flat_ids(batch: base.Batch) -> jax.Array:
+  """The ids of a batch, (B, N) int32."""
+  ids = batch[IDS]
+  return ids.reshape(len(ids), -1).astype(jnp.int32)
+
+
+def batch_keys(batch: base.Batch, key: jax.Array) -> jax.Array:
+  """One key per example."""
+  return keys.example_keys(key, len(batch[IDS]))
+
+
+def mean_term(value: jax.Array, coefficient: float) -> base.Term:
+  """A term that is the mean over the batch of (B,) values."""
+  return base.Term(value, jnp.ones_like(value), coefficient)
