@@ -47,6 +47,8 @@ class VideoTokenizer:
       `classifier`; see `losses.perceptual`.
     perceptual_weight: of that loss.
     adversarial: whether there is a discriminator.
+    adversarial_weight: of what it tells the network, times the adaptive weight;
+      1 in the published code.
     adversarial_from: updates before the adversarial term counts; the
       discriminator learns from the first.
     judged_frame: `random`, one of each video as in the published code, or
@@ -67,6 +69,7 @@ class VideoTokenizer:
   perceptual: str = "none"
   perceptual_weight: float = 1.0
   adversarial: bool = True
+  adversarial_weight: float = 1.0
   adversarial_from: int = 0
   judged_frame: str = "random"
   gradient_penalty: float = 10.0
@@ -103,6 +106,7 @@ class VideoTokenizer:
       "commitment_weight",
       "entropy_weight",
       "perceptual_weight",
+      "adversarial_weight",
       "adversarial_from",
       "gradient_penalty",
       "most_adaptive",
@@ -269,6 +273,7 @@ class VideoTokenizer:
       self.most_adaptive,
     )
     started = jnp.float32(step >= self.adversarial_from)
+    coefficient = self.adversarial_weight * started * weight
     fooling = generator(decoded)
     real, fake = judge(video), jax.lax.stop_gradient(judge(decoded))
     hinge_real, hinge_fake = adversarial.hinge_discriminator(
@@ -276,7 +281,7 @@ class VideoTokenizer:
     )
     penalty = adversarial.gradient_penalty(functools.partial(logits, own), real)
     return {
-      "generator": _term(fooling, weight * started),
+      "generator": _term(fooling, coefficient),
       "adaptive_weight": _term(jnp.broadcast_to(weight, fooling.shape)),
       "hinge_real": _term(hinge_real, 1.0),
       "hinge_fake": _term(hinge_fake, 1.0),
