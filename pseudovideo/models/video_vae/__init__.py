@@ -1,0 +1,1 @@
+"""Video autoencoders: IV-VAE, its causal baseline, and an image VAE."""

@@ -1,0 +1,133 @@
+"""Residual block, attention within frames, parallel dilated convolutions."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from pseudovideo.models.video_vae import branches, layers
+
+
+class NormSilu(nn.Module):
+  """`RMSNorm` of each branch, then SiLU.
+
+  Attributes:
+    design: of the network.
+  """
+
+  design: branches.Design
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, T, H, W, C) -> (B, T, H, W, C)."""
+    norm = layers.RMSNorm(len(self.design.names), name="norm")
+    return nn.silu(norm(x)).astype(self.design.dtype)
+
+
+class ResBlock(nn.Module):
+  """Norm, SiLU, unit, twice, plus the input, 1x1 if the width changes.
+
+  Attributes:
+    design: of the network.
+    features: output channels of all branches together.
+    group: frames of a group.
+  """
+
+  design: branches.Design
+  features: int
+  group: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+    """(B, T, H, W, C) -> (B, T, H, W, features)."""
+    design, h = self.design, x
+    for i in range(2):
+      h = NormSilu(design, name=f"norm_{i}")(h)
+      h = branches.Unit(design, self.features, self.group, name=f"unit_{i}")(
+        h, first
+      )
+    if x.shape[-1] != self.features:
+      x = branches.Pointwise(design, self.features, name="shortcut")(x)
+    return x + h
+
+
+class FrameAttention(nn.Module):
+  """One head over the places of each frame, with a residual connection.
+
+  The 3C channels of `qkv` are q | k | v; logits are q.k / sqrt(C). It starts as
+  the identity.
+
+  Attributes:
+    dtype: type of the arithmetic (norm and softmax in float32).
+  """
+
+  dtype: jnp.dtype
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, T, H, W, C) -> (B, T, H, W, C)."""
+    b, t, height, width, c = x.shape
+    h = layers.RMSNorm(1, name="norm")(x).astype(self.dtype)
+    h = h.reshape(b, t, height * width, c)
+    qkv = layers.dense(3 * c, name="qkv", dtype=self.dtype)(h)
+    q, k, v = jnp.split(qkv, 3, axis=-1)
+    logits = jnp.einsum(
+      "btnc,btmc->btnm", q * c**-0.5, k, preferred_element_type=jnp.float32
+    )
+    weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
+    h = jnp.einsum("btnm,btmc->btnc", weights, v).reshape(x.shape)
+    return x + layers.dense(c, name="out", dtype=self.dtype, zero=True)(h)
+
+
+class Attention(nn.Module):
+  """`FrameAttention` of each branch by itself.
+
+  Attributes:
+    design: of the network.
+  """
+
+  design: branches.Design
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, T, H, W, C) -> (B, T, H, W, C)."""
+    return branches.each(
+      x,
+      self.design.names,
+      lambda name, part: FrameAttention(self.design.dtype, name=name)(part),
+    )
+
+
+class ParallelDilated(nn.Module):
+  """PAC: a 1x1 and 3x3 convolutions at several dilations, mixed (Sec. 3.4).
+
+  Each reads all channels and gives `features`. The 1x1 convolution that mixes
+  them reads the key parts of all, then their motion parts.
+
+  Attributes:
+    design: of the network.
+    features: output channels of all branches together.
+    rates: dilations of the 3x3 convolutions.
+  """
+
+  design: branches.Design
+  features: int
+  rates: tuple[int, ...]
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """(B, T, H, W, C) -> (B, T, H, W, features)."""
+    dtype = self.design.dtype
+    outs = [layers.dense(self.features, name="rate_0", dtype=dtype)(x)]
+    for rate in self.rates:
+      conv = layers.conv(
+        self.features,
+        name=f"rate_{rate}",
+        dtype=dtype,
+        padding=(rate, rate),
+        dilation=rate,
+      )
+      outs.append(conv(x))
+    num = len(self.design.names)
+    halves = zip(*(jnp.split(out, num, axis=-1) for out in outs), strict=True)
+    h = jnp.concatenate([part for half in halves for part in half], axis=-1)
+    return layers.dense(self.features, name="out", dtype=dtype)(h)

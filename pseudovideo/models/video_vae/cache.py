@@ -1,0 +1,89 @@
+"""Clips in chunks: each layer keeps the last frames that the next chunk needs.
+
+A chunk's result is that of the whole clip. The first chunk has 1 + f n frames,
+f the temporal factor, every later one f n; of latents they have any number.
+The cache is a nested dictionary of arrays (B, 1 or 2, H, W, C), one per layer
+that looks along time: its last input frames. `jax.lax.scan` can carry it over
+later chunks of one length.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+COLLECTION = "cache"
+
+Cache = dict[str, Any]
+
+
+class FramesBefore(nn.Module):
+  """Puts the last frames of the chunk before in front of this one.
+
+  Attributes:
+    count: number of frames.
+  """
+
+  count: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, start: jax.Array | None) -> jax.Array:
+    """Runs, and remembers the last frames if the cache is wanted.
+
+    Args:
+      x: (B, T, H, W, C), T may be 0.
+      start: (B, count, H, W, C), what stands before the clip; None: x is of a
+        later chunk, and the cache knows.
+
+    Returns:
+      (B, count + T, H, W, C).
+
+    Raises:
+      ValueError: a later chunk came without a cache.
+    """
+    if start is None:
+      start = self.get_variable(COLLECTION, "frames")
+      if start is None:
+        raise ValueError("A chunk behind the first needs the cache of that.")
+    x = jnp.concatenate([start, x], axis=1)
+    if self.is_mutable_collection(COLLECTION) and not self.is_initializing():
+      self.put_variable(COLLECTION, "frames", x[:, -self.count :])
+    return x
+
+
+def encode(
+  net: nn.Module, params: Any, video: jax.Array, cache: Cache | None = None
+) -> tuple[tuple[jax.Array, jax.Array], Cache]:
+  """`net.encode` of a chunk.
+
+  Args:
+    net: an `IVVAE`.
+    params: of it.
+    video: (B, T, H, W, C), a chunk.
+    cache: as returned for the chunk before; None: the clip begins here.
+
+  Returns:
+    Means and log-variances of this chunk's latents, and the cache for the next.
+  """
+  return _run(net, params, video, cache, "encode")
+
+
+def decode(
+  net: nn.Module, params: Any, latents: jax.Array, cache: Cache | None = None
+) -> tuple[jax.Array, Cache]:
+  """`net.decode` of a chunk (B, t, h, w, Z): its frames, and the next cache.
+
+  The cache is another one than that of `encode`; None: the clip begins here.
+  """
+  return _run(net, params, latents, cache, "decode")
+
+
+def _run(net, params, x, cache, method):
+  variables = {"params": params}
+  if cache is not None:
+    variables[COLLECTION] = cache
+  out, changed = net.apply(
+    variables, x, cache is None, method=method, mutable=[COLLECTION]
+  )
+  return out, changed.get(COLLECTION, {})

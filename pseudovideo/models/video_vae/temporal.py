@@ -1,0 +1,88 @@
+"""3x3x3 convolutions that see earlier frames, or frames of their group.
+
+A convolution over time is a 3x3 one over the channels of the three frames it
+sees, one behind the other: its kernel is (3, 3, 3 C, C'), rows of channels
+ordered by time. Two-dimensional convolutions are fast on every device, and the
+temporal taps are plain to see.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pseudovideo.models.video_vae import cache, layers
+
+
+def windows(x: jax.Array, taps: int) -> jax.Array:
+  """Each frame with those before it, as channels.
+
+  Args:
+    x: (B, taps - 1 + T, H, W, C).
+    taps: frames seen.
+
+  Returns:
+    (B, T, H, W, taps C), channels ordered by time.
+  """
+  num = x.shape[1] - taps + 1
+  return jnp.concatenate([x[:, i : i + num] for i in range(taps)], axis=-1)
+
+
+def zeros_before(x: jax.Array, count: int) -> jax.Array:
+  """`count` frames of zeros like those of x."""
+  return jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype)
+
+
+class CausalConv(nn.Module):
+  """Frame t sees the frames t - 2, t - 1, t; zeros stand before the clip.
+
+  Attributes:
+    features: output channels.
+    dtype: type of the arithmetic.
+  """
+
+  features: int
+  dtype: jnp.dtype
+
+  @nn.compact
+  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+    """(B, T, H, W, C) -> (B, T, H, W, features).
+
+    `first` says whether the clip begins here, as in all layers of this package.
+    """
+    start = zeros_before(x, 2) if first else None
+    x = cache.FramesBefore(2, name="before")(x, start)
+    conv = layers.conv(self.features, name="causal", dtype=self.dtype)
+    return conv(windows(x, 3))
+
+
+class GroupCausalConv(nn.Module):
+  """Frame t sees t - 1, t, t + 1, but no frame of a later group.
+
+  Frame 0 is a group, then every `group` frames are. Frame 0 stands before the
+  clip too; a zero frame stands behind each group (IV-VAE, Fig. 2a).
+
+  Attributes:
+    features: output channels.
+    group: frames of a group.
+    dtype: type of the arithmetic.
+  """
+
+  features: int
+  group: int
+  dtype: jnp.dtype
+
+  @nn.compact
+  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+    """(B, T, H, W, C), whole groups -> (B, T, H, W, features)."""
+    # Counted from the end: the last frame of a chunk ends a group.
+    to_come = np.arange(x.shape[1])[::-1] % self.group
+    if first:
+      to_come[0] = 0
+    start = x[:, :1] if first else None
+    x = cache.FramesBefore(1, name="before")(x, start)
+    past = windows(x, 2)
+    ahead = jnp.concatenate([x[:, 2:], zeros_before(x, 1)], axis=1)
+    ahead = jnp.where((to_come > 0)[None, :, None, None, None], ahead, 0)
+    conv = layers.conv(self.features, name="group_causal", dtype=self.dtype)
+    return conv(jnp.concatenate([past, ahead], axis=-1))

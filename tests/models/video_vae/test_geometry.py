@@ -1,0 +1,100 @@
+"""Legal sizes, and fields that are refused."""
+
+import pytest
+
+from pseudovideo import errors
+from pseudovideo.models.video_vae import geometry, iv_vae
+from tests.models.video_vae import nets
+
+
+@pytest.mark.parametrize(
+  "temporal, sizes",
+  [
+    ((False, True, True), (4, 4, 2, 1)),
+    ((False, False, True), (2, 2, 2, 1)),
+    ((True, True), (4, 2, 1)),
+    ((True, False), (2, 1, 1)),
+    ((False, False), (1, 1, 1)),
+  ],
+)
+def test_groups_are_the_halvings_ahead(temporal, sizes):
+  assert geometry.group_sizes(temporal) == sizes
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+@pytest.mark.parametrize("first", [True, False])
+def test_illegal_frames_name_their_legal_neighbours(factor, first):
+  legal = range(int(first) or factor, 40, factor)
+  for frames in range(30):
+    if frames in legal:
+      geometry.check_frames(frames, factor, first)
+      continue
+    below = [n for n in legal if n < frames][-1:]
+    above = [n for n in legal if n > frames][:1]
+    use = " or ".join(map(str, below + above))
+    with pytest.raises(errors.UserError, match=f"got {frames}: use {use}\\.$"):
+      geometry.check_frames(frames, factor, first)
+
+
+@pytest.mark.parametrize(
+  "sides, words",
+  [
+    ((20, 16), "height .* multiple of 8.* got 20: use 16 or 24"),
+    ((16, 12), "width .* got 12: use 8 or 16"),
+    ((3, 8), r"got 3: use 8\."),
+  ],
+)
+def test_illegal_sides_name_their_legal_neighbours(sides, words):
+  geometry.check_sides(16, 24, 8)
+  with pytest.raises(errors.UserError, match=words):
+    geometry.check_sides(*sides, 8)
+
+
+def test_latents_have_a_frame_per_group():
+  net = iv_vae.IVVAE(latent_channels=16)
+  assert net.latent_shape((17, 256, 128)) == (5, 32, 16, 16)
+  assert nets.NETS["iv by two"].latent_shape((9, 16, 16)) == (5, 4, 4, 4)
+  with pytest.raises(errors.UserError, match="got 8: use 5 or 9"):
+    net.latent_shape((8, 64, 64))
+
+
+@pytest.mark.parametrize(
+  "change, words",
+  [
+    ({"branches": "both"}, "model.branches named 'both'"),
+    ({"convolution": "centred"}, "model.convolution named 'centred'"),
+    ({"attention": ("end",)}, "place in model.attention named 'end'"),
+    ({"dtype": "float16"}, "model.dtype named 'float16'"),
+    ({"base": 0}, "model.base must be at least 1; got 0"),
+    ({"base": 3, "multipliers": (1, 1, 2)}, "model.base must be even"),
+    ({"latent_channels": 3}, "must be even, half of them for each branch"),
+    ({"multipliers": (1,), "temporal": ()}, "two levels or more"),
+    ({"temporal": (True,)}, r"one flag fewer .*, 2; got \(True,\)"),
+    ({"temporal": (False, False)}, "needs a level that halves time"),
+    ({"branches": "image"}, "cannot halve time"),
+    ({"image_channels": 3}, "channels of the images, 2; got 3"),
+    ({"rates": (1, 3, 6)}, r"below the side of the latents, 4.* use \(1, 3\)"),
+    ({"rates": (0, 1)}, r"must be 1 or more.* use \(1,\)"),
+    ({"temporal": (False, True)}, None),
+  ],
+)
+def test_impossible_fields_are_refused(change, words):
+  image = (nets.SIDE, nets.SIDE, 2)
+  nets.IV.check(image, 17)
+  if words is None:
+    nets.IV.clone(**change).check(image, 7)
+    return
+  with pytest.raises(errors.UserError, match=words):
+    nets.IV.clone(**change).check(image, 17)
+
+
+@pytest.mark.parametrize(
+  "image, frames, words",
+  [
+    ((16, 16, 2), 16, "got 16: use 13 or 17"),
+    ((18, 16, 2), 17, "got 18: use 16 or 20"),
+  ],
+)
+def test_clips_of_illegal_sizes_are_refused(image, frames, words):
+  with pytest.raises(errors.UserError, match=words):
+    nets.IV.check(image, frames)
