@@ -9,10 +9,12 @@ Arguments, each optional:
            8 | 18: C-ViViT on recursively blurred pseudo videos
   recipe   recommended (default): slow codebook averages, unused codes start
            again, a discriminator for every number of frames (not on mnist,
-           whose 28 pixels it does not take)
+           whose 28 pixels it does not take) that counts little, and from half
+           of the training on
            as_published: as the code that the paper builds on, where few codes
-           are used, and images train without their adversarial loss because its
-           weight is always 0
+           are used, the discriminator moves the network as much as the squared
+           error does, from the first update on, and images train without it
+           because its weight is always 0
   preset   small (default): minutes on two cores or on a GPU
            tiny: a few steps, seconds
            paper: Table 7
@@ -62,7 +64,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   if recipe == "as_published":
     config.quantizer.update(dict(decay=0.8, restart_below=0.0))
     config.task.most_adaptive = 1e4
+    config.task.adversarial_weight = 1.0
     config.task.adversarial = config.task.adversarial and frames > 1
+  else:
+    config.task.adversarial_from = config.train.steps // 2
   config.title = (
     f"tokenizer of {frames} frame{'s' * (frames > 1)} on {dataset} "
     f"({recipe}, {preset})"
@@ -78,6 +83,7 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
     name="video_tokenizer",
     # The discriminator halves images down to 4x4 pixels; 28 is no such side.
     adversarial=dataset != "mnist",
+    adversarial_weight=0.1,
     adversarial_from=0,
     most_adaptive=10.0,
     judged_frame="random",
