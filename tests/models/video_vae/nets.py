@@ -15,20 +15,22 @@ IV = iv_vae.IVVAE(
   base=4, latent_channels=4, image_channels=2, multipliers=(1, 2, 2), blocks=1,
   temporal=(True, True), rates=(1, 3),
 )  # fmt: skip
-LEAN = IV.clone(attention=("middle",), rates=())
+LEAN = IV.clone(attention=(), rates=())
 BASELINE = LEAN.clone(
   branches="motion", convolution="causal", latent_channels=2
 )
+BY_TWO = LEAN.clone(multipliers=(1, 2), temporal=(True,))
 NETS = {
   "iv": IV,
-  "iv by two": LEAN.clone(temporal=(False, True)),
   "lean": LEAN,
-  "causal branches": LEAN.clone(convolution="causal"),
-  "motion twice": LEAN.clone(branches="motion_motion"),
   "baseline": BASELINE,
-  "baseline in groups": BASELINE.clone(convolution="group_causal"),
+  "by two": BY_TWO,
+  "causal branches": BY_TWO.clone(convolution="causal"),
+  "motion twice": BY_TWO.clone(branches="motion_motion"),
+  "one branch": BY_TWO.clone(branches="motion", latent_channels=2),
   "image": initialisation.image_vae(IV),
   "lean image": initialisation.image_vae(LEAN),
+  "shallow image": initialisation.image_vae(BY_TWO),
 }
 
 
@@ -53,10 +55,10 @@ def params(name):
   return jax.tree_util.tree_map_with_path(drawn, shapes["params"])
 
 
-def latents(num, seed=2):
-  """(2, num, 4, 4, 4), float32."""
-  rng = np.random.default_rng(seed)
-  return rng.normal(size=(2, num, 4, 4, 4)).astype(np.float32)
+def latents(name, frames):
+  """Of two clips, float32."""
+  shape = NETS[name].latent_shape((frames, SIDE, SIDE))
+  return np.random.default_rng(2).normal(size=(2, *shape)).astype(np.float32)
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def test_illegal_sides_name_their_legal_neighbours(sides, words):
 def test_latents_have_a_frame_per_group():
   net = iv_vae.IVVAE(latent_channels=16)
   assert net.latent_shape((17, 256, 128)) == (5, 32, 16, 16)
-  assert nets.NETS["iv by two"].latent_shape((9, 16, 16)) == (5, 4, 4, 4)
+  assert nets.BY_TWO.latent_shape((9, 16, 16)) == (5, 8, 8, 4)
   with pytest.raises(errors.UserError, match="got 8: use 5 or 9"):
     net.latent_shape((8, 64, 64))
 

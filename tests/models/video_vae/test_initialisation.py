@@ -15,11 +15,12 @@ CASES = [
   ("iv", "image", (0, 1), 2),
   ("iv", "image", (1, 0), 1),
   ("iv", "image", (1, 1), 3),
-  ("iv by two", "lean image", None, 1),
-  ("motion twice", "lean image", None, 2),
-  ("causal branches", "lean image", (1, 1), 3),
+  ("by two", "shallow image", None, 1),
+  ("by two", "shallow image", (0,), 0),
+  ("motion twice", "shallow image", None, 1),
+  ("causal branches", "shallow image", None, 1),
   ("baseline", "lean image", None, 0),
-  ("baseline in groups", "lean image", None, 0),
+  ("one branch", "shallow image", None, 0),
 ]
 
 
