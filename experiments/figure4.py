@@ -6,11 +6,13 @@
 `run` trains the paper's rows of Table 2 and reconstructs, if that is not done,
 and draws ROOT/DATASET-PRESET/figure4_RECIPE.png: held-out images, none picked,
 and beside them what each model makes of the same images. --recipe=recommended
-takes the same rows with that recipe. `report` draws it again from samples.npz.
-Any other data set may be given as well.
+takes the same rows with that recipe. --rows=NAMES takes any rows of Table 2
+instead, into figure4_rows.png. `report` draws it again from samples.npz. Any
+other data set may be given as well.
 """
 
 import sys
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,17 +27,21 @@ FONT_SIZE, GAP = 14, 24
 RECIPES = {"as_published": of.PUBLISHED, "recommended": of.RECOMMENDED}
 
 
-def table(figure: str, recipe: str) -> Table:
+def table(
+  figure: str, recipe: str, names: Sequence[str] | None = None
+) -> Table:
   """The rows of a figure.
 
   Args:
     figure: `figure4` or `figure5`.
     recipe: of `RECIPES`.
+    names: of any rows that are to be shown instead of the recipe's.
 
   Raises:
     UserError: there is no such recipe.
   """
   rows = errors.look_up("recipe", recipe, RECIPES)
+  rows = of.ROWS if names else rows
   title = f"{figure.capitalize()}: images and their reconstructions"
   return Table(figure, title, of.FAMILY, rows)
 
@@ -72,13 +78,19 @@ def captioned(grids: dict[str, np.ndarray]) -> np.ndarray:
   from PIL import Image, ImageDraw, ImageFont
 
   width = GAP + sum(grid.shape[1] + GAP for grid in grids.values())
-  height = 2 * GAP + max(grid.shape[0] for grid in grids.values())
+  font = ImageFont.load_default(FONT_SIZE)
+  labels = {
+    label: textwrap.fill(label, int(grid.shape[1] / FONT_SIZE * 1.9))
+    for label, grid in grids.items()
+  }
+  lines = max(label.count("\n") for label in labels.values())
+  top = 2 * GAP + lines * (FONT_SIZE + 4)
+  height = top + max(grid.shape[0] for grid in grids.values())
   canvas = Image.new("RGB", (width, height + GAP), (255, 255, 255))
-  draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT_SIZE)
-  left = GAP
+  draw, left = ImageDraw.Draw(canvas), GAP
   for label, grid in grids.items():
-    draw.text((left, GAP), label, (0, 0, 0), font)
-    canvas.paste(Image.fromarray(grid), (left, 2 * GAP))
+    draw.text((left, GAP), labels[label], (0, 0, 0), font)
+    canvas.paste(Image.fromarray(grid), (left, top))
     left += grid.shape[1] + GAP
   return np.asarray(canvas)
 
@@ -89,14 +101,15 @@ def draw(figure: str, values: commands.Values) -> int:
   Raises:
     UserError: a model has not reconstructed images yet.
   """
-  jobs = commands.chosen_jobs(table(figure, values.recipe), values)
+  jobs = commands.chosen_jobs(table(figure, values.recipe, values.rows), values)
   for job in jobs:
     if work.results_of(job, values.root) is None:
       raise errors.UserError(
         f"There are no samples in {job.workdir(values.root)} yet; run the "
         "figure instead of reporting it."
       )
-  path = jobs[0].folder(values.root) / f"{figure}_{values.recipe}.png"
+  name = f"{figure}_{'rows' if values.rows else values.recipe}.png"
+  path = jobs[0].folder(values.root) / name
   images.save_png(path, picture(jobs, values.root, values.data_dir))
   print(path)
   return 0
@@ -104,7 +117,7 @@ def draw(figure: str, values: commands.Values) -> int:
 
 def run(figure: str, values: commands.Values) -> int:
   """Trains and samples what is missing, and draws; returns the exit code."""
-  code = commands.run_table(table(figure, values.recipe), values)
+  code = commands.run_table(table(figure, values.recipe, values.rows), values)
   return code if code or values["dry-run"].value else draw(figure, values)
 
 

@@ -65,12 +65,26 @@ def test_the_truth_and_three_models(
 
 
 def test_one_row_can_be_drawn_alone(tmp_path, samples, capsys):
-  argv = ["run", "--preset=tiny", f"--root={tmp_path}", "--rows=published_8"]
+  name = "published_8_no_gan"
+  argv = ["run", "--preset=tiny", f"--root={tmp_path}", f"--rows={name}"]
   assert figure4.main(argv) == 0
-  assert list(samples) == ["published_8"]
-  picture = np.asarray(Image.open(capsys.readouterr().out.splitlines()[-1]))
-  grid = images.grid(samples["published_8"][:64])
+  assert list(samples) == [name]
+  path = capsys.readouterr().out.splitlines()[-1]
+  assert path.endswith("figure4_rows.png")
+  picture = np.asarray(Image.open(path))
+  grid = images.grid(samples[name][:64])
   assert picture.shape[1] == 2 * grid.shape[1] + 3 * 24
+
+
+def test_a_label_stays_above_its_grid():
+  grid = np.full((30, 120, 3), 200, np.uint8)
+  one = figure4.captioned({"short": grid})
+  two = figure4.captioned(
+    {"a label of many words, one by one": grid, "b": grid}
+  )
+  assert one.shape[0] < two.shape[0] and two.shape[1] == 2 * 120 + 3 * 24
+  between = two[:, 24 + 120 : 2 * 24 + 120]
+  assert (between == 255).all()
 
 
 def test_its_rows_are_those_of_table_2():

@@ -1,0 +1,50 @@
+"""Samples of models of tokens side by side.
+
+  python -m experiments.generated report --preset=small --dataset=cifar10
+
+Draws the first samples of every row of `experiments.table2_generation` that is
+done, or of those that --rows names, none picked, as
+ROOT/DATASET-PRESET/generated.png.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from experiments import commands, figure4, table2_generation, work
+from pseudovideo import errors, images, sample_files
+
+SHOWN = 64
+
+
+def draw(values: commands.Values) -> int:
+  """Writes the picture and prints where it is; returns the exit code.
+
+  Raises:
+    UserError: no row is done, or not one that was asked for.
+  """
+  jobs = commands.chosen_jobs(table2_generation.TABLE, values)
+  done = [job for job in jobs if work.results_of(job, values.root)]
+  if not done or (values.rows and len(done) < len(jobs)):
+    missing = [job.name for job in jobs if job not in done]
+    raise errors.UserError(
+      f"There are no samples of {', '.join(missing)} below {values.root} yet; "
+      "run experiments.table2_generation."
+    )
+  grids = {}
+  for job in done:
+    path = job.workdir(values.root) / sample_files.NAME
+    grids[job.title] = images.grid(sample_files.load(path).images[:SHOWN])
+  path = done[0].folder(values.root) / "generated.png"
+  images.save_png(path, figure4.captioned(grids))
+  print(path)
+  return 0
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  command = commands.Command(commands.OF_RUNS, draw)
+  return commands.main({"report": command}, __doc__, argv)
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))
