@@ -35,8 +35,8 @@ class IVVAE(nn.Module):
   """Encoder to Gaussian latents, and decoder.
 
   Frame 0 of a clip is a group of its own; then every f frames are, f the
-  temporal factor. Latent k sees the groups 0 .. k, and so does group k of the
-  decoded frames see the latents: an image is a clip of one frame, and clips of
+  temporal factor. Latent k sees the groups 0 .. k, and group k of the decoded
+  frames sees the latents 0 .. k. An image is a clip of one frame, and clips of
   any length can be cut into chunks, see `cache`.
 
   Attributes:
@@ -77,26 +77,20 @@ class IVVAE(nn.Module):
     dtype = jnp.dtype(self.dtype)
     design = branches.Design(self.branches, self.convolution, dtype)
     num = len(design.names)
-    widths = tuple(num * self.base * m for m in self.multipliers)
-    attention, z = tuple(self.attention), self.latent_channels
+    z = self.latent_channels
+    shared = dict(
+      design=design,
+      widths=tuple(num * self.base * m for m in self.multipliers),
+      temporal=self.temporal,
+      attention=self.attention,
+    )
     self.encoder = encoder.Encoder(
-      design,
-      widths,
-      self.blocks,
-      self.temporal,
-      attention,
-      self.rates,
-      2 * z,
+      **shared, blocks=self.blocks, rates=self.rates, features=2 * z
     )
     self.moments = branches.Pointwise(design, 2 * z)
     self.latents = branches.Pointwise(design, z)
     self.decoder = decoder.Decoder(
-      design,
-      widths,
-      self.blocks + 1,
-      self.temporal,
-      attention,
-      num * self.image_channels,
+      **shared, blocks=self.blocks + 1, features=num * self.image_channels
     )
 
   def __call__(self, video: jax.Array) -> jax.Array:

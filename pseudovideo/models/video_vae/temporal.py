@@ -75,10 +75,9 @@ class GroupCausalConv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, first: bool) -> jax.Array:
     """(B, T, H, W, C), whole groups -> (B, T, H, W, features)."""
-    # Counted from the end: the last frame of a chunk ends a group.
+    # Counted from the end: the last frame of a chunk ends a group, and so does
+    # frame 0 of a clip, behind which there are whole groups.
     to_come = np.arange(x.shape[1])[::-1] % self.group
-    if first:
-      to_come[0] = 0
     start = x[:, :1] if first else None
     x = cache.FramesBefore(1, name="before")(x, start)
     past = windows(x, 2)

@@ -196,3 +196,17 @@ def test_half_precision_is_near():
   (expected, _), _ = nets.encode("by two")(params, video, None)
   assert means.dtype == log_variances.dtype == jnp.float32
   assert 1e-4 < nets.relative_error(means, np.asarray(expected)) < 0.05
+
+
+def test_latents_of_images_move_with_the_image():
+  """Away from the border, by whole latents; there is no attention here."""
+  net, params = nets.NETS["lean image"], nets.params("lean image")
+  image = np.random.default_rng(3).uniform(-1, 1, (1, 1, 128, 128, 2))
+  image = image.astype(np.float32)
+  encode = jax.jit(
+    lambda x: net.apply({"params": params}, x, method="encode")[0]
+  )
+  latents = np.asarray(encode(image))[..., 12:20, 12:20, :]
+  moved = np.asarray(encode(np.roll(image, (4, -8), (2, 3))))
+  np.testing.assert_allclose(moved[..., 13:21, 10:18, :], latents, atol=1e-5)
+  assert np.abs(moved[..., 12:20, 12:20, :] - latents).max() > 0.1
