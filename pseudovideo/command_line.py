@@ -143,6 +143,7 @@ def _field(override: str, config: ml_collections.ConfigDict):
         f"{parent} is a value, {node!r}, and has no field {name!r}."
       )
     if name not in node:
+      configuration.refuse_derived(config, parent, [name])
       raise errors.unknown(f"field of {parent}", name, node)
     node = node[name]
   return names, node

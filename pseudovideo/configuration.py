@@ -20,7 +20,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -28,6 +28,7 @@ import flax.linen as nn
 from pseudovideo import augmentations, errors, optimizers, pixels, tasks
 from pseudovideo.metrics import networks, set_metrics
 from pseudovideo.models import quantizers
+from pseudovideo.tasks import token_prior
 
 # Sections whose fields may change after training: they alter no weights.
 AFTER_TRAINING = ("evaluate", "sampler")
@@ -202,15 +203,22 @@ class Config:
     given = dict(image_shape=image_shape, binarize=self.data.binarize)
     source = self.task_fields.get("tokenizer")
     if source is not None:
-      if not source.config:
-        raise errors.UserError(
-          "The config names a tokenizer without its own config, which "
-          "pseudovideo.tokenizers.look_up fills in from tokenizer.workdir."
-        )
-      given["coder"] = parse(source.config).make_task(image_shape)
+      given["coder"] = _tokenizer_task(source, image_shape)
     task = tasks.TABLE[self.task](**given, **self.task_fields)
     task.check()
     return task
+
+
+def _tokenizer_task(
+  source: token_prior.TokenizerSource, image_shape: tuple[int, int, int]
+) -> Any:
+  """The task of the run that a config names."""
+  if not source.config:
+    raise errors.UserError(
+      "The config names a tokenizer without its own config, which "
+      "pseudovideo.tokenizers.look_up fills in from tokenizer.workdir."
+    )
+  return parse(source.config).make_task(image_shape)
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
@@ -288,13 +296,40 @@ def _schemas(
       kind = raw.get(section, {}).get("name")
       cls = errors.look_up(section, str(kind), NAMED[section])
     of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
-    derived = getattr(task, "derived", ()) if section == "model" else ()
-    schemas[section] = (cls, (*of_module, *derived))
+    refuse_derived(raw, section, raw.get(section, {}))
+    schemas[section] = (cls, (*of_module, *_derived(task, section)))
   return name, schemas | {
     "optimizer": (optimizers.OptimizerConfig, ()),
     "train": (TrainConfig, ()),
     "evaluate": (EvaluateConfig, ()),
   }
+
+
+def _derived(task: type, section: str) -> tuple[str, ...]:
+  """Fields of a section that follow from the tokenizer."""
+  return getattr(task, "derived", ()) if section == "model" else ()
+
+
+def refuse_derived(
+  raw: Mapping[str, Any], section: str, names: Iterable[str]
+) -> None:
+  """Refuses fields that follow from the tokenizer.
+
+  Args:
+    raw: a config; its task is known.
+    section: of the config.
+    names: fields that are to be set there.
+
+  Raises:
+    UserError: names the first of them.
+  """
+  derived = _derived(tasks.TABLE[raw["task"]["name"]], section)
+  for name in names:
+    if name in derived:
+      raise errors.UserError(
+        f"{section}.{name} follows from the tokenizer and cannot be set; leave "
+        "it away."
+      )
 
 
 def _fields(

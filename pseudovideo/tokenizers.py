@@ -24,11 +24,14 @@ def look_up(
     A copy; without the section, the same.
 
   Raises:
-    UserError: no run is named, there is none, or it is of another task.
+    UserError: a mistake in the config; no run is named, there is none, or it
+      is of another task.
   """
   raw = copy.deepcopy(configuration.plain(raw))
   if FIELD not in raw:
     return raw
+  # Any other mistake is named before weights are read.
+  configuration.parse(raw)
   workdir = raw[FIELD].get("workdir")
   if not workdir:
     raise errors.UserError(

@@ -13,9 +13,10 @@ import pytest
 
 from pseudovideo import augmentations, configuration, optimizers, tasks
 from pseudovideo.diffusion import process
+from pseudovideo.losses import masked_tokens
 from pseudovideo.models import quantizers, video_unet
-from pseudovideo.samplers import settings
-from pseudovideo.tasks import base
+from pseudovideo.samplers import heat, masked, settings, tokens
+from pseudovideo.tasks import base, token_prior
 
 ROOT = pathlib.Path(__file__).parents[1]
 SECTIONS = {
@@ -26,6 +27,15 @@ SECTIONS = {
   "train": configuration.TrainConfig,
   "evaluate": configuration.EvaluateConfig,
 }
+# Sections that depend on the task, and what they are.
+OF_TASKS = [
+  ("sampler", heat.HeatSampler),
+  ("sampler", tokens.TokenSampler),
+  ("sampler", masked.Decoding),
+  ("masking", masked_tokens.Masking),
+  ("tokenizer", token_prior.TokenizerSource),
+]
+ALIASED = {*SECTIONS, *(section for section, _ in OF_TASKS)}
 
 
 def reads(
@@ -61,7 +71,7 @@ def reads(
           inner.value, ast.Attribute
         ):
           for target in inner.targets:
-            if isinstance(target, ast.Name) and inner.value.attr in SECTIONS:
+            if isinstance(target, ast.Name) and inner.value.attr in ALIASED:
               aliases[target.id] = inner.value.attr
     if isinstance(node, ast.ClassDef):
       aliases = {**aliases, "self": node.name}
@@ -119,11 +129,32 @@ def test_every_field_of_a_section_is_read(section, reads_of_package):
 
 
 def test_every_section_of_a_task_is_tested():
-  kinds = {*SECTIONS, *configuration.NAMED, "discriminator_optimizer"}
+  tested = {*SECTIONS.items(), *OF_TASKS}
+  tested.add(("discriminator_optimizer", optimizers.AdamConfig))
   for task in tasks.TABLE.values():
     for name, hint in typing.get_type_hints(task).items():
-      if name in tasks.SECTIONS:
-        assert name in kinds or issubclass(hint, nn.Module)
+      if name in tasks.SECTIONS and name not in configuration.NAMED:
+        assert (name, hint) in tested or issubclass(hint, nn.Module)
+
+
+@pytest.mark.parametrize(
+  ("section", "cls"), OF_TASKS, ids=[cls.__name__ for _, cls in OF_TASKS]
+)
+def test_every_field_of_a_section_of_a_task_is_read(
+  section, cls, reads_of_package
+):
+  """By its own module, by one of these tasks, or where its type is named."""
+  by_tasks = set()
+  for task in tasks.TABLE.values():
+    if typing.get_type_hints(task).get(section) is cls:
+      by_tasks |= {
+        (cls.__name__, field)
+        for module in {c.__module__ for c in task.__mro__ if c is not object}
+        for owner, field in reads(inspect.getsource(sys.modules[module]))
+        if owner == section
+      }
+  found = reads_of(cls) | by_tasks | reads_of_package
+  assert not unread(cls.__name__, cls, found)
 
 
 def networks_and_tasks():
@@ -144,6 +175,8 @@ def test_every_field_of_a_task_or_network_is_read(cls):
   # What all tasks have is read by `base`.
   shared = reads(inspect.getsource(base))
   of_base = {(cls.__name__, f) for owner, f in shared if owner == "Task"}
+  # That of the data; no config sets it, and models of tokens see no images.
+  of_base.add((cls.__name__, "image_shape"))
   if cls not in tasks.TABLE.values():
     of_base = set()
   assert not unread(cls.__name__, cls, reads_of(cls) | of_base)

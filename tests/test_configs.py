@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import common, hvae, tokenizer, video_diffusion
+from configs import common, hvae, token_prior, tokenizer, video_diffusion
 from pseudovideo import (
   augmentations,
   configuration,
@@ -22,7 +22,9 @@ from pseudovideo import (
 )
 from pseudovideo.data import SETS
 from pseudovideo.diffusion import process
-from pseudovideo.samplers import settings
+from pseudovideo.losses import masked_tokens
+from pseudovideo.samplers import masked, settings
+from pseudovideo.samplers import tokens as token_samplers
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Config file -> its arguments. A new file must be named here.
@@ -44,6 +46,11 @@ ARGUMENTS = {
     "recipe": tokenizer.RECIPES,
     "preset": tokenizer.PRESETS,
   },
+  token_prior: {
+    "dataset": token_prior.DATASETS,
+    "order": token_prior.ORDERS,
+    "preset": token_prior.PRESETS,
+  },
 }
 SHAPES = {
   "digits": (8, 8, 1),
@@ -59,7 +66,8 @@ def shape_of(module, options):
   height, width, channels = SHAPES[options["dataset"]]
   if module is hvae:
     return height, height, channels
-  return width if module is tokenizer else height, width, channels
+  of_tokens = module in (tokenizer, token_prior)
+  return width if of_tokens else height, width, channels
 
 
 def combinations(module, arguments):
@@ -88,9 +96,19 @@ def each(chosen):
   )
 
 
-def load(module, options):
+def load(module, options, frames=8):
+  """The config; that of a tokenizer, if it needs one, is filled in."""
   argument = ",".join(f"{name}={value}" for name, value in options.items())
-  return module.get_config(argument)
+  config = module.get_config(argument)
+  if module is token_prior:
+    coder = tokenizer.get_config(
+      f"dataset={options['dataset']},preset={options['preset']},frames={frames}"
+    )
+    config.tokenizer.hash = "0" * 64
+    config.tokenizer.config = configuration.to_json(
+      configuration.complete(coder)
+    )
+  return config
 
 
 @functools.cache
@@ -130,10 +148,18 @@ def _players_shapes(network, judge, image_shape):
   ]
 
 
+@functools.cache
+def _prior_shapes(task):
+  """The same of what a model of tokens learns."""
+  return jax.eval_shape(task.init_params, jax.random.key(0))
+
+
 def parameters(task):
   """Number of parameters of every network of a task."""
   shape = task.image_shape
-  if hasattr(task, "quantizer"):
+  if hasattr(task, "coder"):
+    trees = list(_prior_shapes(task).values())
+  elif hasattr(task, "quantizer"):
     judge = task.discriminator if task.adversarial else None
     trees = _players_shapes(task.model, judge, shape)
   elif hasattr(task, "process"):
@@ -343,6 +369,74 @@ def test_tokenizers_of_images_are_as_deep_as_those_of_videos(preset):
   assert image.model.clone(**same) == video.model.clone(**same)
   fields = dict(model=image.model, augmentation=image.augmentation)
   assert dataclasses.replace(video, **fields) == image
+
+
+def paper_prior(dataset, order, frames):
+  """Config and task of the paper preset, over the tokenizer of its own."""
+  options = dict(dataset=dataset, order=order, preset="paper")
+  parsed = configuration.parse(load(token_prior, options, frames))
+  return parsed, parsed.make_task(SHAPES[dataset])
+
+
+@pytest.mark.parametrize(
+  ("dataset", "frames", "tokens", "gpt", "maskgit"),
+  [
+    ("cifar10", 1, 64, 2_224_608, 20_058_696),
+    ("cifar10", 8, 256, 2_224_752, 20_157_000),
+    ("cifar10", 18, 576, 2_224_992, 20_320_840),
+    ("celeb_a", 1, 256, 2_225_376, 20_157_000),
+    ("celeb_a", 8, 1024, 2_225_520, 20_550_216),
+    ("celeb_a", 18, 2304, 2_225_760, 21_205_576),
+  ],
+)
+@pytest.mark.parametrize("order", token_prior.ORDERS)
+def test_models_of_tokens_of_the_paper_have_the_published_sizes(
+  order, dataset, frames, tokens, gpt, maskgit
+):
+  config, task = paper_prior(dataset, order, frames)
+  assert task.num_tokens == tokens
+  assert task.network.codes == 1024
+  assert parameters(task) == [gpt if order == "next" else maskgit]
+  assert task.network_evaluations == (tokens if order == "next" else 18)
+  # Attention to 1,024 and more tokens does not fit otherwise.
+  assert task.model.remat or tokens < 1024
+  train, adam = config.train, config.optimizer
+  steps = 100_000 if order == "next" else 200_000
+  assert (train.steps, train.batch_size, train.accumulate) == (steps, 64, 1)
+  assert (adam.learning_rate, adam.schedule) == (1e-4, "cosine")
+  b2 = 0.999 if order == "next" else 0.99
+  assert (adam.b1, adam.b2, adam.warmup_steps) == (0.9, b2, 0)
+  assert (adam.clip_norm, adam.weight_decay, adam.ema_decay) == (0, 0, 0)
+  assert config.evaluate.num_samples == 50_000
+
+
+def test_models_of_tokens_of_the_paper_are_those_of_its_tables():
+  _, task = paper_prior("cifar10", "next", 8)
+  net = task.network
+  assert (net.width, net.layers, net.heads) == (144, 8, 4)
+  assert (net.dropout, net.attention_dropout) == (0.2, 0.3)
+  assert (net.embedding, net.code_width) == ("codes", 512)
+  assert task.sampler == token_samplers.TokenSampler(1.0, 0, 1.0)
+  _, task = paper_prior("cifar10", "masked", 8)
+  net = task.network
+  assert (net.width, net.layers, net.heads, net.head_width) == (512, 6, 8, 64)
+  assert net.offset_bias and net.embedding_gradient == 0.1
+  assert task.masking == masked_tokens.Masking("phenaki", 18)
+  assert task.sampler == masked.PRESETS["phenaki"]
+  assert (task.smoothing, task.critic) == (0.0, "none")
+
+
+@pytest.mark.parametrize("order", token_prior.ORDERS)
+@pytest.mark.parametrize("preset", token_prior.PRESETS)
+def test_a_model_of_tokens_takes_any_tokenizer(order, preset):
+  """Grid, codes and vectors are those of the tokenizer, and in no config."""
+  for frames in tokenizer.FRAMES:
+    options = dict(dataset="cifar10", order=order, preset=preset)
+    config = load(token_prior, options, frames)
+    task = configuration.parse(config).make_task(SHAPES["cifar10"])
+    assert task.network.grid == task.coder.grid_shape
+    assert task.network.codes == task.coder.num_codes
+    assert not {"grid", "codes", "code_width"} & set(config.model)
 
 
 @pytest.mark.parametrize("frames", tokenizer.FRAMES)

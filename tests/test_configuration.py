@@ -297,8 +297,27 @@ def test_how_often_is_logged_may_change():
   new["title"] = "another"
   for name in set(configuration.RESUMABLE) - {"title"}:
     section, field = name.split(".")
-    new[section][field] += 1
+    if section == "train":
+      new[section][field] += 1
   assert configuration.differences(old, new) == []
+
+
+def test_where_a_tokenizer_lies_may_change_and_which_it_is_may_not():
+  source = dict(workdir="a", tokens="b", hash="c", config={"train": {"n": 1}})
+  old = tiny() | {"tokenizer": source}
+
+  def changes(**fields):
+    return configuration.differences(
+      old, tiny() | {"tokenizer": source | fields}
+    )
+
+  assert changes(workdir="another", tokens="") == []
+  assert changes(hash="d") == ["tokenizer.hash is 'd', was 'c'"]
+  assert changes(config={"train": {"n": 2}}) == [
+    "tokenizer.config.train.n is 2, was 1"
+  ]
+  # Not yet looked up, as when a run is only sampled.
+  assert changes(hash="", config={}) == []
 
 
 def test_how_is_sampled_may_change_and_what_is_trained_may_not():

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from pseudovideo import errors, sharding
+from pseudovideo import errors, keys, sharding
 
 
 def test_a_batch_is_cut_and_a_state_is_copied():
@@ -23,3 +23,64 @@ def test_a_batch_is_cut_and_a_state_is_copied():
 def test_a_batch_that_cannot_be_cut_evenly_is_refused(size):
   with pytest.raises(errors.UserError, match=f"devices, 4; got {size}"):
     sharding.check_batch_size("train.batch_size", size, sharding.make_mesh())
+
+
+NUM = 11
+EXAMPLES = np.random.default_rng(0).integers(0, 256, (NUM, 2, 3), np.uint8)
+
+
+def many(examples, batch_size, seen=None):
+  """Sums, and a random number of each, of all examples in their order."""
+  found = {"sum": np.zeros(len(examples)), "noise": np.zeros(len(examples))}
+  done = []
+
+  def function(params, extra, batch, rows):
+    if seen is not None:
+      seen.append((batch.shape, rows.shape))
+    total = batch.sum((1, 2)) * params["scale"] + extra
+    return {"sum": total, "noise": keys.uniform(rows, (len(batch),))}
+
+  for place, results in sharding.in_batches(
+    function,
+    {"scale": np.float32(2)},
+    np.float32(0.5),
+    examples,
+    key=jax.random.key(7),
+    batch_size=batch_size,
+  ):
+    for name, array in results.items():
+      assert isinstance(array, np.ndarray)
+      assert array.shape == (place.stop - place.start,)
+      found[name][place] = array
+    done += range(place.start, place.stop)
+  assert done == list(range(len(examples))), "each once, in order"
+  return found
+
+
+@pytest.mark.parametrize(
+  ("batch_size", "compiled"),
+  [(1, 4), (4, 4), (5, 8), (8, 8), (11, 12), (12, 12), (1000, 12)],
+)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_many_examples_do_not_notice_the_batch_size(
+  tmp_path, batch_size, compiled, mapped
+):
+  examples, seen = EXAMPLES, []
+  if mapped:
+    np.save(tmp_path / "examples.npy", EXAMPLES)
+    examples = np.load(tmp_path / "examples.npy", mmap_mode="r")
+  found = many(examples, batch_size, seen)
+  sums = 2.0 * EXAMPLES.astype(np.int64).sum((1, 2)) + 0.5
+  np.testing.assert_array_equal(found["sum"], sums)
+  noise = [
+    jax.random.uniform(jax.random.fold_in(jax.random.key(7), i), (1,))[0]
+    for i in range(NUM)
+  ]
+  np.testing.assert_array_equal(found["noise"], noise)
+  # One program for all batches, the last one filled up.
+  assert seen == [((compiled, 2, 3), (compiled,))]
+
+
+def test_a_single_example_is_copied_to_every_device():
+  found = many(EXAMPLES[4:5], 64)
+  assert found["sum"] == [2.0 * EXAMPLES[4].astype(int).sum() + 0.5]

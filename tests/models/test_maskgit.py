@@ -177,6 +177,32 @@ def test_bfloat16_is_close_and_keeps_float32_parameters(params, outputs):
   assert {s.dtype for s in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
 
 
+def test_remat_changes_memory_only(params):
+  """Layers are computed twice, logits and gradients stay."""
+  pull = RNG.normal(size=(2, 24, 7)).astype(np.float32)
+
+  def run(net):
+    def loss(p):
+      logits = net.apply({"params": p}, IDS)
+      return jnp.sum(logits * pull), logits
+
+    return jax.value_and_grad(loss, has_aux=True)
+
+  nets = TINY, TINY.clone(remat=True)
+  (_, logits), gradient = jax.jit(run(nets[0]))(params)
+  (_, again), gradient_again = jax.jit(run(nets[1]))(params)
+  np.testing.assert_allclose(again, logits, atol=1e-5)
+  assert jax.tree.structure(gradient) == jax.tree.structure(gradient_again)
+  for ours, theirs in zip(
+    jax.tree.leaves(gradient_again), jax.tree.leaves(gradient), strict=True
+  ):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+  rematerialised = [
+    str(jax.make_jaxpr(run(net))(params)).count("remat") for net in nets
+  ]
+  assert rematerialised[0] == 0 < rematerialised[1]
+
+
 def test_ids_of_another_grid_are_refused(params):
   for shape in ((1, 23), (1, 3, 2, 4), (24,)):
     with pytest.raises(ValueError, match=r"\(2, 3, 4\).*got"):

@@ -1,0 +1,402 @@
+"""Models of tokens over a tokenizer of 4 codes and 4 places: 256 grids."""
+
+import dataclasses
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy import special, stats
+
+from pseudovideo import data, errors, keys, state, steps
+from pseudovideo.losses import masked_tokens
+from pseudovideo.models import maskgit, video_gpt
+from pseudovideo.models.quantizers import vq
+from pseudovideo.samplers import masked
+from pseudovideo.samplers import tokens as token_samplers
+from pseudovideo.tasks import masked_token, next_token, token_prior
+from tests.models import maskgit_reference, video_gpt_reference
+from tests.tasks import small_tokenizers as small
+
+K, N = 4, 4
+CODER = small.changed(small.PLAIN, quantizer=vq.Cosine(codes=K, width=16))
+SHARED = dict(
+  image_shape=CODER.image_shape,
+  coder=CODER,
+  tokenizer=token_prior.TokenizerSource(),
+)
+CODES = next_token.NextToken(
+  model=video_gpt.VideoGPT(
+    width=12, layers=1, heads=2, dropout=0.0, attention_dropout=0.0
+  ),
+  sampler=token_samplers.TokenSampler(),
+  **SHARED,
+)
+LEARNED = dataclasses.replace(
+  CODES, model=CODES.model.clone(embedding="learned")
+)
+NEXT = {"codes": CODES, "learned": LEARNED}
+MASKED = masked_token.MaskedToken(
+  model=maskgit.MaskGit(width=16, layers=1, heads=2, head_width=8),
+  masking=masked_tokens.Masking(steps=4),
+  sampler=masked.Decoding(steps=3),
+  **SHARED,
+)
+CRITICS = {
+  name: dataclasses.replace(MASKED, critic=name)
+  for name in ("separate", "shared")
+}
+TASKS = {"next": CODES, "learned": LEARNED, "masked": MASKED, **CRITICS}
+GRIDS = np.array(list(itertools.product(range(K), repeat=N)), np.int32)
+
+by_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
+
+
+@pytest.fixture(scope="module")
+def extra():
+  """A tokenizer whose pixels leave [0, 1], as `init` gives it."""
+  params, codes = CODER.init(jax.random.key(3), data.load("digits"))
+  found = {"params": small.moved(params, 0.5), "extra": codes}
+  return {"tokenizer": found}
+
+
+@functools.cache
+def made(task):
+  """Parameters away from their initial values."""
+  return small.moved(task.init_params(jax.random.key(0)), 0.3)
+
+
+def double(tree):
+  return jax.tree.map(lambda p: np.asarray(p, np.float64), tree)
+
+
+def codebook(extra):
+  return np.asarray(extra["tokenizer"]["extra"]["quantizer"]["codebook"])
+
+
+def batch(ids):
+  return {"ids": np.asarray(ids, np.uint8).reshape(-1, *CODER.grid_shape)}
+
+
+@functools.cache
+def compiled_sampler(task):
+  return jax.jit(
+    lambda params, extra, rows: task.sample_ids(
+      params, extra, key=rows, num=len(rows)
+    )
+  )
+
+
+def sampled(task, params, extra, rows):
+  """(B, N) tokens, one for each key."""
+  return np.asarray(compiled_sampler(task)(params, extra, rows))
+
+
+@pytest.mark.parametrize("task", NEXT.values(), ids=NEXT.keys())
+def test_likelihoods_are_probabilities_and_samples_have_them(task, extra):
+  params = made(task)
+  log_p = np.asarray(jax.jit(task.log_likelihood)(params, extra, GRIDS))
+  assert log_p.shape == (256, N)
+  p = np.exp(log_p.astype(np.float64).sum(1))
+  assert abs(p.sum() - 1) < 1e-5
+  assert p.max() > 5 * p.min(), "the test would say little of equal ones"
+  num = 20_000
+  rows = keys.example_keys(jax.random.key(5), num)
+  found = sampled(task, params, extra, rows)
+  counts = np.bincount(found @ [64, 16, 4, 1], minlength=256)
+  # Rare grids together, as the test wants it.
+  rare = num * p < 8
+  seen, law = (
+    np.append(x[~rare], x[rare].sum() + 1e-9) for x in (counts, num * p)
+  )
+  law *= seen.sum() / law.sum()
+  assert stats.chisquare(seen, law).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("task", NEXT.values(), ids=NEXT.keys())
+def test_the_loss_is_the_cross_entropy_of_the_network(task, extra):
+  """In float64, with the tokenizer's own vectors as inputs."""
+  params, ids = made(task), GRIDS[[27, 228, 70]]
+  terms, same = jax.jit(
+    functools.partial(task.loss, train=True)
+  )(params, extra, batch(ids), key=jax.random.key(0), step=0)  # fmt: skip
+  numbers = double(params["network"])
+  expected = []
+  for grid in ids:
+    tokens = grid
+    if task.model.embedding == "codes":
+      tokens = codebook(extra)[grid]
+    logits = video_gpt_reference.logits(tokens, numbers, task.network)
+    log_p = special.log_softmax(logits, axis=-1)
+    expected.append(-log_p[np.arange(N), grid].mean())
+  assert set(terms) == {"nll"} and terms["nll"].coefficient == 1
+  np.testing.assert_allclose(terms["nll"].value, expected, rtol=1e-5)
+  np.testing.assert_array_equal(terms["nll"].weight, np.ones(3))
+  jax.tree.map(np.testing.assert_array_equal, same, extra)
+
+
+def test_dropout_is_for_training_only(extra):
+  model = CODES.model.clone(dropout=0.5)
+  task, params = dataclasses.replace(CODES, model=model), made(CODES)
+
+  @functools.partial(jax.jit, static_argnames="train")
+  def nll(key, train):
+    terms, _ = task.loss(
+      params, extra, batch(GRIDS[:4]), key=key, step=0, train=train
+    )
+    return terms["nll"].value
+
+  one, other = jax.random.key(0), jax.random.key(1)
+  assert (nll(one, True) != nll(other, True)).all()
+  np.testing.assert_array_equal(nll(one, False), nll(other, False))
+
+
+@pytest.mark.parametrize(
+  ("critic", "train"),
+  [(None, False), (None, True), ("separate", True), ("shared", True)],
+)
+def test_the_masked_loss_is_that_of_the_network(critic, train, extra):
+  """In float64, of the places that `masking` hides; smoothed in training."""
+  task = CRITICS[critic] if critic else MASKED
+  task = dataclasses.replace(task, smoothing=0.2, critic_weight=0.6)
+  params, ids = made(task), GRIDS[[27, 228, 70, 3, 254]]
+  rows = keys.example_keys(jax.random.key(7), len(ids))
+  terms, _ = jax.jit(functools.partial(task.loss, train=train))(
+    params, extra, batch(ids), key=rows, step=0
+  )
+  hidden = np.asarray(task.masking.draw(len(ids), N, key=rows))
+  numbers = double(params["network"])
+  logits = np.stack(
+    [
+      maskgit_reference.logits(np.where(h, K, grid), numbers, task.network)
+      for h, grid in zip(hidden, ids, strict=True)
+    ]
+  )
+  log_p = special.log_softmax(logits, axis=-1)
+  true = np.eye(K)[ids]
+  if train:
+    true = 0.8 * true + 0.2 / K
+  nll = -(true * log_p).sum(-1)[hidden].mean()
+  ours = terms["nll"]
+  mean = np.sum(ours.value * ours.weight) / np.sum(ours.weight)
+  np.testing.assert_allclose(mean, nll, rtol=1e-5)
+  np.testing.assert_array_equal(ours.weight, hidden.sum(1))
+  if critic is None:
+    assert set(terms) == {"nll"}
+    return
+  drawn = masked.draw(jnp.float32(logits), 1.0, key=keys.named(rows, "drawn"))
+  drawn = np.where(hidden, drawn, ids)
+  net = task.network.critic() if critic == "separate" else task.network
+  if critic == "separate":
+    numbers = double(params["critic"])
+  scores = [maskgit_reference.scores(grid, numbers, net) for grid in drawn]
+  wrong = drawn != ids
+  assert 0 < wrong.sum() < hidden.sum()
+  p = np.where(wrong, special.expit(scores), special.expit(-np.array(scores)))
+  np.testing.assert_allclose(
+    terms["critic"].value, -np.log(p).mean(1), rtol=1e-4
+  )
+  assert terms["critic"].coefficient == 0.6
+  np.testing.assert_array_equal(terms["wrong"].value, wrong.mean(1))
+  assert terms["wrong"].coefficient == 0
+
+
+ADAM = optax.adam(1e-2)
+
+
+@functools.cache
+def compiled_step(task):
+  return jax.jit(steps.make_step(task, ADAM, ema_decay=0.0))
+
+
+def train(task, extra, grids, updates):
+  """(state after Adam, terms of every step) on rows of grids."""
+  step, seen = compiled_step(task), []
+  now = state.create(task.init_params(jax.random.key(1)), extra, ADAM)
+  for n in range(updates):
+    chosen = np.random.default_rng(n).integers(len(grids), size=32)
+    now, sums = step(now, batch(grids[chosen]), jax.random.key(2))
+    seen.append(sums)
+  return now, jax.device_get(seen)
+
+
+@by_task
+def test_one_grid_is_learned_and_the_tokenizer_is_not(task, extra):
+  grid = np.array([[2, 0, 3, 3]])
+  now, _ = train(task, extra, grid, 100)
+  rows = keys.example_keys(jax.random.key(4), 8)
+  found = sampled(task, now.params, extra, rows)
+  np.testing.assert_array_equal(found, np.broadcast_to(grid, (8, N)))
+  jax.tree.map(np.testing.assert_array_equal, now.extra, extra)
+  assert "tokenizer" not in now.params
+
+
+def entropy(p):
+  return stats.entropy([p, 1 - p])
+
+
+@pytest.mark.parametrize("task", CRITICS.values(), ids=CRITICS.keys())
+def test_critics_learn_which_tokens_cannot_be_known(task, extra):
+  """Two places are uniform on the codes, two are always the same.
+
+  Of 4 places 4, 4, 3 or 2 are masked. The best network names the constant ones
+  and errs at 3 of 4 masked uniform ones. The best critic knows only that.
+  """
+  grids = GRIDS[(GRIDS[:, 1] == 2) & (GRIDS[:, 3] == 0)]
+  now, seen = train(task, extra, grids, 300)
+  first = np.mean([np.divide(*s["critic"]) for s in seen[:3]])
+  many = np.random.default_rng(9).integers(len(grids), size=4000)
+  terms, _ = jax.jit(functools.partial(task.loss, train=False))(
+    now.params, extra, batch(grids[many]), key=jax.random.key(8), step=0
+  )
+  _, sums = steps.reduce_terms(terms)
+  found = {
+    name: float(total / weight) for name, (total, weight) in sums.items()
+  }
+  wrong = 3 / 4 * (4 + 4 + 3 + 2) / 16
+  assert abs(found["wrong"] - wrong / 2) < 0.02
+  assert abs(found["nll"] - np.log(K) / 2) < 0.05
+  best = entropy(wrong) / 2
+  assert best - 0.02 < found["critic"] < best + 0.08 < first - 0.1
+
+
+@pytest.mark.parametrize("task", CRITICS.values(), ids=CRITICS.keys())
+def test_critics_have_gradients_of_their_own(task, extra):
+  """Of the network's share: none with a critic apart, some with a shared."""
+  params = made(task)
+
+  def value(params):
+    terms, _ = task.loss(
+      params, extra, batch(GRIDS[:8]), key=jax.random.key(0), step=0,
+      train=True,
+    )  # fmt: skip
+    return jnp.mean(terms["critic"].value)
+
+  moved = jax.tree.map(
+    lambda g: float(jnp.abs(g).max()), jax.jit(jax.grad(value))(params)
+  )
+  if task.critic == "separate":
+    own, other = moved["critic"], moved["network"]
+    assert not any(jax.tree.leaves(other))
+  else:
+    own = moved["network"]
+    assert not any(jax.tree.leaves(own["to_logits"]))
+  kernels = own["transformer"], own["to_score"], own["tokens"], own["places"]
+  assert all(max(jax.tree.leaves(tree)) > 1e-6 for tree in kernels)
+
+
+@by_task
+def test_a_sample_is_the_same_in_any_batch(task, extra):
+  rows = keys.example_keys(jax.random.key(6), 8)
+  params = made(task)
+  many = sampled(task, params, extra, rows)
+  assert many.shape == (8, N) and many.dtype == np.int32
+  assert len(np.unique(many, axis=0)) > 1
+  for i in (0, 5):
+    alone = sampled(task, params, extra, rows[i : i + 1])
+    np.testing.assert_array_equal(alone[0], many[i])
+
+
+def counting(task):
+  """The task with a list that grows with every pass of a network."""
+  passes = []
+
+  def told(name, method):
+    def run(*args):
+      jax.debug.callback(lambda: passes.append(name))
+      return method(*args)
+
+    return run
+
+  one, names = dataclasses.replace(task), ("_inputs", "_logits", "_scores")
+  for name in names:
+    if hasattr(one, name):
+      object.__setattr__(one, name, told(name, getattr(task, name)))
+  return one, passes
+
+
+@by_task
+def test_evaluations_are_the_passes_that_samples_take(task, extra):
+  """`_inputs` is called for every token, the others for every pass."""
+  counted, passes = counting(task)
+  rows = keys.example_keys(jax.random.key(6), 1)
+  # It equals the task itself, whose sampler may be compiled.
+  compiled_sampler.__wrapped__(counted)(made(task), extra, rows)
+  jax.effects_barrier()
+  assert len(passes) == task.network_evaluations
+  expected = {"next": 4, "learned": 4, "masked": 3}
+  name = next(name for name, one in TASKS.items() if one is task)
+  assert len(passes) == expected.get(name, 3 + 2)
+
+
+def test_samples_are_decoded_and_clipped(extra):
+  found = extra["tokenizer"]
+  grids = GRIDS.reshape(-1, *CODER.grid_shape)
+  expected = np.asarray(
+    jax.jit(CODER.decode)(found["params"], found["extra"], grids)
+  )
+  assert expected.min() < -0.1 and expected.max() > 1.1
+  expected = np.clip(expected, 0, 1)
+  assert expected.shape == (256, 1, 8, 8, 1) and expected.std() > 0.1
+  ours = jax.jit(CODES.decode)(extra, GRIDS)
+  np.testing.assert_allclose(ours, expected, atol=1e-5)
+  params, rows = made(CODES), keys.example_keys(jax.random.key(6), 8)
+  videos = jax.jit(
+    lambda rows: CODES.sample(params, extra, key=rows, num=8)
+  )(rows)  # fmt: skip
+  ids = sampled(CODES, params, extra, rows)
+  np.testing.assert_allclose(videos, expected[ids @ [64, 16, 4, 1]], atol=1e-5)
+
+
+def test_the_pseudo_video_is_the_tokenizer_s(extra):
+  coder = dataclasses.replace(CODES, coder=small.VIDEO)
+  images, key = small.images(3), jax.random.key(0)
+  found = coder.pseudo_video({}, extra, images, key=key)
+  # The last frame of a blur is the image itself.
+  assert found.shape == (3, 4, 8, 8, 1)
+  np.testing.assert_allclose(found[:, -1], images / 255, atol=1e-6)
+
+
+# What is refused.
+
+
+@by_task
+def test_all_of_these_can_be_trained(task):
+  task.check()
+  assert task.network.grid == (1, 2, 2) and task.network.codes == K
+
+
+@pytest.mark.parametrize(
+  ("task", "fields", "words"),
+  [
+    (CODES, {"sampler": {"top_k": 5}}, "top_k.*the 4 codes.*got 5"),
+    (CODES, {"sampler": {"top_p": 0.0}}, "sampler.top_p.*got 0.0"),
+    (CODES, {"sampler": {"temperature": -1.0}}, "sampler.temperature"),
+    (CODES, {"model": {"width": 16}}, "model.width must be divisible by 3"),
+    (CODES, {"model": {"embedding": "code"}}, "did you mean 'codes'"),
+    (CODES, {"binarize": "threshold"}, "data.binarize is 'threshold', but"),
+    (MASKED, {"binarize": "bernoulli"}, "trained with 'none'; set both"),
+    (MASKED, {"sampler": {"rule": "phenakii"}}, "did you mean 'phenaki'"),
+    (MASKED, {"sampler": {"steps": 0}}, "sampler.steps must be at least 1"),
+    (MASKED, {"masking": {"schedule": "x"}}, "masking.schedule"),
+    (MASKED, {"masking": {"steps": 0}}, "masking.steps must be at least 1"),
+    (MASKED, {"critic": "shred"}, "task.critic.*did you mean 'shared'"),
+    (MASKED, {"smoothing": 1.0}, r"task.smoothing must lie in \[0, 1\); got 1"),
+    (MASKED, {"smoothing": -0.1}, "task.smoothing"),
+    (MASKED, {"critic_weight": -1.0}, "critic_weight must not be negative"),
+    (MASKED, {"model": {"layers": 0}}, "model.layers must be at least 1"),
+  ],
+)
+def test_impossible_fields_are_refused(task, fields, words):
+  changed = {}
+  for name, value in fields.items():
+    if isinstance(value, dict):
+      value = dataclasses.replace(getattr(task, name), **value)
+    changed[name] = value
+  with pytest.raises(errors.UserError, match=words) as caught:
+    dataclasses.replace(task, **changed).check()
+  said = str(caught.value)
+  assert said.endswith(".") and "\n" not in said
