@@ -251,8 +251,7 @@ def notes(
   if records:
     found.append(_circumstances(records))
   for one in scored:
-    config = one.job.config
-    changed = work.deviations(one.record, config, config["train"]["steps"])
+    changed = work.changes(one.job, one.record)
     if changed:
       found.append(
         f"The config of {one.job.name} has changed since: {'; '.join(changed)}."

@@ -137,7 +137,9 @@ class Job:
 
   @property
   def tokenizer(self) -> "Job | None":
-    """The run whose tokens this one learns."""
+    """The run whose tokens this one, or its source, learns."""
+    if self.source is not None:
+      return self.source.tokenizer
     row = self.row.tokenizer
     return row and dataclasses.replace(self, row=row)
 

@@ -107,6 +107,13 @@ def _other_tokenizer(job: Job, saved: Mapping[str, Any]) -> list[str]:
   return [f"its tokenizer's {change}" for change in changed]
 
 
+def changes(job: Job, record: Mapping[str, Any]) -> list[str]:
+  """In what its results differ from what it asks for now, as sentences."""
+  config = job.config
+  found = deviations(record, config, config["train"]["steps"])
+  return found + _other_tokenizer(job, record["config"])
+
+
 def check(job: Job, root: str | pathlib.Path) -> None:
   """Refuses a folder with a run that this one cannot go on from.
 

@@ -49,7 +49,7 @@ def test_the_paper_s_numbers():
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "celeb_a"])
 def test_every_row_makes_a_task(dataset, preset):
   names = [row.name for row in TABLE.rows]
-  assert len(set(names)) == len(names) == 13
+  assert len(set(names)) == len(names) == 17
   for row in TABLE.rows:
     if (dataset, row) != ("mnist", of.PUBLISHED_1_GAN):
       made = task(row, dataset, preset)
@@ -59,9 +59,12 @@ def test_every_row_makes_a_task(dataset, preset):
 
 def test_controls_differ_in_what_they_say_and_in_nothing_else():
   assert changed(of.PUBLISHED_1, of.PUBLISHED_1_GAN) == {"task.adversarial"}
-  assert changed(of.RECOMMENDED_1, of.RECOMMENDED_1_NO_GAN) == {
-    "task.adversarial"
-  }
+  for own, without in (
+    (of.PUBLISHED_8, of.PUBLISHED_8_NO_GAN),
+    (of.RECOMMENDED_1, of.RECOMMENDED_1_NO_GAN),
+    (of.RECOMMENDED_8, of.RECOMMENDED_8_NO_GAN),
+  ):
+    assert changed(own, without) == {"task.adversarial"}
   assert not config(of.PUBLISHED_1)["task"]["adversarial"]
   assert config(of.RECOMMENDED_1)["task"]["adversarial"]
   assert config(of.PUBLISHED_8)["task"]["adversarial"]
@@ -72,6 +75,8 @@ def test_controls_differ_in_what_they_say_and_in_nothing_else():
   for own, raw in (
     (of.PUBLISHED_1, of.PUBLISHED_1_RAW),
     (of.PUBLISHED_8, of.PUBLISHED_8_RAW),
+    (of.RECOMMENDED_1, of.RECOMMENDED_1_RAW),
+    (of.RECOMMENDED_8, of.RECOMMENDED_8_RAW),
   ):
     assert changed(own, raw) == {"model.normalised_patches"}
   for one, other in zip(of.PUBLISHED, of.RECOMMENDED, strict=True):
