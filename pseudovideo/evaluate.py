@@ -57,11 +57,12 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
   if base.is_autoencoder(run.task):
     inputs = originals(run, num)
     num = len(inputs)
+  batch_size = min(num, config.batch_size)
   progress = writer.Progress(num, description=f"sampling {run.config.title}")
-  clock = [(0, time.monotonic())]
+  clock = [time.monotonic()]
 
   def tick(done: int) -> None:
-    clock.append((done, time.monotonic()))
+    clock.append(time.monotonic())
     progress.update(done)
 
   frames, videos = sampling.generate_images(
@@ -69,20 +70,21 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
     run.extra,
     key=keys.named(jax.random.key(config.seed), "samples"),
     num=num,
-    batch_size=min(num, config.batch_size),
+    batch_size=batch_size,
     sampler=sampling.make_sampler(run.task, sharding.make_mesh()),
     images=inputs,
     progress=tick,
   )
   progress.close()
-  (_, begin), (first, compiled), (last, end) = clock[0], clock[1], clock[-1]
+  begin, compiled, end = clock[0], clock[1], clock[-1]
+  drawn = (len(clock) - 2) * batch_size
   return sample_files.Samples(
     frames,
     videos,
     config.seed,
     end - begin,
     run.step,
-    per_second=(last - first) / (end - compiled) if last > first else None,
+    per_second=drawn / (end - compiled) if drawn else None,
   )
 
 

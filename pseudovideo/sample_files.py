@@ -32,7 +32,8 @@ class Samples:
     file: name and SHA-256 of the file that they were read from; None for
       those just drawn.
     per_second: images drawn per second after the first batch, and so without
-      compilation; None when unknown, as of a single batch.
+      compilation; batches are counted whole, even if the last one is not kept
+      whole. None when unknown, as of a single batch.
   """
 
   images: np.ndarray

@@ -5,6 +5,7 @@ import hashlib
 import html.parser
 import pathlib
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -153,6 +154,33 @@ def test_sampling_and_evaluating_draw_the_same_images(evaluated, run):
   assert few.shape == (10, 8, 8, 1)
   difference = few.astype(int) - many[:10].astype(int)
   assert np.abs(difference).max() <= 1, "batches of 10 and of 16"
+
+
+@pytest.mark.parametrize(
+  ("num", "rate"), [(8, None), (7, None), (24, 8 / 3), (17, 8 / 3)]
+)
+def test_the_speed_is_that_of_batches_after_the_first(
+  run, monkeypatch, num, rate
+):
+  """The first one takes 100 seconds here, the others 3; all draw 8 images."""
+  now = [0.0]
+
+  def slow(task, mesh):
+    def sample(params, extra, rows):
+      now[0] += 3.0 if now[0] else 100.0
+      return np.zeros((len(rows), 2, 8, 8, 1), np.uint8)
+
+    return sample
+
+  monkeypatch.setattr(evaluate.sampling, "make_sampler", slow)
+  clock = types.SimpleNamespace(monotonic=lambda: now[0])
+  monkeypatch.setattr(evaluate, "time", clock)
+  evaluation = dataclasses.replace(run.config.evaluate, batch_size=8)
+  config = dataclasses.replace(run.config, evaluate=evaluation)
+  drawn = evaluate.draw(dataclasses.replace(run, config=config), num)
+  assert drawn.images.shape == (num, 8, 8, 1)
+  assert drawn.per_second == rate
+  assert drawn.seconds == (100 if rate is None else 106)
 
 
 def test_images_of_a_file_are_scored_instead(run, tmp_path, monkeypatch):

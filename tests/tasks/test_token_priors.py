@@ -11,10 +11,18 @@ import optax
 import pytest
 from scipy import special, stats
 
-from pseudovideo import data, errors, keys, state, steps
+from pseudovideo import (
+  checkpoints,
+  data,
+  errors,
+  keys,
+  state,
+  steps,
+  tokens,
+)
 from pseudovideo.losses import masked_tokens
 from pseudovideo.models import maskgit, video_gpt
-from pseudovideo.models.quantizers import vq
+from pseudovideo.models.quantizers import lfq, vq
 from pseudovideo.samplers import masked
 from pseudovideo.samplers import tokens as token_samplers
 from pseudovideo.tasks import masked_token, next_token, token_prior
@@ -358,6 +366,35 @@ def test_the_pseudo_video_is_the_tokenizer_s(extra):
   # The last frame of a blur is the image itself.
   assert found.shape == (3, 4, 8, 8, 1)
   np.testing.assert_allclose(found[:, -1], images / 255, atol=1e-6)
+
+
+def test_a_tokenizer_without_a_codebook_comes_from_its_checkpoint(tmp_path):
+  """A look-up-free one has parameters and no state, and its judge stays."""
+  quantizer = lfq.LookupFree(codes=K, width=16)
+  coder = small.changed(small.LOOKUP_FREE, quantizer=quantizer)
+  image_set = data.load("digits")
+  params, extra = coder.init(jax.random.key(3), image_set)
+  store = checkpoints.Checkpoints(tmp_path / checkpoints.FOLDER)
+  store.save(1, {"ema": params, "extra": extra}, config={}, wait=True)
+  store.close()
+  source = token_prior.TokenizerSource(
+    workdir=str(tmp_path),
+    hash=tokens.tokenizer_hash(token_prior.Trained(coder, params, extra)),
+  )
+  task = dataclasses.replace(CODES, coder=coder, tokenizer=source)
+  ours, kept = task.init(jax.random.key(0), image_set)
+  assert set(kept["tokenizer"]) == {"params"}
+  assert set(kept["tokenizer"]["params"]) == {"network", "quantizer"}
+  found = task.trained(kept)
+  batch, rows = small.images(8), keys.example_keys(jax.random.key(1), 8)
+  encode = jax.jit(coder.encode)
+  np.testing.assert_array_equal(
+    encode(found.params, found.extra, batch, key=rows),
+    encode(params, extra, batch, key=rows),
+  )
+  log_p = jax.jit(task.log_likelihood)(small.moved(ours, 0.3), kept, GRIDS)
+  p = np.exp(np.asarray(log_p, np.float64).sum(1))
+  assert abs(p.sum() - 1) < 1e-5 and p.max() > 2 * p.min()
 
 
 # What is refused.
