@@ -1,5 +1,6 @@
 """How benchmarks compile and time what they measure."""
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,19 @@ def seconds(function: Callable[[], Any], repeats: int) -> list[float]:
 def cpu_seconds(function: Callable[[], Any], repeats: int) -> list[float]:
   """The processor time of each call, summed over cores, after two more."""
   return durations(function, repeats, time.process_time)
+
+
+def medians(function: Callable[[], Any], repeats: int) -> dict[str, float]:
+  """`seconds` and `cpu_seconds` of the same calls, after one to warm up."""
+  clocks = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
+  found = []
+  for _ in range(repeats + 1):
+    begin = [clock() for clock in clocks.values()]
+    jax.block_until_ready(function())
+    end = [clock() for clock in clocks.values()]
+    found.append([b - a for a, b in zip(begin, end, strict=True)])
+  columns = zip(*found[1:], strict=True)
+  return dict(zip(clocks, map(statistics.median, columns), strict=True))
 
 
 def durations(

@@ -15,7 +15,6 @@ run beside.
 
 import json
 import pathlib
-import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -93,12 +92,7 @@ def measure(task: Any, row: Row, *, repeats: int) -> dict[str, float]:
     return method(params, extra, key=key, num=row.batch)
 
   call, found = timing.program(draw, (params, extra, key))
-  found["seconds"] = statistics.median(
-    timing.seconds(lambda: call(params, extra, key), repeats)
-  )
-  found["cpu_seconds"] = statistics.median(
-    timing.cpu_seconds(lambda: call(params, extra, key), repeats)
-  )
+  found |= timing.medians(lambda: call(params, extra, key), repeats)
   drawn = row.batch * task.num_tokens
   return {
     "parameters": sum(x.size for x in jax.tree.leaves(params)),
