@@ -5,8 +5,9 @@
   convert.write("weights.safetensors", convert.to_torch(params, unet.UNet()))
 
 `UNet` takes the weights of improved DDPM (Nichol & Dhariwal 2021), `VideoUNet`
-those of flexible video diffusion (Harvey et al. 2022). PyTorch is not needed.
-As a command, `python -m pseudovideo.convert`, see `--help`.
+those of flexible video diffusion (Harvey et al. 2022), `IVVAE` those of IV-VAE
+(Wu et al. 2024). PyTorch is not needed. As a command,
+`python -m pseudovideo.convert`, see `--help`.
 """
 
 from pseudovideo.convert.files import read, write

@@ -17,11 +17,12 @@ class Layout:
   """One kind of layer: its weight, and a bias that is `bias` on both sides.
 
   Attributes:
-    name: what we call the weight; PyTorch calls it `weight`.
+    name: what we call the weight.
     weight: from PyTorch's layout to ours.
     weight_back: from ours to PyTorch's.
     bias: from PyTorch's layout to ours.
     bias_back: from ours to PyTorch's.
+    their_name: what the state dict calls the weight.
   """
 
   name: str
@@ -29,6 +30,7 @@ class Layout:
   weight_back: Transform
   bias: Transform = _same
   bias_back: Transform = _same
+  their_name: str = "weight"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,4 +90,38 @@ def pointwise_qkv(heads: int) -> Layout:
     ),
     lambda bias: by_kind(bias).reshape(-1),
     lambda bias: by_head(bias).reshape(-1),
+  )
+
+
+def gamma(axes: int) -> Layout:
+  """A scale (channels,), there `gamma` with `axes` axes of size 1 behind."""
+  return Layout(
+    "scale",
+    lambda weight: weight.reshape(-1),
+    lambda scale: scale.reshape(-1, *(1,) * axes),
+    their_name="gamma",
+  )
+
+
+def over_time(taps: int) -> Layout:
+  """(out, in, taps, height, width) and (height, width, taps in, out)."""
+
+  def rows_by_time(weight):
+    kernel = weight.transpose(3, 4, 2, 1, 0)
+    return kernel.reshape(*kernel.shape[:2], -1, kernel.shape[-1])
+
+  def apart(kernel):
+    height, width, rows, out = kernel.shape
+    kernel = kernel.reshape(height, width, taps, rows // taps, out)
+    return kernel.transpose(4, 3, 2, 0, 1)
+
+  return Layout("kernel", rows_by_time, apart)
+
+
+def dense(conv: Layout) -> Layout:
+  """`conv` of height and width 1, which (in, out) is enough for here."""
+  return Layout(
+    "kernel",
+    lambda weight: conv.weight(weight)[0, 0],
+    lambda kernel: conv.weight_back(kernel[None, None]),
   )

@@ -9,34 +9,37 @@ import numpy as np
 from flax import traverse_util
 
 from pseudovideo import errors
-from pseudovideo.convert import fdm, improved_diffusion, layouts
+from pseudovideo.convert import fdm, improved_diffusion, iv_vae, layouts
 from pseudovideo.models import unet, video_unet
+from pseudovideo.models.video_vae.iv_vae import IVVAE
+
+Network = unet.UNet | IVVAE
 
 _Path = tuple[str, ...]
 _Shape = tuple[int, ...]
 
 
 def to_flax(
-  state_dict: Mapping[str, np.ndarray], net: unet.UNet, *, channels: int = 3
+  state_dict: Mapping[str, np.ndarray], net: Network, *, channels: int = 3
 ) -> dict[str, Any]:
   """Parameters of `net` from the published network's state dict.
 
-  The arrays do not tell everything: the published networks have
+  The arrays do not tell everything: the published diffusion networks have
   `groups=32`, `conditioning="scale_shift"` and, those of video diffusion,
   `residual_on_normed=True`; other fields take them and compute something else.
 
   Args:
     state_dict: floating-point arrays by name: of improved DDPM for a `UNet`,
-      of flexible video diffusion for a `VideoUNet`.
+      of flexible video diffusion for a `VideoUNet`, of IV-VAE for an `IVVAE`.
     net: the network; its fields decide which names and shapes are expected.
-    channels: of the images.
+    channels: of the images; not read for an `IVVAE`, which has them as a field.
 
   Returns:
     Nested dicts of float32 arrays.
 
   Raises:
-    UserError: a name is missing or too many, or an array has another shape or
-      no floating-point numbers.
+    UserError: a name is missing or too many, an array has another shape or no
+      floating-point numbers, or the published code has no such `IVVAE`.
   """
   shapes = _our_shapes(net, channels)
   pairs = list(_pairs(net, shapes))
@@ -59,7 +62,7 @@ def to_flax(
   return traverse_util.unflatten_dict(params)
 
 
-def to_torch(params: Mapping[str, Any], net: unet.UNet) -> dict[str, Any]:
+def to_torch(params: Mapping[str, Any], net: Network) -> dict[str, Any]:
   """The published network's state dict from parameters of `net`.
 
   Args:
@@ -70,7 +73,8 @@ def to_torch(params: Mapping[str, Any], net: unet.UNet) -> dict[str, Any]:
     {name: float32 array}, in the order of the published state dict.
 
   Raises:
-    UserError: the parameters are those of another network.
+    UserError: the parameters are those of another network, or the published
+      code has no such `IVVAE`.
   """
   given = traverse_util.flatten_dict(dict(params))
   channels = _image_channels(given, net)
@@ -89,25 +93,36 @@ def to_torch(params: Mapping[str, Any], net: unet.UNet) -> dict[str, Any]:
 
 
 def _pairs(
-  net: unet.UNet, shapes: Mapping[_Path, _Shape]
+  net: Network, shapes: Mapping[_Path, _Shape]
 ) -> Iterator[tuple[str, _Path, layouts.Transform, layouts.Transform]]:
   """Name there, path here, and the two transforms, for every array."""
-  video = isinstance(net, video_unet.VideoUNet)
-  for layer in (fdm if video else improved_diffusion).layers(net):
-    layout = layer.layout
-    weight = (*layer.ours, layout.name)
+  for layer in _layers(net):
+    layout, theirs = layer.layout, layer.theirs
+    weight, bias = (*layer.ours, layout.name), (*layer.ours, "bias")
     if weight in shapes:
-      yield f"{layer.theirs}.weight", weight, layout.weight, layout.weight_back
-      bias = (*layer.ours, "bias")
-      yield f"{layer.theirs}.bias", bias, layout.bias, layout.bias_back
+      name = f"{theirs}.{layout.their_name}"
+      yield name, weight, layout.weight, layout.weight_back
+    if bias in shapes:
+      yield f"{theirs}.bias", bias, layout.bias, layout.bias_back
 
 
-def _our_shapes(net: unet.UNet, channels: int) -> dict[_Path, _Shape]:
+def _layers(net: Network) -> Iterator[layouts.Layer]:
+  if isinstance(net, IVVAE):
+    return iv_vae.layers(net)
+  if isinstance(net, video_unet.VideoUNet):
+    return fdm.layers(net)
+  return improved_diffusion.layers(net)
+
+
+def _our_shapes(net: Network, channels: int) -> dict[_Path, _Shape]:
   """Shapes of the parameters, without computing them."""
   side = 2 ** (len(net.multipliers) - 1)
   image_shape = (side, side, channels)
 
   def init(key):
+    if isinstance(net, IVVAE):
+      clip = jnp.zeros((1, 1, side, side, net.image_channels))
+      return net.init(key, clip)["params"]
     if isinstance(net, video_unet.VideoUNet):
       return video_unet.init(net, key, image_shape, 1)
     return net.init(key, jnp.zeros((1, *image_shape)), jnp.zeros(1))["params"]
@@ -121,8 +136,8 @@ def _their_shape(shape: _Shape, back: Callable) -> _Shape:
   return back(np.broadcast_to(np.float32(0), shape)).shape
 
 
-def _image_channels(params: Mapping[_Path, Any], net: unet.UNet) -> int:
-  """Read off the first convolution; a video network adds a channel."""
+def _image_channels(params: Mapping[_Path, Any], net: Network) -> int:
+  """Read off the first convolution; a `VideoUNet` adds a channel."""
   kernel = params.get(("stem", "kernel"))
   given = np.shape(kernel)[2] if np.ndim(kernel) == 4 else 0
   return max(1, given - isinstance(net, video_unet.VideoUNet))
