@@ -20,11 +20,12 @@ The encoder's first layer is a LayerNorm over the numbers of a patch, as in the
 published code. It takes brightness and contrast of every patch away, which a
 single image shows nowhere else, while blurred frames carry them across the
 borders of patches: the paper's image model cannot see them, its video models
-can. The rows `.._raw` go without that layer.
+can. The rows `.._raw` go without that layer; at equal numbers of tokens it is
+`recommended_1_tokens_raw` that `recommended_8_raw` must beat.
 
-A patch of one number becomes 0: on digits `recommended_1_tokens` has such
-patches and says nothing. Images of mnist have no side for the discriminator,
-which `published_1_gan` needs; choose other rows there.
+Normalised, a patch of one number becomes 0: on digits `recommended_1_tokens`
+has such patches and says nothing. Images of mnist have no side for the
+discriminator, which `published_1_gan` needs; choose other rows there.
 """
 
 import dataclasses
@@ -133,6 +134,15 @@ PUBLISHED_1_RAW, PUBLISHED_8_RAW, RECOMMENDED_1_RAW, RECOMMENDED_8_RAW = (
   for frames in (1, 8)
 )
 
+RECOMMENDED_1_TOKENS_RAW = _row(
+  "recommended",
+  1,
+  "tokens_raw",
+  label="as many tokens as 8 frames, patches not normalised",
+  overrides={"model.patch": _half_sides, "model.normalised_patches": False},
+  beyond=True,
+)
+
 PUBLISHED_2 = Row(
   "published_2",
   "2 frames, as published, as many tokens as 1 frame",
@@ -158,4 +168,5 @@ ROWS = (
   RECOMMENDED_1_RAW,
   RECOMMENDED_8_RAW,
   RECOMMENDED_1_TOKENS,
+  RECOMMENDED_1_TOKENS_RAW,
 )

@@ -90,13 +90,13 @@ def test_every_row_makes_a_task(dataset, preset):
 
 
 def test_controls_differ_in_what_they_say_and_in_nothing_else():
-  eight = "masked_recommended_8"
+  eight = "masked_recommended_1_raw"
   assert changed(eight, f"{eight}_critic") == {"task.critic"}
   for steps in (4, 8, 32):
     name = f"{eight}_passes_{steps}"
     assert changed(eight, name) == {"sampler.steps"}
     assert job(name, preset="small").config["sampler"]["steps"] == steps
-  assert changed("next_recommended_8", "next_recommended_8_top_p") == {
+  assert changed("next_recommended_1_raw", "next_recommended_1_raw_top_p") == {
     "sampler.top_p"
   }
   sampler = job(f"{eight}_maskgit", preset="small").config["sampler"]
@@ -110,23 +110,23 @@ def test_controls_differ_in_what_they_say_and_in_nothing_else():
 
 def test_a_tokenizer_is_run_first_and_once():
   wanted = [
-    job("masked_recommended_8_passes_4"),
-    job("next_recommended_8"),
-    job("masked_recommended_8_critic"),
-    job("masked_recommended_8"),
+    job("masked_recommended_1_raw_passes_4"),
+    job("next_recommended_1_raw"),
+    job("masked_recommended_1_raw_critic"),
+    job("masked_recommended_1_raw"),
     job("next_published_1"),
-    job("next_recommended_8", seed=1),
+    job("next_recommended_1_raw", seed=1),
   ]
   assert [one.name for one in rows.with_sources(wanted)] == [
-    "recommended_8-seed0",
-    "masked_recommended_8-seed0",
-    "masked_recommended_8_passes_4-seed0",
-    "next_recommended_8-seed0",
-    "masked_recommended_8_critic-seed0",
+    "recommended_1_raw-seed0",
+    "masked_recommended_1_raw-seed0",
+    "masked_recommended_1_raw_passes_4-seed0",
+    "next_recommended_1_raw-seed0",
+    "masked_recommended_1_raw_critic-seed0",
     "published_1-seed0",
     "next_published_1-seed0",
-    "recommended_8-seed1",
-    "next_recommended_8-seed1",
+    "recommended_1_raw-seed1",
+    "next_recommended_1_raw-seed1",
   ]
 
 
@@ -141,10 +141,10 @@ def test_tokenizers_are_the_runs_of_the_other_table():
 
 
 def test_a_dry_run_lists_what_is_needed(tmp_path, capsys, write_finished):
-  write_finished(job("next_recommended_8").tokenizer, tmp_path)
+  write_finished(job("next_recommended_1_raw").tokenizer, tmp_path)
   argv = [
     "run", "--dry-run", "--preset=tiny", f"--root={tmp_path}",
-    "--rows=next_recommended_8,next_recommended_8_top_p,masked_published_18",
+    "--rows=next_recommended_1_raw,next_recommended_1_raw_top_p,masked_published_18",
   ]  # fmt: skip
   assert commands.table_main(TABLE, "", argv) == 0
   said = capsys.readouterr().out.splitlines()
@@ -152,14 +152,15 @@ def test_a_dry_run_lists_what_is_needed(tmp_path, capsys, write_finished):
     "row seed state",
     "published_18 0 missing",
     "masked_published_18 0 missing; tokens of published_18-seed0",
-    "recommended_8 0 done",
-    "next_recommended_8 0 missing; tokens of recommended_8-seed0",
-    "next_recommended_8_top_p 0 missing; samples next_recommended_8-seed0",
+    "recommended_1_raw 0 done",
+    "next_recommended_1_raw 0 missing; tokens of recommended_1_raw-seed0",
+    "next_recommended_1_raw_top_p 0 missing; "
+    "samples next_recommended_1_raw-seed0",
   ]
 
 
 @pytest.mark.parametrize(
-  "name", ["next_recommended_8", "next_recommended_8_top_p"]
+  "name", ["next_recommended_1_raw", "next_recommended_1_raw_top_p"]
 )
 def test_a_model_of_another_tokenizer_is_not_taken(
   name, tmp_path, write_finished
@@ -186,7 +187,7 @@ def test_a_model_of_another_tokenizer_is_not_taken(
 
 
 def test_a_checkpoint_of_another_tokenizer_is_refused(tmp_path):
-  one = job("masked_recommended_8")
+  one = job("masked_recommended_1_raw")
   config = looked_up(one)
   store = work.checkpoints.Checkpoints(one.workdir(tmp_path) / "checkpoints")
   state = {"ema": {"w": np.zeros(2)}, "extra": {}}
