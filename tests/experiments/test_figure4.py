@@ -8,6 +8,7 @@ from experiments import figure4, figure5, rows, table2_reconstruction, work
 from pseudovideo import data, images, sample_files
 
 NUM = 80
+SHOWN = np.linspace(0, NUM - 1, 36).astype(int)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_the_truth_and_three_models(
   truth = test_images[np.linspace(0, len(test_images) - 1, NUM).astype(int)]
   left = 24
   for frames in (truth, *samples.values()):
-    grid = images.grid(frames[:64])
+    grid = images.grid(frames[SHOWN])
     bottom, right = 48 + grid.shape[0], left + grid.shape[1]
     np.testing.assert_array_equal(picture[48:bottom, left:right], grid)
     assert picture[24:48, left:right].min() < 60, "no label above the grid"
@@ -72,7 +73,7 @@ def test_one_row_can_be_drawn_alone(tmp_path, samples, capsys):
   path = capsys.readouterr().out.splitlines()[-1]
   assert path.endswith("figure4_rows.png")
   picture = np.asarray(Image.open(path))
-  grid = images.grid(samples[name][:64])
+  grid = images.grid(samples[name][SHOWN])
   assert picture.shape[1] == 2 * grid.shape[1] + 3 * 24
 
 
