@@ -1,1 +1,1 @@
-"""Video autoencoders: IV-VAE, its causal baseline, and an image VAE."""
+"""Video autoencoders: IV-VAE, a causal one, Movie Gen's, and an image VAE."""

@@ -1,0 +1,219 @@
+"""Movie Gen's temporal autoencoder (TAE), for clips of any length.
+
+After "Movie Gen: a cast of media foundation models" (Polyak et al. 2024) as the
+lecture on it quotes it: an image VAE, inflated by a convolution over time
+behind each spatial one and by attention over time behind each spatial one, with
+the end frames repeated as padding. Time is halved by stride 2 and doubled by
+repetition and convolution; decoded frames beyond the clip's end are dropped.
+
+What the quotation leaves open is as in the image VAE of `iv_vae`, so that both
+designs can be inflated from one: norms see neither time nor places, attention
+is in the middle alone, and 1x1 shortcuts have no convolution over time. Layers
+over time start as identities, so that an inflated network decodes frame f k of
+a clip, for each of the frames f k to f k + f - 1, as the image VAE does.
+
+Nothing here is causal: every latent depends on all frames, every frame on all
+latents, and a clip cannot be cut into chunks.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+
+from pseudovideo import errors
+from pseudovideo.models import convolution
+from pseudovideo.models.video_vae import branches, geometry, iv_vae, tae_layers
+
+
+class TAE(nn.Module):
+  """Encoder to Gaussian latents, and decoder.
+
+  An image is a clip of one frame, and a clip of equal frames has its latents,
+  over and over.
+
+  Attributes:
+    base: channels of the first level.
+    latent_channels: Z.
+    image_channels: C.
+    multipliers: factors of `base`, one per level; the sides halve in between.
+    blocks: residual blocks per level; the decoder has one more.
+    temporal: whether time is halved too, one flag fewer than levels.
+    dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
+      float32.
+  """
+
+  base: int = 128
+  latent_channels: int = 16
+  image_channels: int = 3
+  multipliers: tuple[int, ...] = (1, 2, 4, 4)
+  blocks: int = 2
+  temporal: tuple[bool, ...] = (True, True, True)
+  dtype: str = "float32"
+
+  def setup(self):
+    design = branches.Design("image", "causal", jnp.dtype(self.dtype))
+    shared = dict(
+      design=design,
+      widths=tuple(self.base * m for m in self.multipliers),
+      temporal=self.temporal,
+    )
+    self.encoder = tae_layers.Encoder(
+      **shared, blocks=self.blocks, features=2 * self.latent_channels
+    )
+    self.moments = branches.Pointwise(design, 2 * self.latent_channels)
+    self.latents = branches.Pointwise(design, self.latent_channels)
+    self.decoder = tae_layers.Decoder(
+      **shared, blocks=self.blocks + 1, features=self.image_channels
+    )
+
+  def __call__(self, video: jax.Array) -> jax.Array:
+    """(B, T, H, W, C) -> the reconstruction from the means of its latents."""
+    means, _ = self.encode(video)
+    return self.decode(means, video.shape[1])
+
+  def encode(self, video: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The distribution of the latents.
+
+    Args:
+      video: (B, T, H, W, C) in [-1, 1], T >= 1.
+
+    Returns:
+      Means and log-variances, each (B, ceil(T / f), h, w, Z) float32, f the
+      temporal factor, log-variances in [-30, 20].
+
+    Raises:
+      UserError: an illegal side.
+    """
+    self.latent_shape(video.shape[1:4])
+    h = self.encoder(video.astype(self.dtype))
+    h = self.moments(h).astype(jnp.float32)
+    means, log_variances = jnp.split(h, 2, axis=-1)
+    return means, jnp.clip(log_variances, *iv_vae.LOG_VARIANCES)
+
+  def decode(self, latents: jax.Array, frames: int | None = None) -> jax.Array:
+    """Frames from latents.
+
+    Args:
+      latents: (B, t, h, w, Z).
+      frames: T of the clip, f (t - 1) < T <= f t; None: T = f t. The frames
+        behind are dropped.
+
+    Returns:
+      (B, T, H, W, C) float32, not clipped to [-1, 1].
+
+    Raises:
+      ValueError: clips of `frames` have another number of latents.
+    """
+    most = latents.shape[1] * self.temporal_factor
+    frames = most if frames is None else frames
+    if not most - self.temporal_factor < frames <= most:
+      raise ValueError(
+        f"{latents.shape[1]} latents stand for {most} frames or up to "
+        f"{self.temporal_factor - 1} fewer; got {frames}."
+      )
+    h = self.latents(latents.astype(self.dtype))
+    return self.decoder(h)[:, :frames].astype(jnp.float32)
+
+  @property
+  def spatial_factor(self) -> int:
+    """Pixels of a latent's side."""
+    return 2 ** (len(self.multipliers) - 1)
+
+  @property
+  def temporal_factor(self) -> int:
+    """f, frames of a latent."""
+    return geometry.temporal_factor(self.temporal)
+
+  @nn.nowrap
+  def latent_shape(
+    self, video_shape: tuple[int, int, int]
+  ) -> tuple[int, int, int, int]:
+    """(t, h, w, Z) of the latents of a clip of T, H, W.
+
+    Raises:
+      UserError: no frames, or an illegal side.
+    """
+    frames, height, width = video_shape
+    if frames < 1:
+      raise errors.UserError(
+        f"A clip has one frame or more; got {frames} frames."
+      )
+    geometry.check_sides(height, width, self.spatial_factor)
+    for _ in range(sum(self.temporal)):
+      frames = convolution.output_size(frames, kernel=3, stride=2, padding=1)
+    side = self.spatial_factor
+    return frames, height // side, width // side, self.latent_channels
+
+  @nn.nowrap
+  def check(self, image_shape: tuple[int, int, int], frames: int) -> None:
+    """Refuses fields that cannot work together, before anything is compiled.
+
+    Args:
+      image_shape: (H, W, C) of a frame.
+      frames: T.
+
+    Raises:
+      UserError: says which field, what it is, and what is allowed.
+    """
+    image_vae(self).check(image_shape, frames)
+    if len(self.temporal) != len(self.multipliers) - 1:
+      raise errors.UserError(
+        "model.temporal needs one flag fewer than model.multipliers has levels,"
+        f" {len(self.multipliers) - 1}; got {self.temporal}."
+      )
+
+
+def image_vae(net: TAE) -> iv_vae.IVVAE:
+  """The image VAE that `net` can be inflated from."""
+  return iv_vae.IVVAE(
+    base=net.base,
+    latent_channels=net.latent_channels,
+    image_channels=net.image_channels,
+    multipliers=net.multipliers,
+    blocks=net.blocks,
+    temporal=(False,) * (len(net.multipliers) - 1),
+    branches="image",
+    attention=("middle",),
+    rates=(),
+    dtype=net.dtype,
+  )
+
+
+def inflate(
+  image_params: Mapping[str, Any], params: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Parameters of a TAE whose frames are those of an image VAE.
+
+  Args:
+    image_params: of `image_vae(net)`, trained.
+    params: of `net`, as `net.init` makes them.
+
+  Returns:
+    `params` with the image VAE's arrays in all layers within frames.
+
+  Raises:
+    UserError: the parameters are those of another image VAE.
+  """
+  spatial = traverse_util.flatten_dict(dict(image_params))
+  target = traverse_util.flatten_dict(dict(params))
+  within = {path: p for path, p in target.items() if not _over_time(path)}
+  for path in sorted(within.keys() | spatial.keys()):
+    given, needed = (
+      jnp.shape(tree[path]) if path in tree else "absent"
+      for tree in (spatial, within)
+    )
+    if given != needed:
+      raise errors.UserError(
+        f"The parameter {'/'.join(path)!r} is {given} in the image VAE and "
+        f"{needed} in the TAE; train one with the fields of "
+        "`tae.image_vae(net)`."
+      )
+  return traverse_util.unflatten_dict(target | spatial)
+
+
+def _over_time(path: tuple[str, ...]) -> bool:
+  return any(part.endswith(tae_layers.TIME) for part in path)
