@@ -23,7 +23,7 @@ from experiments.rows import Job, Table
 from pseudovideo import data, errors, images, sample_files
 
 SHOWN = 36
-FONT_SIZE, GAP = 14, 24
+FONT_SIZE, GAP, IN_A_ROW = 14, 24, 4
 RECIPES = {"as_published": of.PUBLISHED, "recommended": of.RECOMMENDED}
 
 
@@ -74,11 +74,27 @@ def picture(
 
 
 def captioned(grids: dict[str, np.ndarray]) -> np.ndarray:
-  """Pictures side by side on white, each below its label.
+  """Pictures on white, `IN_A_ROW` side by side, each below its label.
 
   Args:
     grids: label -> (H, W, 3) uint8.
   """
+  items = list(grids.items())
+  rows = [
+    _row(dict(items[i : i + IN_A_ROW])) for i in range(0, len(items), IN_A_ROW)
+  ]
+  width = max(row.shape[1] for row in rows)
+  return np.concatenate(
+    [
+      np.pad(
+        row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255
+      )
+      for row in rows
+    ]
+  )
+
+
+def _row(grids: dict[str, np.ndarray]) -> np.ndarray:
   from PIL import Image, ImageDraw, ImageFont
 
   width = GAP + sum(grid.shape[1] + GAP for grid in grids.values())

@@ -88,6 +88,20 @@ def test_a_label_stays_above_its_grid():
   assert (between == 255).all()
 
 
+def test_more_than_four_grids_go_on_below():
+  rng = np.random.default_rng(0)
+  grids = {
+    name: rng.integers(0, 99, (30, 40, 3), dtype=np.uint8) for name in "abcde"
+  }
+  four = figure4.captioned(dict(list(grids.items())[:4]))
+  one = figure4.captioned({"e": grids["e"]})
+  five = figure4.captioned(grids)
+  np.testing.assert_array_equal(five[: len(four)], four)
+  below = five[len(four) :]
+  np.testing.assert_array_equal(below[:, : one.shape[1]], one)
+  assert (below[:, one.shape[1] :] == 255).all()
+
+
 def test_its_rows_are_those_of_table_2():
   for recipe in figure4.RECIPES:
     for row in figure4.table("figure4", recipe).rows:
