@@ -43,6 +43,7 @@ NAMED = {
 # Fields that may change when a run is resumed: they do not alter its weights.
 RESUMABLE = (
   "title",
+  "task.start",
   "train.log_every",
   "train.eval_every",
   "train.save_every",

@@ -11,7 +11,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import common, hvae, token_prior, tokenizer, video_diffusion
+from configs import (
+  common,
+  hvae,
+  token_prior,
+  tokenizer,
+  video_diffusion,
+  video_vae,
+)
 from pseudovideo import (
   augmentations,
   configuration,
@@ -23,6 +30,7 @@ from pseudovideo import (
 from pseudovideo.data import SETS
 from pseudovideo.diffusion import process
 from pseudovideo.losses import masked_tokens
+from pseudovideo.models.video_vae import initialisation
 from pseudovideo.samplers import masked, settings
 from pseudovideo.samplers import tokens as token_samplers
 
@@ -50,6 +58,12 @@ ARGUMENTS = {
     "dataset": token_prior.DATASETS,
     "order": token_prior.ORDERS,
     "preset": token_prior.PRESETS,
+  },
+  video_vae: {
+    "dataset": video_vae.DATASETS,
+    "frames": video_vae.FRAMES,
+    "network": video_vae.NETWORKS,
+    "preset": video_vae.PRESETS,
   },
 }
 SHAPES = {
@@ -149,6 +163,18 @@ def _players_shapes(network, judge, image_shape):
 
 
 @functools.cache
+def _vae_shapes(network, judge):
+  """The same of a video VAE, whatever the size of clips, and of its judge."""
+  side = 2 ** len(network.multipliers)
+  clip = jnp.zeros((1, 1, side, side, network.image_channels))
+  return [
+    jax.eval_shape(module.init, jax.random.key(0), clip)["params"]
+    for module in (network, judge)
+    if module is not None
+  ]
+
+
+@functools.cache
 def _prior_shapes(task):
   """The same of what a model of tokens learns."""
   return jax.eval_shape(task.init_params, jax.random.key(0))
@@ -159,6 +185,9 @@ def parameters(task):
   shape = task.image_shape
   if hasattr(task, "coder"):
     trees = list(_prior_shapes(task).values())
+  elif hasattr(task, "posterior"):
+    judge = task.discriminator if task.adversarial else None
+    trees = _vae_shapes(task.model, judge)
   elif hasattr(task, "quantizer"):
     judge = task.discriminator if task.adversarial else None
     trees = _players_shapes(task.model, judge, shape)
@@ -444,6 +473,52 @@ def test_digits_of_28_pixels_have_no_discriminator(frames):
   raw = tokenizer.get_config(f"dataset=mnist,frames={frames},preset=paper")
   task = configuration.parse(raw).make_task(SHAPES["mnist"])
   assert not task.adversarial and len(parameters(task)) == 1
+
+
+def vae(options, dataset="cifar10"):
+  """The task of a config of a video VAE."""
+  raw = video_vae.get_config(f"dataset={dataset},{options}")
+  return configuration.parse(raw).make_task(SHAPES[dataset])
+
+
+@pytest.mark.parametrize(
+  ("network", "millions"), [("iv_vae", 107.379150), ("motion_motion", 135.70)]
+)
+def test_the_paper_preset_of_a_video_vae_is_the_published_network(
+  network, millions
+):
+  """Counted in the public code, and there with 3x3x3 kernels in both."""
+  task = vae(f"frames=17,network={network},preset=paper")
+  assert task.model.rates == (1, 3), "latents of 4x4"
+  whole = task.model.clone(rates=(1, 3, 6, 9, 12))
+  (shapes,) = _vae_shapes(whole, None)
+  count = state.count_parameters(shapes) / 1e6
+  assert count == pytest.approx(millions, abs=5e-3)
+  assert task.latent_shape == (5, 4, 4, 8)
+
+
+@pytest.mark.parametrize("preset", video_vae.PRESETS)
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "celeb_a"])
+@pytest.mark.parametrize("network", video_vae.NETWORKS)
+def test_an_image_vae_that_a_video_vae_is_inflated_from(
+  network, dataset, preset
+):
+  """That of two branches as it is; of the others as the lab note says."""
+  target = vae(f"frames=9,network={network},preset={preset}", dataset)
+  source = vae(f"frames=1,network=image,preset={preset}", dataset).model
+  channels = target.model.latent_channels
+  if network == "image":
+    assert target.model == source
+    return
+  if network in ("causal", "group_causal"):
+    source = source.clone(latent_channels=channels)
+  if network in ("causal", "group_causal", "key_motion"):
+    source = source.clone(attention=("middle",), rates=())
+  wanted = initialisation.image_vae(target.model)
+  unread = dict(convolution="causal")
+  assert wanted.clone(**unread) == source.clone(**unread)
+  assert channels == (4 if preset == "tiny" else 8)
+  assert target.group == 4
 
 
 @pytest.mark.parametrize("preset", video_diffusion.PRESETS)

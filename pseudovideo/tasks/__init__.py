@@ -12,6 +12,7 @@ from pseudovideo.tasks import (
   next_token,
   video_diffusion,
   video_tokenizer,
+  video_vae,
 )
 
 TABLE = {
@@ -20,6 +21,7 @@ TABLE = {
   "image_diffusion": image_diffusion.ImageDiffusion,
   "video_diffusion": video_diffusion.VideoDiffusion,
   "video_tokenizer": video_tokenizer.VideoTokenizer,
+  "video_vae": video_vae.VideoVAE,
   "next_token": next_token.NextToken,
   "masked_token": masked_token.MaskedToken,
 }

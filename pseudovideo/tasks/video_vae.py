@@ -1,0 +1,348 @@
+"""Video VAEs of pseudo videos: IV-VAE, its baselines, and the image VAE.
+
+The loss is the mean absolute error and a KL term, and where wanted features of
+a frozen network and a discriminator over clips. Part of each training batch is
+single images, clips of one frame.
+
+IV-VAE names these parts but publishes no weight, optimizer or batch size. The
+defaults are our choice: the weight of the KL term is latent diffusion's
+(Rombach et al. 2022), the share of images Movie Gen's (one batch of images to
+three of videos), and the discriminator counts little, as for our tokenizers.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from pseudovideo import errors, inflation, keys, optimizers
+from pseudovideo.augmentations import Augmentation
+from pseudovideo.losses import adversarial, gaussian, perceptual
+from pseudovideo.models import video_discriminator
+from pseudovideo.models.video_vae import geometry, iv_vae
+from pseudovideo.tasks import base
+
+ORDERS = ("reversed", "forward")
+
+
+class _Part(NamedTuple):
+  """Clips of one length, and what the network makes of them."""
+
+  video: jax.Array
+  latents: jax.Array
+  decoded: jax.Array
+  kl: jax.Array
+  judged: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoVAE:
+  """Task `video_vae`; pixels in [-1, 1].
+
+  Attributes:
+    image_shape: (H, W, C).
+    augmentation: makes the pseudo video.
+    model: encoder and decoder.
+    discriminator: judges clips, if `adversarial`.
+    discriminator_optimizer: its optimizer.
+    binarize: `none`, `bernoulli` or `threshold`.
+    order: of the encoded clip. `reversed`: its frame 0 is the clean image,
+      whose latents are then those of the image alone. `forward`: as the pseudo
+      video is, the clean image last.
+    image_share: share of the examples of a training batch that are single
+      images instead of clips, rounded; at least one clip is left.
+    kl_weight: of the divergence of the latents from N(0, I). The divergence is
+      summed over latents and divided by the number of pixel values of the clip,
+      so that 1e-6 is that of latent diffusion, which sums both terms.
+    perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
+      `classifier`; see `losses.perceptual`. It sees a frame of each clip.
+    perceptual_weight: of that loss.
+    adversarial: whether there is a discriminator.
+    adversarial_weight: of what it tells the network, times the adaptive weight.
+    adversarial_from: updates before the adversarial term counts; the
+      discriminator learns from the first.
+    most_adaptive: bound of the adaptive weight.
+    start: `random`, or the folder of a trained run of this task, an image VAE,
+      that the weights are inflated from; see `inflation`.
+  """
+
+  image_shape: tuple[int, int, int]
+  augmentation: Augmentation
+  model: iv_vae.IVVAE
+  discriminator: video_discriminator.VideoDiscriminator
+  discriminator_optimizer: optimizers.AdamConfig
+  binarize: str = "none"
+  order: str = "reversed"
+  image_share: float = 0.25
+  kl_weight: float = 1e-6
+  perceptual: str = "none"
+  perceptual_weight: float = 1.0
+  adversarial: bool = False
+  adversarial_weight: float = 0.1
+  adversarial_from: int = 0
+  most_adaptive: float = 10.0
+  start: str = "random"
+
+  value_range = (-1.0, 1.0)
+  network_evaluations = 1
+
+  @property
+  def latent_shape(self) -> tuple[int, int, int, int]:
+    """(t, h, w, Z) of the latents of a pseudo video."""
+    clip = (self.augmentation.frames, *self.image_shape[:2])
+    return self.model.latent_shape(clip)
+
+  @property
+  def group(self) -> int:
+    """Frames that become one latent frame, behind frame 0."""
+    return geometry.temporal_factor(self.model.temporal)
+
+  def check(self) -> None:
+    """See `base.Task.check`."""
+    frames = self.augmentation.frames
+    self.model.check(self.image_shape, frames)
+    if self.order not in ORDERS:
+      raise errors.unknown("task.order", self.order, ORDERS)
+    if not 0 <= self.image_share < 1:
+      raise errors.UserError(
+        "task.image_share must be at least 0 and below 1; got "
+        f"{self.image_share}."
+      )
+    if frames == 1 and self.image_share > 0:
+      raise errors.UserError(
+        "task.image_share must be 0 where all clips are images, of 1 frame; "
+        f"got {self.image_share}."
+      )
+    for name in (
+      "kl_weight",
+      "perceptual_weight",
+      "adversarial_weight",
+      "adversarial_from",
+      "most_adaptive",
+    ):
+      if getattr(self, name) < 0:
+        raise errors.UserError(
+          f"task.{name} must not be negative; got {getattr(self, name)}."
+        )
+    perceptual.forward(self.perceptual)
+    if self.adversarial:
+      video_discriminator.check(self.discriminator, self.image_shape)
+      self.discriminator_optimizer.check()
+
+  def init(self, key, data):
+    """See `base.Task.init`; the frozen network's parameters are in `extra`.
+
+    Raises:
+      UserError: `start` is no run of an image VAE, or of one that does not fit.
+    """
+    network_key, judge_key = jax.random.split(key)
+    image = jnp.zeros((1, 1, *self.image_shape))
+    if self.start == "random":
+      network = jax.jit(self.model.init)(network_key, image)["params"]
+    else:
+      network = inflation.from_run(self.start, self.model)
+    params = {"network": network}
+    if self.adversarial:
+      variables = jax.jit(self.discriminator.init)(judge_key, image)
+      params[optimizers.DISCRIMINATOR] = variables["params"]
+    frozen = perceptual.load(self.perceptual, data, binarize=self.binarize)
+    return params, {} if frozen is None else {"perceptual": frozen.params}
+
+  def loss(self, params, extra, batch, *, key, step, train):
+    """See `base.Task.loss`.
+
+    Optimised: `absolute_error`, a mean over each clip or single image; `kl`;
+    `perceptual`; and with a discriminator `generator`, with the adaptive
+    weight, `hinge_real` and `hinge_fake`, means over patches of clips. Logged
+    besides: `last_frame_error`, the absolute error of the clean images of
+    clips; `image_error`, that of single images; and `adaptive_weight`.
+
+    Training draws latents; evaluation takes means, and sees clips only.
+    """
+    images = batch["image"]
+    key = keys.example_keys(key, len(images))
+    alone = _spread(len(images), self.image_share if train else 0)
+    rows = np.flatnonzero(~alone)
+    video = self.pseudo_video(params, extra, images[rows], key=key[rows])
+    clips = self._part(params, video, key[rows], train)
+    parts = [clips]
+    if alone.any():
+      rows = np.flatnonzero(alone)
+      single = self._images(images[rows], key[rows])[:, None]
+      parts.append(self._part(params, single, key[rows], train))
+    terms = self._terms(extra, parts)
+    if train and self.adversarial:
+      terms |= self._adversarial_terms(params, extra, clips, step)
+    return terms, extra
+
+  def reconstruct(self, params, extra, images, *, key):
+    """See `base.Autoencoder.reconstruct`; of means, clipped to [-1, 1]."""
+    video = self.pseudo_video(params, extra, images, key=key)
+    means, _ = self.posterior(params, video)
+    return jnp.clip(self.decode(params, means, video.shape[1]), -1.0, 1.0)
+
+  def pseudo_video(self, params, extra, images, *, key):
+    """See `base.Task.pseudo_video`."""
+    del params, extra
+    key = keys.example_keys(key, images.shape[0])
+    x = self._images(images, key)
+    return self.augmentation(x, key=keys.named(key, "augmentation"))
+
+  def posterior(self, params, video):
+    """Means and log-variances of latents, (B, t, h, w, Z) each, as encoded.
+
+    Args:
+      params: of `init`.
+      video: (B, T, H, W, C) in [-1, 1], the clean image last, with any T that
+        the model takes; an image is a video of one frame.
+    """
+    return self._network(params, "encode", self.in_order(video))
+
+  def decode(self, params, latents, frames: int):
+    """Videos (B, T, H, W, C), the clean image last, not clipped to [-1, 1].
+
+    Args:
+      params: of `init`.
+      latents: (B, t, h, w, Z), in the order of `posterior`.
+      frames: T.
+
+    Raises:
+      ValueError: so many latents are not those of T frames.
+    """
+    video = self._network(params, "decode", latents)
+    if video.shape[1] != frames:
+      raise ValueError(
+        f"{latents.shape[1]} latents stand for {video.shape[1]} frames, not "
+        f"for {frames}."
+      )
+    return self.in_order(video)
+
+  def in_order(self, video):
+    """Pseudo videos (B, T, ...) in the order of encoding, and back."""
+    return video[:, ::-1] if self.order == "reversed" else video
+
+  def _images(self, images, key):
+    return base.to_float(self, images, keys.named(key, "binarize"))
+
+  def _network(self, params, method: str, x):
+    return self.model.apply({"params": params["network"]}, x, method=method)
+
+  def _part(self, params, video, key, train) -> _Part:
+    """Through the network and back."""
+    num, frames = video.shape[:2]
+    means, log_variances = self.posterior(params, video)
+    latents = means
+    if train:
+      noise = keys.normal(keys.named(key, "latents"), means.shape)
+      latents += jnp.exp(log_variances / 2) * noise
+    return _Part(
+      video,
+      latents,
+      self.decode(params, latents, frames),
+      gaussian.kl_to_standard(means, log_variances / 2) / video[0].size,
+      keys.integers(keys.named(key, "judged"), num, 0, frames),
+    )
+
+  def _terms(self, extra, parts: list[_Part]) -> base.Terms:
+    """All but the adversarial ones; clips come first."""
+
+    def joined(function):
+      return jnp.concatenate([function(part) for part in parts])
+
+    clips, *images = parts
+    found = joined(lambda part: _error(part.video, part.decoded))
+    last = _error(clips.video[:, -1], clips.decoded[:, -1])
+    terms = {
+      "absolute_error": _term(found, 1.0),
+      "kl": _term(joined(lambda part: part.kl), self.kl_weight),
+      "last_frame_error": _term(last),
+    }
+    if images:
+      terms["image_error"] = _term(found[len(last) :])
+    if self.perceptual != "none":
+      distances = joined(lambda p: self._perceptual(extra, p, p.decoded))
+      terms["perceptual"] = _term(distances, self.perceptual_weight)
+    return terms
+
+  def _perceptual(self, extra, part: _Part, decoded):
+    """(B,), the distance of one random frame of each clip."""
+    forward = perceptual.forward(self.perceptual)
+    features = functools.partial(forward, extra["perceptual"])
+    at = jnp.arange(len(decoded)), part.judged
+    made, real = ((x[at] + 1) / 2 for x in (decoded, part.video))
+    return perceptual.perceptual(features, made, real)
+
+  def _adversarial_terms(self, params, extra, clips, step) -> base.Terms:
+    """Those of both players; each holds the other fixed."""
+
+    def logits(weights, video):
+      return self.discriminator.apply({"params": weights}, video)
+
+    own = params[optimizers.DISCRIMINATOR]
+    fixed = jax.lax.stop_gradient(own)
+
+    def generator(video):
+      return _mean(adversarial.generator(logits(fixed, video)))
+
+    def numerator(video):
+      if self.perceptual == "none":
+        return jnp.mean(_error(clips.video, video))
+      return jnp.mean(self._perceptual(extra, clips, video))
+
+    flat = traverse_util.flatten_dict(params["network"])
+
+    kernels = {
+      path: array
+      for path, array in flat.items()
+      if path[:2] == ("decoder", "head") and path[-1] == "kernel"
+    }
+
+    def head(kernels, latents):
+      whole = jax.lax.stop_gradient(flat) | kernels
+      network = traverse_util.unflatten_dict(whole)
+      return self.decode({"network": network}, latents, clips.video.shape[1])
+
+    weight = adversarial.last_layer_weight(
+      head,
+      kernels,
+      clips.latents,
+      numerator,
+      lambda video: jnp.mean(generator(video)),
+      self.most_adaptive,
+    )
+    started = jnp.float32(step >= self.adversarial_from)
+    fooling = generator(clips.decoded)
+    hinge_real, hinge_fake = adversarial.hinge_discriminator(
+      logits(own, clips.video),
+      logits(own, jax.lax.stop_gradient(clips.decoded)),
+    )
+    return {
+      "generator": _term(fooling, self.adversarial_weight * started * weight),
+      "adaptive_weight": _term(jnp.broadcast_to(weight, fooling.shape)),
+      "hinge_real": _term(_mean(hinge_real), 1.0),
+      "hinge_fake": _term(_mean(hinge_fake), 1.0),
+    }
+
+
+def _spread(num: int, share: float) -> np.ndarray:
+  """(num,) bool, round(num share) of them True, at even distances."""
+  count = min(round(num * share), num - 1)
+  return np.diff(np.arange(num + 1) * count // num) > 0
+
+
+def _term(value: jax.Array, coefficient: jax.Array | float = 0) -> base.Term:
+  return base.Term(value, jnp.ones_like(value), coefficient)
+
+
+def _mean(x: jax.Array) -> jax.Array:
+  """(B, ...) -> (B,)."""
+  return jnp.mean(x, axis=tuple(range(1, x.ndim)))
+
+
+def _error(x: jax.Array, y: jax.Array) -> jax.Array:
+  """Mean absolute difference, (B,)."""
+  return _mean(jnp.abs(x - y))

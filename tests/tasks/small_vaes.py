@@ -1,0 +1,79 @@
+"""Video VAEs that compile in seconds, for 8x8 images; frozen toy features."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pseudovideo import augmentations, optimizers
+from pseudovideo.losses import perceptual
+from pseudovideo.models import video_discriminator
+from pseudovideo.models.video_vae import initialisation, iv_vae
+from pseudovideo.tasks import video_vae
+
+NET = iv_vae.IVVAE(
+  base=4, latent_channels=4, image_channels=1, multipliers=(1, 2), blocks=1,
+  temporal=(True,), attention=(), rates=(),
+)  # fmt: skip
+CLIPS = video_vae.VideoVAE(
+  image_shape=(8, 8, 1),
+  augmentation=augmentations.make("blur", frames=3, rate=0.5),
+  model=NET,
+  discriminator=video_discriminator.VideoDiscriminator(
+    width=4, max_width=6, layers=2
+  ),
+  discriminator_optimizer=optimizers.AdamConfig(),
+  kl_weight=0.3,
+  adversarial=True,
+  adversarial_weight=0.7,
+  most_adaptive=1e4,
+)
+
+
+def changed(task=CLIPS, **fields):
+  """The task with other fields."""
+  return dataclasses.replace(task, **fields)
+
+
+FORWARD = changed(order="forward")
+# Features that are linear: FEATURES of them, of all pixels.
+MIXED = changed(perceptual="toy", perceptual_weight=0.2)
+IMAGES = changed(
+  augmentation=augmentations.make("identity", frames=1),
+  model=initialisation.image_vae(NET),
+  image_share=0.0,
+  adversarial_from=3,
+)
+
+
+def toy_features():
+  """The entry of `perceptual.FEATURES` of the name `toy`."""
+  weights = np.random.default_rng(3).normal(size=(64, 5)).astype(np.float32)
+
+  def forward(params, images):
+    return jnp.dot(images.reshape(len(images), -1), params["weights"])
+
+  made = perceptual.Features("toy", {"weights": weights}, forward, {})
+  return (lambda image_set, binarize: made), forward
+
+
+def fresh(task):
+  """Parameters away from zeros and ones, so that all of them matter."""
+  rng = np.random.default_rng(1)
+  shapes, _ = jax.eval_shape(
+    lambda key: changed(task, perceptual="none").init(key, None),
+    jax.random.key(0),
+  )
+
+  def drawn(path, leaf):
+    noise = rng.normal(size=leaf.shape).astype(np.float32)
+    if path[-1].key == "kernel":
+      return noise / np.sqrt(np.prod(leaf.shape[:-1]))
+    return 0.3 * noise + (path[-1].key == "scale")
+
+  params = jax.tree_util.tree_map_with_path(drawn, shapes)
+  if task.perceptual == "none":
+    return params, {}
+  frozen = perceptual.load(task.perceptual, None)
+  return params, {"perceptual": frozen.params}
