@@ -1,17 +1,21 @@
 """How well an autoencoder gives held-out images back.
 
 Distances between sets, such as FD, are in the other scores; here are those of
-pairs, and for tokenizers how much of the codebook is used.
+pairs, for tokenizers how much of the codebook is used, and for video VAEs how
+well each frame of the video comes back.
 """
 
 from typing import Any
 
+import jax
 import numpy as np
 
-from pseudovideo import runs, tokens
-from pseudovideo.metrics import pair_metrics, ssim
+from pseudovideo import data, keys, pixels, runs, sharding, tokens
+from pseudovideo.metrics import pair_metrics, psnr, ssim
 
 BLOCK = 500
+# So many videos are scored as a whole.
+VIDEOS = 500
 
 
 def measure(
@@ -27,7 +31,8 @@ def measure(
   Returns:
     `metrics`, {name: record}: PSNR as the mean over images and of the mean
     error, information preservation degree, and SSIM where its window fits. Of a
-    tokenizer `codebook` too, see `tokens.usage`.
+    tokenizer `codebook` too, see `tokens.usage`; of a video VAE `videos`, see
+    `of_videos`.
   """
   kinds = ["PSNR", "IPD"]
   if min(originals.shape[1:3]) >= ssim.SIZE:
@@ -43,7 +48,65 @@ def measure(
       run, originals, batch_size=config.batch_size, seed=config.seed
     )
     found["codebook"] = tokens.usage(ids, run.task.num_codes)
+  if hasattr(run.task, "posterior"):
+    found["videos"] = of_videos(run, data.spread(originals, VIDEOS))
   return found
+
+
+def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
+  """How a video VAE gives the frames of pseudo videos back.
+
+  Args:
+    run: of a video VAE.
+    originals: (N, H, W, C) uint8.
+
+  Returns:
+    `num_videos`; `psnr_by_frame`, T means over videos, dB, the clean image
+    last, None for a frame that some video has back to the bit. Where groups of
+    frames are encoded together and the window fits, `ssim_by_position` in a
+    group, in the order of encoding, and its maximum minus its minimum,
+    `ssim_spread`; see `ssim.per_position`.
+  """
+  real, made = _videos(run, originals)
+  by_frame = psnr.per_image(real, made).mean(0)
+  found = {
+    "num_videos": len(real),
+    "psnr_by_frame": [
+      float(value) if np.isfinite(value) else None for value in by_frame
+    ],
+  }
+  group = run.task.group
+  grouped = real.shape[1] > 1 and group > 1
+  if grouped and min(real.shape[2:4]) >= ssim.SIZE:
+    real, made = (run.task.in_order(video) for video in (real, made))
+    profile = ssim.per_position(real, made, group)
+    found["ssim_by_position"] = profile.tolist()
+    found["ssim_spread"] = ssim.spread(profile)
+  return found
+
+
+def _videos(run, originals):
+  """Pseudo videos and their reconstructions, (N, T, H, W, C) uint8."""
+  task, config = run.task, run.config.evaluate
+
+  def both(params, extra, images, key):
+    return [
+      pixels.to_uint8(make(params, extra, images, key=key), task.value_range)
+      for make in (task.pseudo_video, task.reconstruct)
+    ]
+
+  batches = sharding.in_batches(
+    both,
+    run.params,
+    run.extra,
+    originals,
+    key=keys.named(jax.random.key(config.seed), "videos"),
+    batch_size=config.batch_size,
+  )
+  return [
+    np.concatenate(videos)
+    for videos in zip(*(pair for _, pair in batches), strict=True)
+  ]
 
 
 def sentence(found: dict[str, Any]) -> str:
@@ -57,4 +120,8 @@ def sentence(found: dict[str, Any]) -> str:
       f"{book['codes_used']:,} of {book['codes']:,} codes used, perplexity "
       f"{book['perplexity']:.1f}"
     )
+  if "videos" in found:
+    values = found["videos"]["psnr_by_frame"]
+    shown = ", ".join("inf" if v is None else f"{v:.3g}" for v in values)
+    parts.append(f"PSNR of the frames {shown}")
   return f"Reconstructed: {'; '.join(parts)}."

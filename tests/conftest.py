@@ -11,7 +11,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import pytest
 
-from configs import hvae, tokenizer, video_diffusion
+from configs import hvae, tokenizer, video_diffusion, video_vae
 from pseudovideo import compilation, configuration, train
 
 compilation.enable_cache()
@@ -57,3 +57,36 @@ def tiny_tokenizer_run(tmp_path_factory) -> pathlib.Path:
   raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
   assert train.train(raw, workdir).step == raw["train"]["steps"]
   return workdir
+
+
+def _train_vae(argument: str, workdir: pathlib.Path, **task) -> pathlib.Path:
+  """Half as deep as the preset, with a look at time of two frames."""
+  raw = configuration.complete(video_vae.get_config(f"{argument},preset=tiny"))
+  moves = raw["model"]["branches"] != "image"
+  raw["model"] |= dict(
+    multipliers=(1, 2), temporal=(moves,), attention=("middle",), rates=()
+  )
+  raw["model"]["latent_channels"] = 4 if moves else 2
+  raw["task"] |= task
+  raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
+  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  return workdir
+
+
+@pytest.fixture(scope="session")
+def tiny_image_vae_run(tmp_path_factory) -> pathlib.Path:
+  """Folder of a trained tiny image VAE. Copy it to change it."""
+  workdir = tmp_path_factory.mktemp("tiny_image_vae_run")
+  return _train_vae("frames=1,network=image", workdir)
+
+
+@pytest.fixture(scope="session")
+def tiny_vae_run(tmp_path_factory, tiny_image_vae_run) -> pathlib.Path:
+  """Folder of a tiny video VAE of 5 frames that began as the image VAE."""
+  workdir = tmp_path_factory.mktemp("tiny_vae_run")
+  return _train_vae(
+    "frames=5,network=key_motion",
+    workdir,
+    adversarial=True,
+    start=str(tiny_image_vae_run),
+  )

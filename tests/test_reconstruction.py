@@ -15,6 +15,7 @@ from pseudovideo import (
   data,
   errors,
   evaluate,
+  keys,
   reconstruction,
   results,
   runs,
@@ -191,3 +192,99 @@ def test_structural_similarity_where_its_window_fits():
   )  # fmt: skip
   assert set(found) == {"metrics"}, "no codebook without ids"
   assert found["metrics"]["SSIM"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+class Moving:
+  """A stand-in for a video VAE with groups of two frames, encoded in reverse.
+
+  Its videos are the image at falling brightness, the image last; it gives every
+  frame back with an error of its own.
+  """
+
+  value_range = (-1.0, 1.0)
+  group = 2
+  LIGHT = np.float32([0.2, 0.4, 0.6, 0.8, 1.0])
+  ERROR = np.float32([0.02, 0.05, 0.04, 0.03, 0.0])
+
+  def posterior(self, params, video):
+    raise NotImplementedError
+
+  def in_order(self, video):
+    return video[:, ::-1]
+
+  def pseudo_video(self, params, extra, images, *, key):
+    light = self.LIGHT[None, :, None, None, None]
+    return 2 * light * np.float32(1 / 255) * images[:, None] - 1
+
+  def reconstruct(self, params, extra, images, *, key):
+    video = self.pseudo_video(params, extra, images, key=key)
+    noise = keys.uniform(keys.named(key, "noise"), video.shape)
+    return video + self.ERROR[None, :, None, None, None] * noise
+
+
+def measured(side, group):
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 200, (7, side, side, 1), np.uint8)
+  task = Moving()
+  task.group = group
+  run = types.SimpleNamespace(
+    task=task,
+    params=None,
+    extra=None,
+    config=types.SimpleNamespace(
+      evaluate=types.SimpleNamespace(batch_size=4, seed=3)
+    ),
+  )
+  return reconstruction.measure(run, images, images + np.uint8(1)), images
+
+
+def test_frames_of_videos_are_scored_one_by_one():
+  found, images = measured(12, 2)
+  videos = found["videos"]
+  rows = keys.example_keys(keys.named(jax.random.key(3), "videos"), 7)
+  task = Moving()
+  real, made = (
+    np.rint((np.asarray(make(None, None, images, key=rows)) + 1) * 127.5)
+    for make in (task.pseudo_video, task.reconstruct)
+  )
+  assert videos["num_videos"] == 7
+  assert videos["psnr_by_frame"][4] is None, "given back to the bit"
+  for t in range(4):
+    decibels = [
+      skimage.metrics.peak_signal_noise_ratio(x[t], y[t], data_range=255)
+      for x, y in zip(real, made, strict=True)
+    ]
+    expected = pytest.approx(np.mean(decibels), abs=0.02)
+    assert videos["psnr_by_frame"][t] == expected
+  # Encoded are 4; 3, 2; 1, 0: places one and two of the groups.
+  similarity = [
+    np.mean(
+      [
+        skimage.metrics.structural_similarity(
+          x[t, ..., 0], y[t, ..., 0], data_range=255, gaussian_weights=True,
+          sigma=1.5, win_size=11, use_sample_covariance=False,
+        )
+        for x, y in zip(real, made, strict=True)
+        for t in places
+      ]
+    )
+    for places in ((3, 1), (2, 0))
+  ]  # fmt: skip
+  assert videos["ssim_by_position"] == pytest.approx(similarity, abs=1e-3)
+  assert videos["ssim_spread"] == pytest.approx(
+    abs(similarity[0] - similarity[1]), abs=1e-3
+  )
+  said = reconstruction.sentence(found)
+  assert f"PSNR of the frames {videos['psnr_by_frame'][0]:.3g}, " in said
+  assert said.endswith(", inf.")
+
+
+@pytest.mark.parametrize("side, group", [(10, 2), (12, 1)])
+def test_places_in_groups_need_groups_and_a_window(side, group):
+  videos = measured(side, group)[0]["videos"]
+  assert set(videos) == {"num_videos", "psnr_by_frame"}
+
+
+def test_no_more_videos_are_scored_than_are_needed(monkeypatch):
+  monkeypatch.setattr(reconstruction, "VIDEOS", 3)
+  assert measured(10, 2)[0]["videos"]["num_videos"] == 3

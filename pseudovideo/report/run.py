@@ -236,7 +236,7 @@ def add_bound(report: page.Report, bound: Mapping[str, Any]) -> None:
 
 
 def add_reconstruction(report: page.Report, found: Mapping[str, Any]) -> None:
-  """How well images come back, pair by pair, and the use of the codebook.
+  """How well images and videos come back, and the use of the codebook.
 
   Args:
     report: the page.
@@ -252,6 +252,14 @@ def add_reconstruction(report: page.Report, found: Mapping[str, Any]) -> None:
   if "codebook" in found:
     book = found["codebook"]
     report.key_values({_words(name): value for name, value in book.items()})
+  for name, label in {
+    "psnr_by_frame": "frame",
+    "ssim_by_position": "place in a group",
+  }.items():
+    values = found.get("videos", {}).get(name)
+    if values:
+      heads = [label, *(str(i) for i in range(1, len(values) + 1))]
+      report.table(heads, [[_words(name), *values]])
 
 
 def add_config(
