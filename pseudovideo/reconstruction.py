@@ -75,8 +75,8 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
       float(value) if np.isfinite(value) else None for value in by_frame
     ],
   }
-  group = run.task.group
-  grouped = real.shape[1] > 1 and group > 1
+  group, behind = run.task.group, real.shape[1] - 1
+  grouped = group > 1 and behind > 0 and behind % group == 0
   if grouped and min(real.shape[2:4]) >= ssim.SIZE:
     real, made = (run.task.in_order(video) for video in (real, made))
     profile = ssim.per_position(real, made, group)

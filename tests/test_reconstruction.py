@@ -279,8 +279,8 @@ def test_frames_of_videos_are_scored_one_by_one():
   assert said.endswith(", inf.")
 
 
-@pytest.mark.parametrize("side, group", [(10, 2), (12, 1)])
-def test_places_in_groups_need_groups_and_a_window(side, group):
+@pytest.mark.parametrize("side, group", [(10, 2), (12, 1), (12, 3)])
+def test_places_in_groups_need_whole_groups_and_a_window(side, group):
   videos = measured(side, group)[0]["videos"]
   assert set(videos) == {"num_videos", "psnr_by_frame"}
 
