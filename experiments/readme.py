@@ -15,7 +15,17 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from experiments import exposure, report, rows, table1, table3, table4, tables
+from experiments import (
+  exposure,
+  report,
+  rows,
+  table1,
+  table2_generation,
+  table2_reconstruction,
+  table3,
+  table4,
+  tables,
+)
 from pseudovideo import command_line, results
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -36,12 +46,13 @@ class OfExperiment:
   preset: str
 
   def markdown(self) -> str:
-    """The table and its notes."""
-    shown = self.table.rows
-    jobs = rows.jobs(shown, self.dataset, self.preset)
+    """The table and its notes; controls that were not run are left out."""
+    jobs = rows.jobs(self.table.rows, self.dataset, self.preset)
     scored = report.collect(
       jobs, lambda job: job.published(ROOT / "results", self.table.family)
     )
+    ran = {one.job.row.name for one in scored}
+    shown = [r for r in self.table.rows if not r.beyond or r.name in ran]
     return report.report(self.table, shown, self.dataset, scored, "md")
 
 
@@ -58,6 +69,12 @@ TABLES: dict[str, OfExperiment | dict[str, str]] = {
     "free encoder": "hvae_cifar10/learned.json",
   },
   "table1": OfExperiment(table1.TABLE, "mnist", "small"),
+  "table2_reconstruction": OfExperiment(
+    table2_reconstruction.TABLE, "cifar10", "small"
+  ),
+  "table2_generation": OfExperiment(
+    table2_generation.TABLE, "cifar10", "small"
+  ),
   "table3": OfExperiment(table3.TABLE, "digits", "small"),
   "table4": OfExperiment(table4.TABLE, "digits", "small"),
 }
@@ -171,6 +188,37 @@ def tokenizer_steps() -> str:
   )
 
 
+def token_sampling() -> str:
+  """The table of `python -m benchmarks.token_sampling --out=...`."""
+  found = json.loads((BENCHMARKS / "token_sampling_cpu.json").read_text())
+  header = [
+    "", "parameters", "grids", "CPU-s per grid", "of PyTorch's",
+    "tokens per CPU-s", "tokens/s", "compile, s",
+  ]  # fmt: skip
+  rows = [
+    [
+      name,
+      f"{row['parameters']:,}",
+      str(found["batch"][name]),
+      f"{row['cpu_seconds_per_grid']:.3f}",
+      f"{row['cpu_seconds_over_peer']:.2f}"
+      if "cpu_seconds_over_peer" in row
+      else tables.NOTHING,
+      f"{row['tokens_per_cpu_second']:,.0f}",
+      f"{row['tokens_per_second']:,.0f}",
+      f"{row['compile_seconds']:.0f}",
+    ]
+    for name, row in found["values"].items()
+  ]
+  about = found["provenance"]
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    f"Medians of {found['repeats']}, float32, {about['device']['kind']}, "
+    f"{about['host']['cores']} cores beside other work, jax "
+    f"{about['packages']['jax']}; PyTorch: {found['peer']['source']}."
+  )
+
+
 def exposed() -> str:
   """The table of `python -m experiments.exposure --out=...`."""
   record = results.read(DIGITS / "exposure_high_order_4-seed0.json")
@@ -213,6 +261,7 @@ OTHERS = {
   "diffusion_step": diffusion_steps,
   "exposure": exposed,
   "sampling_budget": budgets,
+  "token_sampling": token_sampling,
   "tokenizer_step": tokenizer_steps,
 }
 
