@@ -10,11 +10,13 @@ the FID of samples, and 18 on CIFAR-10 less so.
 
 Ours besides: the same models over the recommended tokenizers, over those that
 take patches as they are, and over images with as many tokens as 8 frames; and
-other ways to sample: other numbers of passes, MaskGit's rule, a critic, nucleus
-sampling. Of next-token models the likelihood of
-held-out tokens is measured, which compares models of the same tokens only.
+other ways to sample: other numbers of passes, MaskGit's rule where the rows
+decode as Phenaki does, a critic, nucleus sampling. Of next-token models the
+likelihood of held-out tokens is measured, which compares models of the same
+tokens only.
 """
 
+import dataclasses
 import sys
 
 from configs import token_prior
@@ -24,28 +26,37 @@ from experiments.rows import Row, Table
 from pseudovideo.samplers import masked
 
 PRESETS = token_prior.PRESETS
-MASKGIT = masked.PRESETS["maskgit"]
+
+
+def _decoding(rule: str, **changes: object) -> dict[str, object]:
+  """The published decoding of that rule, some fields changed."""
+  fields = dataclasses.asdict(masked.PRESETS[rule]) | changes
+  return {f"sampler.{name}": value for name, value in fields.items()}
 
 
 def _row(order: str, tokenizer: Row, **fields: object) -> Row:
+  overrides = fields.pop("overrides", {})
+  if order == "masked":
+    overrides = _decoding("phenaki") | overrides
   return Row(
     f"{order}_{tokenizer.name}",
     f"{order}: {tokenizer.label}",
     token_prior,
     {"order": order},
+    overrides=overrides,
     tokenizer=tokenizer,
     **fields,
   )
 
 
-def _sampled(source: Row, name: str, label: str, **sampler: object) -> Row:
+def _sampled(source: Row, name: str, label: str, **overrides: object) -> Row:
   """The weights of a row, sampled in another way."""
   return Row(
     f"{source.name}_{name}",
     f"{source.label}; {label}",
     source.module,
     source.arguments,
-    overrides={f"sampler.{field}": value for field, value in sampler.items()},
+    overrides=overrides,
     weights_from=dict.fromkeys(PRESETS, source),
     beyond=True,
   )
@@ -81,29 +92,35 @@ RECOMMENDED = {
 # The tokenizer that reconstructs best: how tokens are drawn is seen best.
 RAW = of.RECOMMENDED_1_RAW
 NEXT, MASKED = (RECOMMENDED[order, RAW.name] for order in PAPER)
-CRITIC = Row(
-  f"{MASKED.name}_critic",
-  f"{MASKED.label}; separate critic",
-  token_prior,
-  {"order": "masked"},
-  overrides={"task.critic": "separate"},
-  tokenizer=RAW,
-  beyond=True,
+CRITIC = dataclasses.replace(
+  _row("masked", RAW, overrides={"task.critic": "separate"}, beyond=True),
+  name=f"{MASKED.name}_critic",
+  label=f"{MASKED.label}; separate critic",
 )
 SAMPLED = (
-  _sampled(NEXT, "top_p", "the likeliest 95%", top_p=0.95),
+  _sampled(NEXT, "top_p", "the likeliest 95%", **{"sampler.top_p": 0.95}),
   *(
-    _sampled(MASKED, f"passes_{steps}", f"{steps} passes", steps=steps)
+    _sampled(
+      MASKED,
+      f"passes_{steps}",
+      f"{steps} passes",
+      **_decoding("phenaki", steps=steps),
+    )
     for steps in (4, 8, 32)
   ),
-  _sampled(
-    MASKED,
-    "maskgit",
-    "MaskGit's rule",
-    rule=MASKGIT.rule,
-    steps=MASKGIT.steps,
-    temperature=MASKGIT.temperature,
-    choice_temperature=MASKGIT.choice_temperature,
+  *(
+    _sampled(
+      MASKED,
+      name,
+      f"MaskGit's rule, {steps} passes",
+      **_decoding("maskgit", steps=steps),
+    )
+    for name, steps in (
+      ("maskgit", 12),
+      ("maskgit_4", 4),
+      ("maskgit_8", 8),
+      ("maskgit_24", 24),
+    )
   ),
 )
 
