@@ -28,7 +28,7 @@ import flax.linen as nn
 from pseudovideo import augmentations, errors, optimizers, pixels, tasks
 from pseudovideo.metrics import networks, set_metrics
 from pseudovideo.models import quantizers
-from pseudovideo.tasks import token_prior
+from pseudovideo.tasks import first_stage
 
 # Sections whose fields may change after training: they alter no weights.
 AFTER_TRAINING = ("evaluate", "sampler")
@@ -52,6 +52,7 @@ RESUMABLE = (
   "train.grid",
   "tokenizer.workdir",
   "tokenizer.tokens",
+  "autoencoder.workdir",
 )
 
 
@@ -202,24 +203,13 @@ class Config:
       UserError: they do not fit, or fields do not fit each other.
     """
     given = dict(image_shape=image_shape, binarize=self.data.binarize)
-    source = self.task_fields.get("tokenizer")
-    if source is not None:
-      given["coder"] = _tokenizer_task(source, image_shape)
+    kind = first_stage.kind_of(self.task_fields)
+    if kind is not None:
+      coder = parse(kind.config(self.task_fields[kind.section]))
+      given["coder"] = coder.make_task(image_shape)
     task = tasks.TABLE[self.task](**given, **self.task_fields)
     task.check()
     return task
-
-
-def _tokenizer_task(
-  source: token_prior.TokenizerSource, image_shape: tuple[int, int, int]
-) -> Any:
-  """The task of the run that a config names."""
-  if not source.config:
-    raise errors.UserError(
-      "The config names a tokenizer without its own config, which "
-      "pseudovideo.tokenizers.look_up fills in from tokenizer.workdir."
-    )
-  return parse(source.config).make_task(image_shape)
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
@@ -454,7 +444,8 @@ def differences(
   """Fields in which two configs differ, except those that may change.
 
   A run with a constant learning rate may also be made longer or shorter. A
-  config whose tokenizer has not been looked up says nothing of it.
+  config whose tokenizer or autoencoder has not been looked up says nothing of
+  it.
 
   Returns:
     Sentences such as "train.seed is 1, was 0".
@@ -464,8 +455,9 @@ def differences(
   if saved.get("optimizer.schedule") == "constant":
     free.add("train.steps")
   unread = list(AFTER_TRAINING)
-  if not given.get("tokenizer.hash"):
-    unread.append("tokenizer")
+  unread += [
+    name for name in first_stage.KINDS if not given.get(f"{name}.hash")
+  ]
   return [
     f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
     for name in sorted(saved.keys() | given.keys())

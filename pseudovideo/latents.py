@@ -7,10 +7,15 @@ mean 0 and variance 1.
 
 from typing import Any, NamedTuple
 
+import flax
 import jax
 import numpy as np
 
 from pseudovideo import keys, sharding
+from pseudovideo.data import cache
+
+CODING = ("network",)
+"""The parameters that encode and decode; others only serve the training."""
 
 
 class Scaling(NamedTuple):
@@ -62,3 +67,14 @@ def estimate(
   shift = total / count
   deviation = np.sqrt(squares / count - shift**2)
   return Scaling(float(1 / deviation), float(shift))
+
+
+def autoencoder_hash(run: Any) -> str:
+  """SHA-256 (hexadecimal) of all that encodes and decodes.
+
+  Args:
+    run: see `estimate`; its averaged weights count.
+  """
+  found = {name: run.params[name] for name in CODING}
+  arrays = flax.traverse_util.flatten_dict(jax.device_get(found), sep="/")
+  return cache.fingerprint(arrays)

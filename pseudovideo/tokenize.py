@@ -40,9 +40,10 @@ def run(argv: Sequence[str]) -> int:
       raise errors.UserError(f"Say where {what}, with --{name}=DIR.")
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
-  from pseudovideo import runs, tokenizers, tokens, writer
+  from pseudovideo import first_stages, runs, tokens, writer
+  from pseudovideo.tasks import first_stage
 
-  tokenizers.check(runs.saved_config(values.workdir))
+  first_stages.check(runs.saved_config(values.workdir), first_stage.TOKENIZER)
   restored = runs.restore(
     values.workdir, step=values.step, data_dir=values.data_dir, config=config
   )

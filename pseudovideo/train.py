@@ -22,6 +22,7 @@ from pseudovideo import (
   configuration,
   data,
   errors,
+  first_stages,
   keys,
   optimizers,
   runs,
@@ -30,7 +31,6 @@ from pseudovideo import (
   signals,
   state,
   steps,
-  tokenizers,
   writer,
 )
 from pseudovideo.data import pipeline
@@ -82,7 +82,7 @@ class Loop:
   """The parts of one run; `train` is the way to use it."""
 
   def __init__(self, raw, workdir, *, data_dir=None, devices=None):
-    raw = tokenizers.look_up(configuration.to_json(raw), data_dir=data_dir)
+    raw = first_stages.look_up(configuration.to_json(raw), data_dir=data_dir)
     self._raw = raw
     self._config = config = configuration.parse(raw)
     self._workdir = pathlib.Path(workdir)

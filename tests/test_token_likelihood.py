@@ -13,9 +13,9 @@ from configs import token_prior
 from pseudovideo import (
   configuration,
   data,
+  first_stages,
   runs,
   token_likelihood,
-  tokenizers,
 )
 from tests.models import video_gpt_reference as reference
 
@@ -28,7 +28,7 @@ def fresh(tiny_tokenizer_run, tmp_path_factory):
   raw = configuration.complete(token_prior.get_config("preset=tiny"))
   raw["tokenizer"]["workdir"] = str(tiny_tokenizer_run)
   raw["evaluate"]["batch_size"] = 12
-  raw = tokenizers.look_up(raw)
+  raw = first_stages.look_up(raw)
   config, image_set = configuration.parse(raw), data.load("digits")
   task = config.make_task(image_set.image_shape)
   params, extra = task.init(jax.random.key(0), image_set)

@@ -1,47 +1,30 @@
 """What models of a tokenizer's tokens share (Sec. 3: generation in Table 2).
 
-The tokenizer is frozen. Its config and the hash of its weights are part of the
-model's config, its weights are saved with every checkpoint: a run can be
-sampled from without the tokenizer's folder, and never with other weights.
+The tokenizer is frozen, see `first_stage`.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import checkpoints, errors, keys, tokens
-from pseudovideo.tasks import base, video_tokenizer
+from pseudovideo import errors, keys, tokens
+from pseudovideo.tasks import base, first_stage, video_tokenizer
 
 IDS = "ids"
 
 
 @dataclasses.dataclass(frozen=True)
-class TokenizerSource:
+class TokenizerSource(first_stage.Source):
   """Section `tokenizer`: the run whose tokens are learned.
 
   Attributes:
-    workdir: its folder, a run of the task `video_tokenizer`.
     tokens: folder that `python -m pseudovideo.tokenize` wrote of that run; if
       empty, the data set is encoded into the cache.
-    hash: of the tokenizer; filled in when training starts, as is `config`.
-    config: of the tokenizer's run.
   """
 
-  workdir: str = ""
   tokens: str = ""
-  hash: str = ""
-  config: dict = dataclasses.field(default_factory=dict, hash=False)
-
-
-class Trained(NamedTuple):
-  """A tokenizer and its weights, see `tokens.Coder`."""
-
-  task: video_tokenizer.VideoTokenizer
-  params: base.Params
-  extra: base.Extra
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,11 +64,7 @@ class TokenPrior:
 
   def check(self) -> None:
     """See `base.Task.check`."""
-    if self.binarize != self.coder.binarize:
-      raise errors.UserError(
-        f"data.binarize is {self.binarize!r}, but the tokenizer was trained "
-        f"with {self.coder.binarize!r}; set both to the same."
-      )
+    first_stage.TOKENIZER.check(self.coder, self.binarize)
 
   def init(self, key, data):
     """See `base.Task.init`; the tokenizer's weights are in `extra`.
@@ -94,7 +73,8 @@ class TokenPrior:
       UserError: there is no tokenizer in its folder, or another one.
     """
     del data
-    return self.init_params(key), {"tokenizer": self._read_tokenizer()}
+    kept = first_stage.TOKENIZER.read(self.tokenizer, self.coder)
+    return self.init_params(key), {"tokenizer": kept}
 
   def examples(self, extra, image_set, *, batch_size):
     """See `base.examples`: the ids of all images.
@@ -141,27 +121,9 @@ class TokenPrior:
     video = coder.task.decode(coder.params, coder.extra, grids)
     return jnp.clip(video, 0.0, 1.0)
 
-  def trained(self, extra) -> Trained:
+  def trained(self, extra) -> first_stage.Trained:
     """The tokenizer with the weights in `extra`."""
-    found = extra["tokenizer"]
-    return Trained(self.coder, found["params"], found.get("extra", {}))
-
-  def _read_tokenizer(self) -> dict[str, Any]:
-    """Its weights, without what only its own training needs."""
-    source = self.tokenizer
-    _, parts, _ = checkpoints.load(source.workdir, parts=("ema", "extra"))
-    params, extra = parts["ema"], parts.get("extra", {})
-    found = {"params": {k: params[k] for k in tokens.CODING if k in params}}
-    if "quantizer" in extra:
-      found["extra"] = {"quantizer": extra["quantizer"]}
-    found = jax.tree.map(jnp.asarray, found)
-    trained = self.trained({"tokenizer": found})
-    if tokens.tokenizer_hash(trained) != source.hash:
-      raise errors.UserError(
-        f"The tokenizer in {source.workdir} is no longer the one that this "
-        "config was made for; start in a new --workdir."
-      )
-    return found
+    return first_stage.trained(self.coder, extra["tokenizer"])
 
 
 def flat_ids(batch: base.Batch) -> jax.Array:

@@ -13,12 +13,12 @@ from pseudovideo import (
   checkpoints,
   configuration,
   evaluate,
+  first_stages,
   folders,
   main,
   results,
   runs,
   tokenize,
-  tokenizers,
   train,
   writer,
 )
@@ -243,7 +243,7 @@ def test_the_tokenizer_s_folder_is_not_needed_any_more(
 def test_results_name_the_tokenizer_and_the_likelihood(
   next_run, tiny_tokenizer_run, evaluated
 ):
-  raw = tokenizers.look_up(config("next", tiny_tokenizer_run))
+  raw = first_stages.look_up(config("next", tiny_tokenizer_run))
   assert evaluated["config"]["tokenizer"]["hash"] == raw["tokenizer"]["hash"]
   found = evaluated["config"]["tokenizer"]["config"]
   assert found == runs.saved_config(tiny_tokenizer_run)

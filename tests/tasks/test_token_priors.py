@@ -25,7 +25,7 @@ from pseudovideo.models import maskgit, video_gpt
 from pseudovideo.models.quantizers import lfq, vq
 from pseudovideo.samplers import masked
 from pseudovideo.samplers import tokens as token_samplers
-from pseudovideo.tasks import masked_token, next_token, token_prior
+from pseudovideo.tasks import first_stage, masked_token, next_token, token_prior
 from tests.models import maskgit_reference, video_gpt_reference
 from tests.tasks import small_tokenizers as small
 
@@ -379,7 +379,7 @@ def test_a_tokenizer_without_a_codebook_comes_from_its_checkpoint(tmp_path):
   store.close()
   source = token_prior.TokenizerSource(
     workdir=str(tmp_path),
-    hash=tokens.tokenizer_hash(token_prior.Trained(coder, params, extra)),
+    hash=tokens.tokenizer_hash(first_stage.Trained(coder, params, extra)),
   )
   task = dataclasses.replace(CODES, coder=coder, tokenizer=source)
   ours, kept = task.init(jax.random.key(0), image_set)

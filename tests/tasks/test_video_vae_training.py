@@ -12,15 +12,15 @@ from pseudovideo import (
   data,
   errors,
   evaluate,
+  first_stages,
   optimizers,
   runs,
   sharding,
   state,
   steps,
-  tokenizers,
   train,
 )
-from pseudovideo.tasks import base
+from pseudovideo.tasks import base, first_stage
 from tests.tasks import small_tokenizers
 from tests.tasks import small_vaes as small
 
@@ -118,7 +118,7 @@ def test_an_evaluation_looks_at_whole_videos(run, tmp_path):
 
 def test_it_is_no_tokenizer(run):
   with pytest.raises(errors.UserError, match="this is a run of video_vae"):
-    tokenizers.check(run.raw)
+    first_stages.check(run.raw, first_stage.TOKENIZER)
 
 
 @pytest.mark.slow

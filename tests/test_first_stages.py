@@ -13,9 +13,9 @@ from pseudovideo import (
   configuration,
   data,
   errors,
+  first_stages,
   main,
   runs,
-  tokenizers,
   tokens,
   train,
 )
@@ -35,7 +35,7 @@ def config(workdir="", order="next"):
 @pytest.fixture(scope="module")
 def found(tiny_tokenizer_run):
   """A config whose tokenizer was looked up."""
-  return tokenizers.look_up(config(tiny_tokenizer_run))
+  return first_stages.look_up(config(tiny_tokenizer_run))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_config_and_hash_of_a_tokenizer_are_filled_in(
   assert asked == config(tiny_tokenizer_run), "the argument is left alone"
   rest = {name: found[name] for name in asked if name != "tokenizer"}
   assert rest | {"tokenizer": asked["tokenizer"]} == asked
-  assert tokenizers.look_up(found) == found
+  assert first_stages.look_up(found) == found
   task = make_task(found)
   assert task.coder == run.task
   assert task.network.grid == (4, 4, 4) and task.network.codes == 16
@@ -83,14 +83,14 @@ def test_the_config_and_hash_of_a_tokenizer_are_filled_in(
 
 def test_configs_without_the_section_stay_as_they_are(tiny_run):
   raw = runs.saved_config(tiny_run)
-  assert tokenizers.look_up(raw) == raw
+  assert first_stages.look_up(raw) == raw
 
 
 # What is refused.
 
 
 def test_no_tokenizer_is_named(tmp_path, capsys):
-  said = sentence(tokenizers.look_up, config())
+  said = sentence(first_stages.look_up, config())
   assert "--config.tokenizer.workdir=DIR of a run of configs/tok" in said
   assert main.main([CONFIG, f"--workdir={tmp_path}/run"]) == 2
   assert capsys.readouterr().err == f"Error: {said}\n"
@@ -98,12 +98,12 @@ def test_no_tokenizer_is_named(tmp_path, capsys):
 
 
 def test_there_is_no_tokenizer(tmp_path):
-  said = sentence(tokenizers.look_up, config(tmp_path / "none"))
+  said = sentence(first_stages.look_up, config(tmp_path / "none"))
   assert f"There is no checkpoint in {tmp_path / 'none'}" in said
 
 
 def test_a_run_that_is_no_tokenizer(tiny_run):
-  assert sentence(tokenizers.look_up, config(tiny_run)) == (
+  assert sentence(first_stages.look_up, config(tiny_run)) == (
     "Only runs of the task video_tokenizer have tokens; this is a run of "
     "heat_hvae."
   )
@@ -113,19 +113,19 @@ def test_other_mistakes_come_before_the_tokenizer(monkeypatch):
   monkeypatch.setattr(runs, "saved_config", None)
   raw = config("anywhere")
   raw["model"]["widht"] = 3
-  assert "did you mean 'width'" in sentence(tokenizers.look_up, raw)
+  assert "did you mean 'width'" in sentence(first_stages.look_up, raw)
   raw = config("anywhere") | {"tokenizer": "anywhere"}
-  assert "tokenizer must be a section" in sentence(tokenizers.look_up, raw)
+  assert "tokenizer must be a section" in sentence(first_stages.look_up, raw)
   raw = config("anywhere")
   raw["tokenizer"]["workdir"] = 3
   assert "tokenizer.workdir must be a string" in sentence(
-    tokenizers.look_up, raw
+    first_stages.look_up, raw
   )
 
 
 def test_no_task_without_look_up():
   said = sentence(make_task, config("anywhere"))
-  assert "pseudovideo.tokenizers.look_up" in said
+  assert "pseudovideo.first_stages.look_up" in said
 
 
 @pytest.mark.parametrize(
