@@ -10,7 +10,7 @@ from pseudovideo.samplers import diffusion
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampler:
+class ChainSampler:
   """Fields of the section; a trained run may be sampled with others.
 
   Attributes:
@@ -18,14 +18,11 @@ class Sampler:
     respacing: the steps that are kept, see `diffusion.respacing`; one for all
       stages, or one per stage separated by "/", as in "50/50/10".
     eta: noise of `ddim`, in [0, 1].
-    clip_pseudo_frames: whether the estimates of the pseudo frames are clamped
-      to [-1, 1], as those of the image always are.
   """
 
   method: str = "ancestral"
   respacing: str = ""
   eta: float = 0.0
-  clip_pseudo_frames: bool = True
 
   def check(self, steps: int, stages: int) -> None:
     """Refuses fields that the process or the schedule cannot have.
@@ -59,3 +56,15 @@ class Sampler:
         f"the schedule has {stages}; list one per stage, or one for all."
       )
     return texts
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler(ChainSampler):
+  """The section where pixels are drawn.
+
+  Attributes:
+    clip_pseudo_frames: whether the estimates of the pseudo frames are clamped
+      to [-1, 1], as those of the image always are.
+  """
+
+  clip_pseudo_frames: bool = True

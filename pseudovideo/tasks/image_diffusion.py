@@ -38,6 +38,8 @@ class ImageDiffusion:
   binarize: str = "none"
 
   value_range = (-1.0, 1.0)
+  # Whether samples are clamped to [-1, 1] on the way.
+  clipped = True
 
   @property
   def network_evaluations(self) -> int:
@@ -60,6 +62,10 @@ class ImageDiffusion:
     del step
     key = keys.example_keys(key, batch["image"].shape[0])
     x0 = base.to_float(self, batch["image"], keys.named(key, "binarize"))
+    return self.image_loss(params, extra, x0, key=key, train=train)
+
+  def image_loss(self, params, extra, x0, *, key, train):
+    """The loss of given images (B, H, W, C), (B,) keys; see `loss`."""
     dropout_key = keys.named(key, "dropout") if train else None
     terms, extra, _ = diffusion.training_terms(
       self.process,
@@ -84,6 +90,7 @@ class ImageDiffusion:
       key=keys.named(key, "chain"),
       method=self.sampler.method,
       eta=self.sampler.eta,
+      clip=self.clipped,
     )
     return images[:, None]
 

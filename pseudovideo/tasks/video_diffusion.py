@@ -21,8 +21,7 @@ from pseudovideo.diffusion import process as processes
 from pseudovideo.diffusion import random_windows
 from pseudovideo.models import video_unet
 from pseudovideo.samplers import autoregressive, settings, windows
-from pseudovideo.samplers import diffusion as sampler_functions
-from pseudovideo.tasks import base, diffusion
+from pseudovideo.tasks import base, windowed_diffusion
 
 SCHEMES = ("autoregressive", "blockwise")
 TRAINING_WINDOWS = ("stages", "random")
@@ -31,7 +30,7 @@ MAX_FRAMES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoDiffusion:
+class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
   """Task `video_diffusion`; pixels in [-1, 1].
 
   Attributes:
@@ -85,12 +84,12 @@ class VideoDiffusion:
     return windows.blockwise(self.frames, self.window, self.new_frames)
 
   @property
-  def network_evaluations(self) -> int:
-    return self.sampler.network_evaluations(self.process, len(self.stages))
+  def image_place(self) -> int:
+    """The image is the last frame."""
+    return self.frames - 1
 
   def check(self) -> None:
     """See `base.Task.check`."""
-    diffusion.check_network(self.model, self.process, self.image_shape)
     for field, allowed in (
       ("scheme", SCHEMES),
       ("training_windows", TRAINING_WINDOWS),
@@ -112,107 +111,23 @@ class VideoDiffusion:
         )
     if self.training_windows == "random":
       random_windows.check(self.frames, self._width)
-    self.sampler.check(self.process.steps, len(self.stages))
+    super().check()
     # Augmentations may refuse an image size.
     image = jax.ShapeDtypeStruct((1, *self.image_shape), jnp.float32)
     jax.eval_shape(lambda x: self.augmentation(x, key=jax.random.key(0)), image)
 
-  def init(self, key, data):
-    """See `base.Task.init`."""
-    del data
-    params = video_unet.init(self._network, key, self.image_shape, self._width)
-    return params, diffusion.initial_extra(self.process)
-
   def loss(self, params, extra, batch, *, key, step, train):
-    """See `base.Task.loss`.
-
-    Terms `mse` and `bound`; logged besides, the mean squared errors of latent
-    frames, and of the last frame where it is latent.
-    """
+    """See `base.Task.loss`, and for the terms `video_loss`."""
     del step
-    num = batch["image"].shape[0]
-    key = keys.example_keys(key, num)
+    key = keys.example_keys(key, batch["image"].shape[0])
     video = self._video(batch, key)
-    window = autoregressive.gather(
-      video, *self._training_window(keys.named(key, "window"), num)
-    )
-    x0 = jnp.take_along_axis(
-      video, window.index[:, :, None, None, None], axis=1
-    )
-    dropout_key = keys.named(key, "dropout") if train else None
-    terms, extra, error = diffusion.training_terms(
-      self.process,
-      extra,
-      x0,
-      lambda x, time: self._predict(params, x, time, window, dropout_key),
-      lambda value: self._average(value, window),
-      key=key,
-      train=train,
-    )
-    per_frame = jnp.mean(jnp.square(error), axis=(2, 3, 4))
-    last = window.latent * (window.index == self.frames - 1)
-    for name, mask in (("latent_mse", window.latent), ("last_frame_mse", last)):
-      count = jnp.sum(mask, axis=1)
-      mean = jnp.sum(per_frame * mask, axis=1) / jnp.maximum(count, 1)
-      terms[name] = base.Term(mean, (count > 0).astype(jnp.float32), 0)
-    return terms, extra
-
-  def sample(self, params, extra, *, key, num):
-    """See `base.Task.sample`."""
-    del extra
-    nothing = jnp.zeros((num, self.frames, *self.image_shape))
-    return self.complete(params, nothing, 0, key=key)
-
-  def complete(self, params, video, first, *, key):
-    """Generates the frames of the last stages given all earlier frames.
-
-    Args:
-      params: of the network.
-      video: (B, T, H, W, C) float32; frames to be generated do not count.
-      first: stage to begin with; with 0 everything is generated.
-      key: scalar or (B,) keys.
-
-    Returns:
-      (B, T, H, W, C). Frames of `sample`, the same key and sampler give the
-      result of `sample`.
-    """
-    key = keys.example_keys(key, len(video))
-    chains = self.sampler.chains(self.process, len(self.stages))
-
-    def sample_window(window, kind, key):
-      return sampler_functions.sample(
-        lambda x, time: self._predict(params, x, time, window),
-        keys.normal(keys.named(key, "start"), window.x0.shape),
-        chains[kind],
-        key=keys.named(key, "chain"),
-        method=self.sampler.method,
-        eta=self.sampler.eta,
-        clip=self._clipped(window),
-      )
-
-    return autoregressive.sample_video(
-      sample_window,
-      windows.Windows.of(self.stages),
-      [chains.index(chain) for chain in chains],
-      video,
-      key=key,
-      first=first,
-    )
+    return self.video_loss(params, extra, video, key=key, train=train)
 
   def pseudo_video(self, params, extra, images, *, key):
     """See `base.Task.pseudo_video`."""
     del params, extra
     key = keys.example_keys(key, images.shape[0])
     return self._video({"image": images}, key)
-
-  @property
-  def _width(self) -> int:
-    """W: frames in the network at once, padding included."""
-    return max(len(observed) + len(latent) for observed, latent in self.stages)
-
-  @property
-  def _network(self) -> video_unet.VideoUNet:
-    return diffusion.sized(self.model, self.process, self.image_shape[-1])
 
   def _video(self, batch: base.Batch, key: jax.Array) -> jax.Array:
     """(B, T, H, W, C), the pseudo videos of a batch."""
@@ -225,41 +140,11 @@ class VideoDiffusion:
     return self.augmentation(images, key=key)
 
   def _training_window(self, key: jax.Array, num: int):
-    """Index, observed and latent, (B, W) each."""
     if self.training_windows == "random":
       return random_windows.draw(key, num, self.frames, self._width)
-    table = windows.Windows.of(self.stages)
-    stage = keys.integers(key, num, 0, len(table.index))
-    return tuple(
-      jnp.asarray(a)[stage] for a in (table.index, table.observed, table.latent)
-    )
-
-  def _average(
-    self, value: jax.Array, window: autoregressive.Window
-  ) -> jax.Array:
-    """(B, W, H, W', C) -> (B,): over the latent frames, see `loss_over`."""
-    per_frame = jnp.mean(value, axis=(2, 3, 4)) * window.latent
-    counted = window.latent
-    if self.loss_over == "window":
-      counted += window.observed
-    return jnp.sum(per_frame, axis=1) / jnp.sum(counted, axis=1)
+    return super()._training_window(key, num)
 
   def _clipped(self, window: autoregressive.Window) -> jax.Array:
     """Which frames are clamped to [-1, 1] on the way, (B, W, 1, 1, 1) bool."""
     last = window.index == self.frames - 1
     return (last | self.sampler.clip_pseudo_frames)[:, :, None, None, None]
-
-  def _predict(self, params, x, time, window, dropout_key=None):
-    """(eps, v) of the frames of a window; padding enters as zeros."""
-    here = (window.observed + window.latent)[:, :, None, None, None]
-    output = self._network.apply(
-      {"params": params},
-      jnp.where(here > 0, x, 0),
-      time,
-      x0=window.x0,
-      observed=window.observed,
-      latent=window.latent,
-      frame_indices=window.index,
-      dropout_key=dropout_key,
-    )
-    return diffusion.split(output, self.process)

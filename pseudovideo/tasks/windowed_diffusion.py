@@ -1,0 +1,171 @@
+"""Diffusion of given videos, window by window: of pixels, or of latents."""
+
+import jax
+import jax.numpy as jnp
+
+from pseudovideo import keys
+from pseudovideo.models import video_unet
+from pseudovideo.samplers import autoregressive, windows
+from pseudovideo.samplers import diffusion as sampler_functions
+from pseudovideo.tasks import base, diffusion
+
+
+class WindowedDiffusion:
+  """Loss and samples; a subclass is a dataclass and says of what.
+
+  Attributes:
+    image_shape: (H, W, C) of a frame.
+    model: the network.
+    process: the chain and the loss.
+    sampler: how frames are drawn.
+    frames: T.
+    stages: the sampling schedule.
+    image_place: place of the frame that shows the clean image.
+    loss_over: see `VideoDiffusion`.
+  """
+
+  @property
+  def network_evaluations(self) -> int:
+    return self.sampler.network_evaluations(self.process, len(self.stages))
+
+  def check(self) -> None:
+    """See `base.Task.check`."""
+    diffusion.check_network(self.model, self.process, self.image_shape)
+    self.sampler.check(self.process.steps, len(self.stages))
+
+  def init(self, key, data):
+    """See `base.Task.init`."""
+    del data
+    params = video_unet.init(self._network, key, self.image_shape, self._width)
+    return params, diffusion.initial_extra(self.process)
+
+  def video_loss(self, params, extra, video, *, key, train):
+    """The loss of one window of each video.
+
+    Args:
+      params: of the network.
+      extra: the second result of `init`.
+      video: (B, T, H, W, C).
+      key: (B,) keys.
+      train: see `base.Task.loss`.
+
+    Returns:
+      As `base.Task.loss`. Terms `mse` and `bound`; logged besides, the mean
+      squared errors of latent frames, `latent_mse`, and of the clean image
+      where it is latent, `last_frame_mse`.
+    """
+    window = autoregressive.gather(
+      video, *self._training_window(keys.named(key, "window"), len(video))
+    )
+    x0 = jnp.take_along_axis(
+      video, window.index[:, :, None, None, None], axis=1
+    )
+    dropout_key = keys.named(key, "dropout") if train else None
+    terms, extra, error = diffusion.training_terms(
+      self.process,
+      extra,
+      x0,
+      lambda x, time: self._predict(params, x, time, window, dropout_key),
+      lambda value: self._average(value, window),
+      key=key,
+      train=train,
+    )
+    per_frame = jnp.mean(jnp.square(error), axis=(2, 3, 4))
+    last = window.latent * (window.index == self.image_place)
+    for name, mask in (("latent_mse", window.latent), ("last_frame_mse", last)):
+      count = jnp.sum(mask, axis=1)
+      mean = jnp.sum(per_frame * mask, axis=1) / jnp.maximum(count, 1)
+      terms[name] = base.Term(mean, (count > 0).astype(jnp.float32), 0)
+    return terms, extra
+
+  def sample(self, params, extra, *, key, num):
+    """See `base.Task.sample`."""
+    del extra
+    nothing = jnp.zeros((num, self.frames, *self.image_shape))
+    return self.complete(params, nothing, 0, key=key)
+
+  def complete(self, params, video, first, *, key):
+    """Generates the frames of the last stages given all earlier frames.
+
+    Args:
+      params: of the network.
+      video: (B, T, H, W, C) float32; frames to be generated do not count.
+      first: stage to begin with; with 0 everything is generated.
+      key: scalar or (B,) keys.
+
+    Returns:
+      (B, T, H, W, C). Frames of `sample`, the same key and sampler give the
+      result of `sample`.
+    """
+    key = keys.example_keys(key, len(video))
+    chains = self.sampler.chains(self.process, len(self.stages))
+
+    def sample_window(window, kind, key):
+      return sampler_functions.sample(
+        lambda x, time: self._predict(params, x, time, window),
+        keys.normal(keys.named(key, "start"), window.x0.shape),
+        chains[kind],
+        key=keys.named(key, "chain"),
+        method=self.sampler.method,
+        eta=self.sampler.eta,
+        clip=self._clipped(window),
+      )
+
+    return autoregressive.sample_video(
+      sample_window,
+      windows.Windows.of(self.stages),
+      [chains.index(chain) for chain in chains],
+      video,
+      key=key,
+      first=first,
+    )
+
+  @property
+  def _width(self) -> int:
+    """W: frames in the network at once, padding included."""
+    return max(len(observed) + len(latent) for observed, latent in self.stages)
+
+  @property
+  def _network(self) -> video_unet.VideoUNet:
+    return diffusion.sized(self.model, self.process, self.image_shape[-1])
+
+  def _training_window(self, key: jax.Array, num: int):
+    """Index, observed and latent, (B, W) each: of a stage at random."""
+    table = windows.Windows.of(self.stages)
+    stage = keys.integers(key, num, 0, len(table.index))
+    return tuple(
+      jnp.asarray(a)[stage] for a in (table.index, table.observed, table.latent)
+    )
+
+  def _average(
+    self, value: jax.Array, window: autoregressive.Window
+  ) -> jax.Array:
+    """(B, W, H, W', C) -> (B,): over the latent frames, see `loss_over`."""
+    per_frame = jnp.mean(value, axis=(2, 3, 4)) * window.latent
+    counted = window.latent
+    if self.loss_over == "window":
+      counted += window.observed
+    return jnp.sum(per_frame, axis=1) / jnp.sum(counted, axis=1)
+
+  def _clipped(self, window: autoregressive.Window) -> bool | jax.Array:
+    """What is clamped to [-1, 1] on the way, see `samplers.diffusion.sample`.
+
+    Nothing; pixels are.
+    """
+    del window
+    return False
+
+  def _predict(self, params, x, time, window, dropout_key=None):
+    """(eps, v) of the frames of a window; padding enters as zeros."""
+    here = (window.observed + window.latent)[:, :, None, None, None]
+    output = self._network.apply(
+      {"params": params},
+      jnp.where(here > 0, x, 0),
+      time,
+      x0=window.x0,
+      observed=window.observed,
+      latent=window.latent,
+      frame_indices=window.index,
+      dropout_key=dropout_key,
+    )
+    return diffusion.split(output, self.process)
