@@ -16,7 +16,7 @@ from pseudovideo.diffusion import process
 from pseudovideo.losses import masked_tokens
 from pseudovideo.models import quantizers, video_unet
 from pseudovideo.samplers import heat, masked, settings, tokens
-from pseudovideo.tasks import base, token_prior
+from pseudovideo.tasks import base, first_stage, latent_diffusion, token_prior
 
 ROOT = pathlib.Path(__file__).parents[1]
 SECTIONS = {
@@ -29,12 +29,21 @@ SECTIONS = {
 }
 # Sections that depend on the task, and what they are.
 OF_TASKS = [
+  ("sampler", settings.ChainSampler),
   ("sampler", heat.HeatSampler),
   ("sampler", tokens.TokenSampler),
   ("sampler", masked.Decoding),
   ("masking", masked_tokens.Masking),
   ("tokenizer", token_prior.TokenizerSource),
+  ("autoencoder", first_stage.Source),
 ]
+# What a task hands its sections to, besides reading them itself.
+PARTS = {
+  latent_diffusion.LatentDiffusion: (
+    latent_diffusion.LatentImages,
+    latent_diffusion.LatentVideos,
+  ),
+}
 ALIASED = {*SECTIONS, *(section for section, _ in OF_TASKS)}
 
 
@@ -147,9 +156,10 @@ def test_every_field_of_a_section_of_a_task_is_read(
   by_tasks = set()
   for task in tasks.TABLE.values():
     if typing.get_type_hints(task).get(section) is cls:
+      classes = {c for t in (task, *PARTS.get(task, ())) for c in t.__mro__}
       by_tasks |= {
         (cls.__name__, field)
-        for module in {c.__module__ for c in task.__mro__ if c is not object}
+        for module in {c.__module__ for c in classes - {object}}
         for owner, field in reads(inspect.getsource(sys.modules[module]))
         if owner == section
       }

@@ -14,6 +14,7 @@ import pytest
 from configs import (
   common,
   hvae,
+  latent_diffusion,
   token_prior,
   tokenizer,
   video_diffusion,
@@ -59,12 +60,21 @@ ARGUMENTS = {
     "order": token_prior.ORDERS,
     "preset": token_prior.PRESETS,
   },
+  latent_diffusion: {
+    "dataset": latent_diffusion.DATASETS,
+    "preset": latent_diffusion.PRESETS,
+  },
   video_vae: {
     "dataset": video_vae.DATASETS,
     "frames": video_vae.FRAMES,
     "network": video_vae.NETWORKS,
     "preset": video_vae.PRESETS,
   },
+}
+# Section of the first stage, file of its configs, and frames.
+FIRST_STAGES = {
+  token_prior: ("tokenizer", tokenizer, 8),
+  latent_diffusion: ("autoencoder", video_vae, 5),
 }
 SHAPES = {
   "digits": (8, 8, 1),
@@ -110,16 +120,18 @@ def each(chosen):
   )
 
 
-def load(module, options, frames=8):
-  """The config; that of a tokenizer, if it needs one, is filled in."""
+def load(module, options, frames=None):
+  """The config; that of its first stage, if it needs one, is filled in."""
   argument = ",".join(f"{name}={value}" for name, value in options.items())
   config = module.get_config(argument)
-  if module is token_prior:
-    coder = tokenizer.get_config(
-      f"dataset={options['dataset']},preset={options['preset']},frames={frames}"
+  if module in FIRST_STAGES:
+    section, coders, default = FIRST_STAGES[module]
+    coder = coders.get_config(
+      f"dataset={options['dataset']},preset={options['preset']},"
+      f"frames={frames or default}"
     )
-    config.tokenizer.hash = "0" * 64
-    config.tokenizer.config = configuration.to_json(
+    config[section].hash = "0" * 64
+    config[section].config = configuration.to_json(
       configuration.complete(coder)
     )
   return config
@@ -180,10 +192,19 @@ def _prior_shapes(task):
   return jax.eval_shape(task.init_params, jax.random.key(0))
 
 
+@functools.cache
+def _latent_shapes(denoiser):
+  """The same of what a model of latents learns."""
+  make = denoiser.init
+  return jax.eval_shape(lambda key: make(key, None)[0], jax.random.key(0))
+
+
 def parameters(task):
   """Number of parameters of every network of a task."""
   shape = task.image_shape
-  if hasattr(task, "coder"):
+  if hasattr(task, "denoiser"):
+    trees = [_latent_shapes(task.denoiser)]
+  elif hasattr(task, "coder"):
     trees = list(_prior_shapes(task).values())
   elif hasattr(task, "posterior"):
     judge = task.discriminator if task.adversarial else None
@@ -466,6 +487,21 @@ def test_a_model_of_tokens_takes_any_tokenizer(order, preset):
     assert task.network.grid == task.coder.grid_shape
     assert task.network.codes == task.coder.num_codes
     assert not {"grid", "codes", "code_width"} & set(config.model)
+
+
+@pytest.mark.parametrize("dataset", latent_diffusion.DATASETS)
+@pytest.mark.parametrize("preset", latent_diffusion.PRESETS)
+def test_a_model_of_latents_takes_any_video_vae(dataset, preset):
+  """Frames and latents are those of the VAE, and in no config."""
+  options = dict(dataset=dataset, preset=preset)
+  evaluations = {"tiny": 4, "small": 50, "paper": 1000}[preset]
+  for frames, expected in (("1", 1), ("5", 2), ("9", 3), ("17", 5)):
+    config = load(latent_diffusion, options, frames)
+    task = configuration.parse(config).make_task(SHAPES[dataset])
+    assert getattr(task.denoiser, "frames", 1) == expected
+    assert task.denoiser.image_shape == task.coder.latent_shape[1:]
+    assert task.network_evaluations == evaluations
+    assert "augmentation" not in config
 
 
 @pytest.mark.parametrize("frames", tokenizer.FRAMES)

@@ -145,7 +145,7 @@ def test_a_section_may_lack(section):
     ({"train": 3}, "train must be a section with fields; got 3."),
     ({"title": 3}, r"title must be a string; got 3 \(int\)."),
     ({"encoder": {"channels": 8}}, "no section of the config named 'encoder'"),
-    ({"task": {}}, "Choose one of: heat_hvae, image_diffusion, learned_hvae"),
+    ({"task": {}}, "Choose one of: heat_hvae, image_diffusion, latent_d"),
     ({"task": {"name": ["heat_hvae"]}}, "Choose one of: heat_hvae, image_dif"),
   ],
 )

@@ -1,4 +1,4 @@
-"""Which tokenizer a config names; what does not fit is one sentence."""
+"""Which tokenizer or video VAE a config names; what does not fit is said."""
 
 import dataclasses
 import pathlib
@@ -8,17 +8,19 @@ import jax
 import numpy as np
 import pytest
 
-from configs import token_prior
+from configs import latent_diffusion, token_prior
 from pseudovideo import (
   configuration,
   data,
   errors,
   first_stages,
+  latents,
   main,
   runs,
   tokens,
   train,
 )
+from tests.tasks import small_vaes
 
 SHAPE = (8, 8, 1)
 CONFIG = f"--config={pathlib.Path(token_prior.__file__)}:preset=tiny"
@@ -253,3 +255,63 @@ def test_tokens_of_another_data_set(found, folder):
 def test_a_folder_without_tokens(found, tmp_path):
   said = sentence(examples, found, tmp_path, data.load("digits"))
   assert f"{tmp_path} holds no tokens" in said
+
+
+# Video VAEs, the first stage of models of latents.
+
+
+def latent_config(workdir):
+  raw = configuration.complete(latent_diffusion.get_config("preset=tiny"))
+  raw["autoencoder"]["workdir"] = str(workdir)
+  return raw
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+  return small_vaes.save_run(tmp_path_factory.mktemp("vae"), frames=1)
+
+
+def test_the_config_and_hash_of_a_video_vae_are_filled_in(vae):
+  run = runs.restore(vae)
+  raw = first_stages.look_up(latent_config(vae))
+  assert raw["autoencoder"] == {
+    "workdir": str(vae),
+    "hash": latents.autoencoder_hash(run),
+    "config": run.raw,
+  }
+  assert make_task(raw).coder == run.task
+  assert first_stages.look_up(raw) == raw
+  # Neither where it was, nor a config that was not looked up, is a change.
+  elsewhere = raw["autoencoder"] | {"workdir": "elsewhere"}
+  assert not configuration.differences(raw, raw | {"autoencoder": elsewhere})
+  assert not configuration.differences(raw, latent_config("elsewhere"))
+  other = raw["autoencoder"] | {"hash": "0" * 64}
+  (change,) = configuration.differences(raw, raw | {"autoencoder": other})
+  assert change.startswith("autoencoder.hash is '000")
+
+
+def test_what_is_no_video_vae(vae, tiny_run, tmp_path):
+  said = sentence(first_stages.look_up, latent_config(""))
+  assert said == (
+    "Say whose latents are to be learned, with --config.autoencoder.workdir=DIR"
+    " of a run of configs/video_vae.py."
+  )
+  assert sentence(first_stages.look_up, latent_config(tiny_run)) == (
+    "Only runs of the task video_vae have latents; this is a run of heat_hvae."
+  )
+  assert "Only runs of the task video_tokenizer have tokens" in sentence(
+    first_stages.look_up, config(vae)
+  )
+  said = sentence(first_stages.look_up, latent_config(tmp_path / "none"))
+  assert f"There is no checkpoint in {tmp_path / 'none'}" in said
+  assert sentence(make_task, latent_config(vae)).startswith(
+    "The config names an autoencoder without its own config, which "
+  )
+
+
+def test_a_video_vae_that_changed_since_is_refused(vae):
+  raw = first_stages.look_up(latent_config(vae))
+  raw["autoencoder"]["hash"] = "0" * 64
+  task = make_task(raw)
+  said = sentence(task.init, jax.random.key(0), data.load("digits"))
+  assert f"The autoencoder in {vae} is no longer the one that this" in said

@@ -54,3 +54,17 @@ def test_of_a_trained_video_vae(tiny_vae_run):
   assert found.shift == pytest.approx(means.mean(), abs=1e-5)
   deviation = np.sqrt(means.var() + np.exp(logs).mean())
   assert found.scale == pytest.approx(1 / deviation, rel=1e-4)
+
+
+def test_the_hash_is_of_what_encodes_and_decodes():
+  network = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+  def found(**params):
+    run = types.SimpleNamespace(params={"network": network} | params)
+    return latents.autoencoder_hash(run)
+
+  assert len(found()) == 64
+  assert found(discriminator={"kernel": np.ones(2)}) == found()
+  moved = network["kernel"] + np.float32([0, 0, 1e-6])
+  assert found(network={"kernel": moved}) != found()
+  assert found(network={"bias": network["kernel"]}) != found()

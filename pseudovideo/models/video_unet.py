@@ -6,6 +6,7 @@ attention comes first. And a fourth input channel says which frames are
 observed: these enter clean, the others noisy.
 """
 
+import dataclasses
 import functools
 
 import flax.linen as nn
@@ -92,6 +93,13 @@ class VideoUNet(unet.UNet):
       self.out_channels or channels,
     )
     return h.reshape(b, t, height, width, -1)
+
+
+def image_unet(net: VideoUNet) -> unet.UNet:
+  """The image network of the same width and depth."""
+  given = ("parent", "name")
+  names = [f.name for f in dataclasses.fields(unet.UNet) if f.name not in given]
+  return unet.UNet(**{name: getattr(net, name) for name in names})
 
 
 def _per_frame(key: jax.Array | None, b: int, t: int) -> jax.Array | None:

@@ -7,6 +7,7 @@ it here.
 from pseudovideo.tasks import (
   heat_hvae,
   image_diffusion,
+  latent_diffusion,
   learned_hvae,
   masked_token,
   next_token,
@@ -20,6 +21,7 @@ TABLE = {
   "learned_hvae": learned_hvae.LearnedHVAE,
   "image_diffusion": image_diffusion.ImageDiffusion,
   "video_diffusion": video_diffusion.VideoDiffusion,
+  "latent_diffusion": latent_diffusion.LatentDiffusion,
   "video_tokenizer": video_tokenizer.VideoTokenizer,
   "video_vae": video_vae.VideoVAE,
   "next_token": next_token.NextToken,
@@ -35,6 +37,7 @@ SECTIONS = (
   "discriminator",
   "discriminator_optimizer",
   "tokenizer",
+  "autoencoder",
   "masking",
   "process",
   "sampler",

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo import augmentations, optimizers
+from configs import video_vae as configs
+from pseudovideo import augmentations, checkpoints, configuration, optimizers
 from pseudovideo.losses import perceptual
 from pseudovideo.models import video_discriminator
 from pseudovideo.models.video_vae import initialisation, iv_vae
@@ -77,3 +78,36 @@ def fresh(task):
     return params, {}
   frozen = perceptual.load(task.perceptual, None)
   return params, {"perceptual": frozen.params}
+
+
+def save_run(workdir, frames):
+  """Writes a run of the image VAE (1 frame) or of a video VAE of digits.
+
+  Its weights were drawn, so that all of them matter; latents are far from
+  standard, and their means say most of them. They are (1, 4, 4, 2), or for
+  5 frames (3, 4, 4, 4).
+
+  Returns:
+    `workdir`.
+  """
+  moves = frames > 1
+  network = "key_motion" if moves else "image"
+  raw = configuration.complete(
+    configs.get_config(f"frames={frames},network={network},preset=tiny")
+  )
+  raw["model"] |= dict(
+    multipliers=(1, 2), temporal=(moves,), attention=("middle",), rates=()
+  )
+  raw["model"]["latent_channels"] = 4 if moves else 2
+  task = configuration.parse(raw).make_task((8, 8, 1))
+  params, extra = fresh(task)
+  for layer in params["network"]["moments"].values():
+    half = len(layer["bias"]) // 2
+    layer["kernel"][:, :half] *= 4
+    layer["bias"][:half] += 1
+    layer["bias"][half:] -= 3
+  store = checkpoints.Checkpoints(workdir / checkpoints.FOLDER)
+  parts = {"ema": params, "extra": extra}
+  store.save(1, parts, config=configuration.to_json(raw), wait=True)
+  store.close()
+  return workdir

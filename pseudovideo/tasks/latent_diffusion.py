@@ -1,0 +1,208 @@
+"""Diffusion in the latents of a frozen video VAE.
+
+The VAE encodes the pseudo video of an image, in its own order: `reversed`, the
+clean image is frame 0 and has a latent frame of its own, that of the image
+alone; `forward`, it belongs to the last latent frame. All latent frames are
+generated jointly, in one window, and decoded. Of one frame it is the latent
+diffusion of images, with the image U-Net.
+
+The network sees scale * (z - shift), mean 0 and variance 1 over training
+images, see `pseudovideo.latents`. Latents have no bounds: unlike pixels, no
+estimate is clamped on the way; decoded frames are.
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from pseudovideo import data as image_sets
+from pseudovideo import errors, keys
+from pseudovideo import latents as scalings
+from pseudovideo.diffusion import process as processes
+from pseudovideo.models import video_unet
+from pseudovideo.samplers import settings, windows
+from pseudovideo.tasks import (
+  base,
+  first_stage,
+  image_diffusion,
+  video_vae,
+  windowed_diffusion,
+)
+
+LATENTS = ("sampled", "means")
+SCALED_ON = 4096
+"""So many training images, at even distances, give scale and shift."""
+SCALED_AT_ONCE = 32
+
+
+class LatentImages(image_diffusion.ImageDiffusion):
+  """Image diffusion of videos of one latent frame."""
+
+  clipped = False
+
+  def video_loss(self, params, extra, video, *, key, train):
+    """`image_loss` of (B, 1, h, w, Z)."""
+    return self.image_loss(params, extra, video[:, 0], key=key, train=train)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentVideos(windowed_diffusion.WindowedDiffusion):
+  """Diffusion of all frames of a latent video at once; see its base."""
+
+  image_shape: tuple[int, int, int]
+  frames: int
+  image_place: int
+  model: video_unet.VideoUNet
+  process: processes.Process
+  sampler: settings.ChainSampler
+
+  loss_over = "latent"
+
+  @property
+  def stages(self) -> tuple[windows.Stage, ...]:
+    """One, of all frames."""
+    return windows.autoregressive(self.frames, self.frames)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentDiffusion:
+  """Task `latent_diffusion`; pixels in [-1, 1].
+
+  Attributes:
+    image_shape: (H, W, C).
+    coder: the VAE's task; follows from `autoencoder`.
+    autoencoder: the run of the task `video_vae` whose latents are learned.
+    model: the network; for one frame, the image network of the same fields,
+      which has no `residual_on_normed`.
+    process: the chain and the loss.
+    sampler: how latents are drawn; may change after training.
+    binarize: as the VAE's.
+    latents: `sampled`, from the VAE's posterior whenever an image is seen, or
+      its `means`. Scale and shift are those of sampled ones.
+  """
+
+  image_shape: tuple[int, int, int]
+  coder: video_vae.VideoVAE
+  autoencoder: first_stage.Source
+  model: video_unet.VideoUNet
+  process: processes.Process
+  sampler: settings.ChainSampler
+  binarize: str = "none"
+  latents: str = "sampled"
+
+  value_range = (-1.0, 1.0)
+
+  @property
+  def denoiser(self) -> LatentImages | LatentVideos:
+    """The diffusion of given latents, (t, h, w, Z)."""
+    frames, *shape = self.coder.latent_shape
+    rest = dict(process=self.process, sampler=self.sampler)
+    if frames == 1:
+      network = video_unet.image_unet(self.model)
+      return LatentImages(tuple(shape), model=network, **rest)
+    place = 0 if self.coder.order == "reversed" else frames - 1
+    return LatentVideos(
+      tuple(shape), frames, image_place=place, model=self.model, **rest
+    )
+
+  @property
+  def network_evaluations(self) -> int:
+    """Of the network; the decoder comes on top, once."""
+    return self.denoiser.network_evaluations
+
+  def check(self) -> None:
+    """See `base.Task.check`."""
+    first_stage.AUTOENCODER.check(self.coder, self.binarize)
+    if self.latents not in LATENTS:
+      raise errors.unknown("task.latents", self.latents, LATENTS)
+    _, height, width, _ = self.coder.latent_shape
+    factor = 2 ** (len(self.model.multipliers) - 1)
+    if height % factor or width % factor:
+      raise errors.UserError(
+        f"model.multipliers has {len(self.model.multipliers)} levels, so that "
+        f"sides of latents must be divisible by {factor}; the autoencoder "
+        f"makes them {height}x{width}. Use fewer levels."
+      )
+    self.denoiser.check()
+
+  def init(self, key, data):
+    """See `base.Task.init`; the VAE's weights and `scaling` are in `extra`.
+
+    Raises:
+      UserError: there is no VAE in its folder, or another one.
+    """
+    kept = first_stage.AUTOENCODER.read(self.autoencoder, self.coder)
+    scaling = scalings.estimate(
+      first_stage.trained(self.coder, kept),
+      image_sets.spread(data.train_images, SCALED_ON),
+      batch_size=SCALED_AT_ONCE,
+    )
+    params, extra = self.denoiser.init(key, None)
+    frozen = {
+      "autoencoder": kept,
+      "scaling": {
+        name: jnp.float32(value) for name, value in scaling._asdict().items()
+      },
+    }
+    return params, extra | frozen
+
+  def loss(self, params, extra, batch, *, key, step, train):
+    """See `base.Task.loss`.
+
+    Terms as those of `image_diffusion` or `video_diffusion`, over latents;
+    `last_frame_mse` is that of the latent frame that shows the clean image.
+    """
+    del step
+    images = batch["image"]
+    key = keys.example_keys(key, len(images))
+    latents = self.to_latents(extra, images, key=key)
+    terms, state = self.denoiser.video_loss(
+      params, extra, latents, key=key, train=train
+    )
+    return terms, extra | state
+
+  def to_latents(self, extra, images, *, key):
+    """What the network learns, of mean 0 and variance 1.
+
+    Args:
+      extra: the second result of `init`.
+      images: (B, H, W, C) uint8.
+      key: scalar or (B,) keys.
+
+    Returns:
+      (B, t, h, w, Z), in the VAE's order.
+    """
+    key = keys.example_keys(key, len(images))
+    video = self.pseudo_video(None, extra, images, key=key)
+    params = self._trained(extra).params
+    latents, log_variances = self.coder.posterior(params, video)
+    if self.latents == "sampled":
+      noise = keys.normal(keys.named(key, "latents"), latents.shape)
+      latents += jnp.exp(log_variances / 2) * noise
+    scaling = extra["scaling"]
+    return scaling["scale"] * (latents - scaling["shift"])
+
+  def to_video(self, extra, latents):
+    """(B, t, h, w, Z) of `to_latents` -> (B, T, H, W, C) in [-1, 1].
+
+    The clean image is the last frame.
+    """
+    scaling = extra["scaling"]
+    latents = latents / scaling["scale"] + scaling["shift"]
+    frames = self.coder.augmentation.frames
+    params = self._trained(extra).params
+    return jnp.clip(self.coder.decode(params, latents, frames), -1.0, 1.0)
+
+  def sample(self, params, extra, *, key, num):
+    """See `base.Task.sample`."""
+    latents = self.denoiser.sample(params, extra, key=key, num=num)
+    return self.to_video(extra, latents)
+
+  def pseudo_video(self, params, extra, images, *, key):
+    """See `base.Task.pseudo_video`; that of the VAE."""
+    del params
+    coder = self._trained(extra)
+    return coder.task.pseudo_video(coder.params, coder.extra, images, key=key)
+
+  def _trained(self, extra: base.Extra) -> first_stage.Trained:
+    return first_stage.trained(self.coder, extra["autoencoder"])
