@@ -255,7 +255,9 @@ NAMES = ("next_recommended_1", "next_recommended_1_first")
 def toy():
   """A row over images, and its weights with only the likeliest token."""
   one = ROWS["next_recommended_1"]
-  first = table2_generation._sampled(one, "first", "the likeliest", top_k=1)
+  first = table2_generation._sampled(
+    one, "first", "the likeliest", **{"sampler.top_k": 1}
+  )
   return dataclasses.replace(TABLE, rows=(one, first))
 
 
