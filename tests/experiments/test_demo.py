@@ -53,6 +53,7 @@ def rows(printed: str) -> dict[str, list[str]]:
   return {cells[0]: cells[1:] for cells in lines if len(cells) > 3}
 
 
+@pytest.mark.slow
 def test_both_models_and_the_held_out_data_are_in_the_table(finished, printed):
   table = rows(printed)
   labels = [*demo.LABELS.values(), "held-out data"]
@@ -69,6 +70,7 @@ def test_both_models_and_the_held_out_data_are_in_the_table(finished, printed):
     assert cells[-3:-1] == ["8", "128"], "steps and images seen"
 
 
+@pytest.mark.slow
 def test_the_last_line_names_the_report(finished, printed):
   last = printed.splitlines()[-1]
   report = pathlib.Path(last.removeprefix("Done. Open the report: "))
@@ -95,6 +97,7 @@ def times(workdir: pathlib.Path) -> dict[str, int]:
   return {str(path): path.stat().st_mtime_ns for path in kept}
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again(finished, monkeypatch):
   before = times(finished)
   assert len(before) > 8
@@ -104,6 +107,7 @@ def test_what_is_finished_is_not_done_again(finished, monkeypatch):
   assert times(finished) == before
 
 
+@pytest.mark.slow
 def test_scores_of_other_images_are_not_taken_for_its_own(
   finished, monkeypatch
 ):

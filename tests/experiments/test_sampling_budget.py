@@ -225,6 +225,7 @@ def run(workdir):
   return runs.restore(workdir)
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_every_setting_and_seed(workdir, printed):
   record = results.read(workdir / "sampling_budget" / evaluate.RESULTS_FILE)
   labels = {entry["label"]: entry for entry in record["settings"]}
@@ -245,6 +246,7 @@ def test_a_sweep_measures_every_setting_and_seed(workdir, printed):
   assert "times fewer" in printed
 
 
+@pytest.mark.slow
 def test_results_are_means_over_the_seeds(workdir, printed):
   record = results.read(workdir / "sampling_budget" / evaluate.RESULTS_FILE)
   name = record["metric"]
@@ -258,6 +260,7 @@ def test_results_are_means_over_the_seeds(workdir, printed):
   )
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_beside_it(workdir, printed):
   text = (workdir / "sampling_budget" / sampling_budget.PAGE).read_text()
   assert text.count("<svg") == 3
@@ -266,6 +269,7 @@ def test_the_page_needs_nothing_beside_it(workdir, printed):
   assert str(workdir) not in text
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_evaluate_with_that_sampler(workdir, printed):
   raw = runs.saved_config(workdir)
   raw["sampler"] |= {"method": "dpm_solver", "respacing": "6/2/2"}
@@ -276,6 +280,7 @@ def test_samples_are_those_of_evaluate_with_that_sampler(workdir, printed):
   np.testing.assert_array_equal(found.images, drawn.images)
 
 
+@pytest.mark.slow
 def test_the_last_stage_drawn_again_is_what_it_was(workdir, printed, run):
   """Same frames before it, keys and steps: the video of `sample`."""
   path = workdir / "sampling_budget" / "points"
@@ -292,6 +297,7 @@ def test_the_last_stage_drawn_again_is_what_it_was(workdir, printed, run):
   assert videos[:, -1].std() > 0.1
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_done_again(workdir, printed, monkeypatch):
   monkeypatch.setattr(metrics, "score", None)
   monkeypatch.setattr(measuring, "make_draw", None)
@@ -299,6 +305,7 @@ def test_what_is_finished_is_not_done_again(workdir, printed, monkeypatch):
   assert again == printed[printed.index("\n\n") + 1 :]
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_done(workdir, printed, monkeypatch):
   scored = []
   kept = metrics.score
@@ -317,6 +324,7 @@ def test_only_what_is_missing_is_done(workdir, printed, monkeypatch):
   assert re.sub(seconds, "", path.read_text()) == re.sub(seconds, "", before)
 
 
+@pytest.mark.slow
 def test_scores_of_something_else_are_refused(workdir, printed, capsys):
   argv = [f"--workdir={workdir}", *ARGUMENTS, "--num_samples=8"]
   assert sampling_budget.main(argv) == 2
@@ -324,6 +332,7 @@ def test_scores_of_something_else_are_refused(workdir, printed, capsys):
   assert "num_samples is 8, was 16" in said and "another --out" in said
 
 
+@pytest.mark.slow
 def test_a_run_of_one_frame_has_no_later_stages(tmp_path, monkeypatch):
   raw = video_diffusion.get_config("frames=1,preset=tiny")
   raw.train.update({"steps": 3, "eval_every": 0})
