@@ -24,7 +24,7 @@ $(VENV)/.installed: setup.py pyproject.toml constraints.txt
 	@$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
 
-install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare or colab as well
+install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare, video or colab as well
 	@$(PIP) -e '.[$(EXTRA)]'
 
 demo: $(VENV)/.installed ## the motivating experiment on digits; PRESET=tiny: 2 minutes
