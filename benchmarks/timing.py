@@ -31,12 +31,12 @@ def program(
 
 def seconds(function: Callable[[], Any], repeats: int) -> list[float]:
   """The duration of each call, after two more to warm up."""
-  return durations(function, repeats, time.perf_counter)
-
-
-def cpu_seconds(function: Callable[[], Any], repeats: int) -> list[float]:
-  """The processor time of each call, summed over cores, after two more."""
-  return durations(function, repeats, time.process_time)
+  found = []
+  for _ in range(repeats + 2):
+    begin = time.perf_counter()
+    jax.block_until_ready(function())
+    found.append(time.perf_counter() - begin)
+  return found[2:]
 
 
 def medians(function: Callable[[], Any], repeats: int) -> dict[str, float]:
@@ -50,15 +50,3 @@ def medians(function: Callable[[], Any], repeats: int) -> dict[str, float]:
     found.append([b - a for a, b in zip(begin, end, strict=True)])
   columns = zip(*found[1:], strict=True)
   return dict(zip(clocks, map(statistics.median, columns), strict=True))
-
-
-def durations(
-  function: Callable[[], Any], repeats: int, clock: Callable[[], float]
-) -> list[float]:
-  """What `clock` says each call took, after two more to warm up."""
-  found = []
-  for _ in range(repeats + 2):
-    begin = clock()
-    jax.block_until_ready(function())
-    found.append(clock() - begin)
-  return found[2:]

@@ -15,7 +15,6 @@ run beside.
 
 import json
 import pathlib
-import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -103,7 +102,7 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
 
   arguments = (now.params, now.extra, images, key)
   run, fields = timing.program(encode, arguments)
-  fields |= _times(lambda: run(*arguments), repeats)
+  fields |= timing.medians(lambda: run(*arguments), repeats)
   found |= {f"encode_{name}": value for name, value in fields.items()}
   tokens = int(np.prod(task.grid_shape))
   found["tokens"] = tokens
@@ -122,15 +121,8 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
     (now, {"image": images}, key),
     donate_argnums=0,
   )
-  fields |= _times(advance, repeats)
+  fields |= timing.medians(advance, repeats)
   return found | {f"train_{name}": value for name, value in fields.items()}
-
-
-def _times(function: Any, repeats: int) -> dict[str, float]:
-  return {
-    "seconds": statistics.median(timing.seconds(function, repeats)),
-    "cpu_seconds": statistics.median(timing.cpu_seconds(function, repeats)),
-  }
 
 
 def define_flags() -> flags.FlagValues:

@@ -22,7 +22,7 @@ import sys
 from configs import token_prior
 from experiments import commands
 from experiments import tokenizer_rows as of
-from experiments.rows import Row, Table
+from experiments.rows import Overrides, Row, Table
 from pseudovideo.samplers import masked
 
 PRESETS = token_prior.PRESETS
@@ -49,7 +49,7 @@ def _row(order: str, tokenizer: Row, **fields: object) -> Row:
   )
 
 
-def _sampled(source: Row, name: str, label: str, **overrides: object) -> Row:
+def _sampled(source: Row, name: str, label: str, overrides: Overrides) -> Row:
   """The weights of a row, sampled in another way."""
   return Row(
     f"{source.name}_{name}",
@@ -98,13 +98,13 @@ CRITIC = dataclasses.replace(
   label=f"{MASKED.label}; separate critic",
 )
 SAMPLED = (
-  _sampled(NEXT, "top_p", "the likeliest 95%", **{"sampler.top_p": 0.95}),
+  _sampled(NEXT, "top_p", "the likeliest 95%", {"sampler.top_p": 0.95}),
   *(
     _sampled(
       MASKED,
       f"passes_{steps}",
       f"{steps} passes",
-      **_decoding("phenaki", steps=steps),
+      _decoding("phenaki", steps=steps),
     )
     for steps in (4, 8, 32)
   ),
@@ -113,7 +113,7 @@ SAMPLED = (
       MASKED,
       name,
       f"MaskGit's rule, {steps} passes",
-      **_decoding("maskgit", steps=steps),
+      _decoding("maskgit", steps=steps),
     )
     for name, steps in (
       ("maskgit", 12),

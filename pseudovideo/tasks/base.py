@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pseudovideo import data, optimizers, pixels
@@ -31,6 +32,11 @@ class Term(NamedTuple):
 
 
 Terms = dict[str, Term]
+
+
+def mean_term(value: jax.Array, coefficient: jax.Array | float = 0) -> Term:
+  """A term that is the mean over the batch of (B,) values."""
+  return Term(value, jnp.ones_like(value), coefficient)
 
 
 class Task(Protocol):

@@ -96,9 +96,9 @@ class MaskedToken(token_prior.TokenPrior):
       drawn = jnp.where(hidden, drawn, ids)
       wrong = drawn != ids
       value = masked_tokens.critic(self._scores(params, drawn), wrong)
-      terms["critic"] = token_prior.mean_term(value, self.critic_weight)
+      terms["critic"] = base.mean_term(value, self.critic_weight)
       share = jnp.mean(wrong.astype(jnp.float32), axis=1)
-      terms["wrong"] = token_prior.mean_term(share, 0)
+      terms["wrong"] = base.mean_term(share, 0)
     return terms, extra
 
   def sample_ids(self, params, extra, *, key, num):

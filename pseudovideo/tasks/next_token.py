@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from pseudovideo import keys
 from pseudovideo.models import video_gpt
 from pseudovideo.samplers import tokens as sampler_functions
-from pseudovideo.tasks import token_prior
+from pseudovideo.tasks import base, token_prior
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class NextToken(token_prior.TokenPrior):
       params, extra, token_prior.flat_ids(batch), dropout_key=dropout_key
     )
     nll = -jnp.mean(log_p, axis=1)
-    return {"nll": token_prior.mean_term(nll, 1.0)}, extra
+    return {"nll": base.mean_term(nll, 1.0)}, extra
 
   def log_likelihood(self, params, extra, ids, *, dropout_key=None):
     """log p(token n | tokens before it), exactly.

@@ -135,8 +135,3 @@ def flat_ids(batch: base.Batch) -> jax.Array:
 def batch_keys(batch: base.Batch, key: jax.Array) -> jax.Array:
   """One key per example."""
   return keys.example_keys(key, len(batch[IDS]))
-
-
-def mean_term(value: jax.Array, coefficient: float) -> base.Term:
-  """A term that is the mean over the batch of (B,) values."""
-  return base.Term(value, jnp.ones_like(value), coefficient)

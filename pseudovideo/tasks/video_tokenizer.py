@@ -165,7 +165,9 @@ class VideoTokenizer:
     judge = self._judged(keys.named(key, "judged"), num)
     if self.perceptual != "none":
       distance = self._perceptual(extra, judge, video)
-      terms["perceptual"] = _term(distance(decoded), self.perceptual_weight)
+      terms["perceptual"] = base.mean_term(
+        distance(decoded), self.perceptual_weight
+      )
     if not train:
       return terms, extra
     if self.adversarial:
@@ -231,16 +233,20 @@ class VideoTokenizer:
     usage = common.usage(quantized.ids, self.num_codes)
     last = shapes.last_frame
     terms = {
-      "squared_error": _term(_mean_squared_error(video)(decoded), 1.0),
-      "last_frame_error": _term(
+      "squared_error": base.mean_term(_mean_squared_error(video)(decoded), 1.0),
+      "last_frame_error": base.mean_term(
         _mean_squared_error(last(video))(last(decoded))
       ),
-      "commitment": _term(quantized.commitment, self.commitment_weight),
+      "commitment": base.mean_term(
+        quantized.commitment, self.commitment_weight
+      ),
     }
     if quantized.entropy is not None:
-      terms["entropy"] = _term(quantized.entropy, self.entropy_weight)
+      terms["entropy"] = base.mean_term(quantized.entropy, self.entropy_weight)
     for name, value in usage.items():
-      terms[name] = _term(jnp.broadcast_to(value, quantized.commitment.shape))
+      terms[name] = base.mean_term(
+        jnp.broadcast_to(value, quantized.commitment.shape)
+      )
     return terms
 
   def _perceptual(self, extra, judge, video):
@@ -281,11 +287,13 @@ class VideoTokenizer:
     )
     penalty = adversarial.gradient_penalty(functools.partial(logits, own), real)
     return {
-      "generator": _term(fooling, coefficient),
-      "adaptive_weight": _term(jnp.broadcast_to(weight, fooling.shape)),
-      "hinge_real": _term(hinge_real, 1.0),
-      "hinge_fake": _term(hinge_fake, 1.0),
-      "gradient_penalty": _term(penalty, self.gradient_penalty),
+      "generator": base.mean_term(fooling, coefficient),
+      "adaptive_weight": base.mean_term(
+        jnp.broadcast_to(weight, fooling.shape)
+      ),
+      "hinge_real": base.mean_term(hinge_real, 1.0),
+      "hinge_fake": base.mean_term(hinge_fake, 1.0),
+      "gradient_penalty": base.mean_term(penalty, self.gradient_penalty),
     }
 
   def _head_kernels(self, network):
@@ -315,10 +323,6 @@ def _codes(
 def _with_codes(extra: base.Extra, state: base.Extra) -> base.Extra:
   """`extra` with the quantizer's state, if it has one."""
   return {**extra, "quantizer": state} if state else extra
-
-
-def _term(value: jax.Array, coefficient: jax.Array | float = 0) -> base.Term:
-  return base.Term(value, jnp.ones_like(value), coefficient)
 
 
 def _mean_squared_error(target: jax.Array):

@@ -257,15 +257,15 @@ class VideoVAE:
     found = joined(lambda part: _error(part.video, part.decoded))
     last = _error(clips.video[:, -1], clips.decoded[:, -1])
     terms = {
-      "absolute_error": _term(found, 1.0),
-      "kl": _term(joined(lambda part: part.kl), self.kl_weight),
-      "last_frame_error": _term(last),
+      "absolute_error": base.mean_term(found, 1.0),
+      "kl": base.mean_term(joined(lambda part: part.kl), self.kl_weight),
+      "last_frame_error": base.mean_term(last),
     }
     if images:
-      terms["image_error"] = _term(found[len(last) :])
+      terms["image_error"] = base.mean_term(found[len(last) :])
     if self.perceptual != "none":
       distances = joined(lambda p: self._perceptual(extra, p, p.decoded))
-      terms["perceptual"] = _term(distances, self.perceptual_weight)
+      terms["perceptual"] = base.mean_term(distances, self.perceptual_weight)
     return terms
 
   def _perceptual(self, extra, part: _Part, decoded):
@@ -321,10 +321,14 @@ class VideoVAE:
       logits(own, jax.lax.stop_gradient(clips.decoded)),
     )
     return {
-      "generator": _term(fooling, self.adversarial_weight * started * weight),
-      "adaptive_weight": _term(jnp.broadcast_to(weight, fooling.shape)),
-      "hinge_real": _term(_mean(hinge_real), 1.0),
-      "hinge_fake": _term(_mean(hinge_fake), 1.0),
+      "generator": base.mean_term(
+        fooling, self.adversarial_weight * started * weight
+      ),
+      "adaptive_weight": base.mean_term(
+        jnp.broadcast_to(weight, fooling.shape)
+      ),
+      "hinge_real": base.mean_term(_mean(hinge_real), 1.0),
+      "hinge_fake": base.mean_term(_mean(hinge_fake), 1.0),
     }
 
 
@@ -332,10 +336,6 @@ def _spread(num: int, share: float) -> np.ndarray:
   """(num,) bool, round(num share) of them True, at even distances."""
   count = min(round(num * share), num - 1)
   return np.diff(np.arange(num + 1) * count // num) > 0
-
-
-def _term(value: jax.Array, coefficient: jax.Array | float = 0) -> base.Term:
-  return base.Term(value, jnp.ones_like(value), coefficient)
 
 
 def _mean(x: jax.Array) -> jax.Array:

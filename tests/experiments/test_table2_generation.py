@@ -256,7 +256,7 @@ def toy():
   """A row over images, and its weights with only the likeliest token."""
   one = ROWS["next_recommended_1"]
   first = table2_generation._sampled(
-    one, "first", "the likeliest", **{"sampler.top_k": 1}
+    one, "first", "the likeliest", {"sampler.top_k": 1}
   )
   return dataclasses.replace(TABLE, rows=(one, first))
 
