@@ -92,6 +92,7 @@ RECOMMENDED = {
 # The tokenizer that reconstructs best: how tokens are drawn is seen best.
 RAW = of.RECOMMENDED_1_RAW
 NEXT, MASKED = (RECOMMENDED[order, RAW.name] for order in PAPER)
+MASKED_8 = RECOMMENDED["masked", of.RECOMMENDED_8_RAW.name]
 CRITIC = dataclasses.replace(
   _row("masked", RAW, overrides={"task.critic": "separate"}, beyond=True),
   name=f"{MASKED.name}_critic",
@@ -110,16 +111,17 @@ SAMPLED = (
   ),
   *(
     _sampled(
-      MASKED,
+      source,
       name,
       f"MaskGit's rule, {steps} passes",
       _decoding("maskgit", steps=steps),
     )
-    for name, steps in (
-      ("maskgit", 12),
-      ("maskgit_4", 4),
-      ("maskgit_8", 8),
-      ("maskgit_24", 24),
+    for source, name, steps in (
+      (MASKED, "maskgit", 12),
+      (MASKED, "maskgit_4", 4),
+      (MASKED, "maskgit_8", 8),
+      (MASKED, "maskgit_24", 24),
+      (MASKED_8, "maskgit", 12),
     )
   ),
 )
