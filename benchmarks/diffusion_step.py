@@ -16,8 +16,6 @@ PyTorch code are compared with its seconds. On an accelerator, --peak_tflops
 gives the share of that peak. Programs are compiled without a cache on disk.
 """
 
-import json
-import pathlib
 import statistics
 import sys
 from collections.abc import Sequence
@@ -27,14 +25,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import rows, timing
 from pseudovideo import (
   augmentations,
   command_line,
   errors,
   keys,
   optimizers,
-  results,
   state,
   steps,
 )
@@ -176,15 +173,11 @@ def utilization(found: dict[str, float], tflops: float) -> dict[str, float]:
 
 def define_flags() -> flags.FlagValues:
   """What can be said on the command line."""
-  values = flags.FlagValues()
-  for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", ",".join(ROWS), "Which, with commas."),
-    (flags.DEFINE_integer, "repeats", 10, "Calls to time."),
-    (flags.DEFINE_integer, "batch", 0, "Per step; 0 for the peer's."),
-    (flags.DEFINE_string, "peak_tflops", "", "Of the device, at this type."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
-  ):
-    define(name, default, meaning, flag_values=values)
+  integers = {"batch": (0, "Per step; 0 for the peer's.")}
+  values = rows.define_flags(ROWS, repeats=10, integers=integers)
+  flags.DEFINE_string(
+    "peak_tflops", "", "Of the device, at this type.", flag_values=values
+  )
   flags.DEFINE_enum(
     "dtype", "float32", unet.DTYPES, "Of the arithmetic.", flag_values=values
   )
@@ -207,41 +200,30 @@ def _peak(text: str) -> float | None:
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
-  names = values.rows.split(",")
-  rows = [errors.look_up("--rows", name, ROWS) for name in names]
-  for name, lowest in (("repeats", 1), ("batch", 0)):
-    if values[name].value < lowest:
-      raise errors.UserError(
-        f"--{name} must be at least {lowest}; got {values[name].value}."
-      )
+  chosen = rows.chosen(argv, values, ROWS, {"repeats": 1, "batch": 0})
   peak = _peak(values.peak_tflops)
-  device, table = jax.devices()[0], {}
-  print(f"{values.dtype} on {device.device_kind}, jax {jax.__version__}")
-  for name, row in zip(names, rows, strict=True):
+
+  def compared(row: Row) -> dict[str, float]:
     task = make_task(row.kind, channels=row.channels, dtype=values.dtype)
     found = {"batch": values.batch or row.batch}
     found |= measure(task, batch=found["batch"], repeats=values.repeats)
     as_peer = found["batch"] == row.batch and values.dtype == "float32"
-    if device.platform == "cpu" and as_peer:
+    if rows.on_cpu() and as_peer:
       found |= over_peer(found, row)
     if peak is not None:
       found |= utilization(found, peak)
-    table[name] = found
-    print(name)
-    for field, value in found.items():
-      print(f"  {field:<32}{value:>12.4g}", flush=True)
-  if values.out:
-    record = {
-      "values": table,
-      "repeats": values.repeats,
-      "dtype": values.dtype,
-      "peak_tflops": peak,
-      "peer": {"source": PEER, "rows": {n: ROWS[n]._asdict() for n in names}},
-      "provenance": results.provenance(),
-    }
-    pathlib.Path(values.out).write_text(json.dumps(record, indent=2) + "\n")
+    return found
+
+  rows.write(
+    values,
+    rows.measured(chosen, compared, values.dtype),
+    dtype=values.dtype,
+    peak_tflops=peak,
+    peer={
+      "source": PEER,
+      "rows": {name: row._asdict() for name, row in chosen.items()},
+    },
+  )
   return 0
 
 

@@ -13,8 +13,6 @@ thread can be compared with them, and they do not grow much when other programs
 run beside.
 """
 
-import json
-import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,9 +20,9 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import rows, timing
 from configs import token_prior, tokenizer
-from pseudovideo import command_line, configuration, errors, keys, results
+from pseudovideo import command_line, configuration, keys
 
 IMAGE_SHAPE = (32, 32, 3)
 PEER = (
@@ -105,51 +103,29 @@ def measure(task: Any, row: Row, *, repeats: int) -> dict[str, float]:
 
 def define_flags() -> flags.FlagValues:
   """What can be said on the command line."""
-  values = flags.FlagValues()
-  for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", ",".join(ROWS), "Which, with commas."),
-    (flags.DEFINE_integer, "repeats", 3, "Calls to time."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
-  ):
-    define(name, default, meaning, flag_values=values)
-  return values
+  return rows.define_flags(ROWS, repeats=3)
 
 
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
-  rows = {
-    name: errors.look_up("--rows", name, ROWS)
-    for name in values.rows.split(",")
-  }
-  if values.repeats < 1:
-    raise errors.UserError(
-      f"--repeats must be at least 1; got {values.repeats}."
-    )
-  device, table = jax.devices()[0], {}
-  print(f"float32 on {device.device_kind}, jax {jax.__version__}")
-  for name, row in rows.items():
+  chosen = rows.chosen(argv, values, ROWS, {"repeats": 1})
+
+  def compared(row: Row) -> dict[str, float]:
     found = measure(make_task(row), row, repeats=values.repeats)
-    if device.platform == "cpu" and row.peer is not None:
+    if rows.on_cpu() and row.peer is not None:
       found["cpu_seconds_over_peer"] = found["cpu_seconds"] / row.peer
-    table[name] = found
-    print(name)
-    for field, value in found.items():
-      print(f"  {field:<32}{value:>12.4g}", flush=True)
-  if values.out:
-    record = {
-      "values": table,
-      "repeats": values.repeats,
-      "batch": {name: row.batch for name, row in rows.items()},
-      "peer": {
-        "source": PEER,
-        "cpu_seconds": {name: row.peer for name, row in rows.items()},
-      },
-      "provenance": results.provenance(),
-    }
-    pathlib.Path(values.out).write_text(json.dumps(record, indent=2) + "\n")
+    return found
+
+  rows.write(
+    values,
+    rows.measured(chosen, compared),
+    batch={name: row.batch for name, row in chosen.items()},
+    peer={
+      "source": PEER,
+      "cpu_seconds": {name: row.peer for name, row in chosen.items()},
+    },
+  )
   return 0
 
 

@@ -13,8 +13,6 @@ thread can be compared with them, and they do not grow much when other programs
 run beside.
 """
 
-import json
-import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -23,15 +21,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import timing
+from benchmarks import rows, timing
 from configs import tokenizer
 from pseudovideo import (
   command_line,
   configuration,
-  errors,
   keys,
   optimizers,
-  results,
   state,
   steps,
 )
@@ -127,57 +123,34 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
 
 def define_flags() -> flags.FlagValues:
   """What can be said on the command line."""
-  values = flags.FlagValues()
-  for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", ",".join(ROWS), "Which, with commas."),
-    (flags.DEFINE_integer, "repeats", 3, "Calls to time."),
-    (flags.DEFINE_integer, "width", 512, "Of the network."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
-  ):
-    define(name, default, meaning, flag_values=values)
-  return values
+  integers = {"width": (512, "Of the network.")}
+  return rows.define_flags(ROWS, repeats=3, integers=integers)
 
 
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
-  rows = {
-    name: errors.look_up("--rows", name, ROWS)
-    for name in values.rows.split(",")
-  }
-  for name in ("repeats", "width"):
-    if values[name].value < 1:
-      raise errors.UserError(
-        f"--{name} must be at least 1; got {values[name].value}."
-      )
-  device, table = jax.devices()[0], {}
-  print(f"float32 on {device.device_kind}, jax {jax.__version__}")
-  for name, row in rows.items():
+  chosen = rows.chosen(argv, values, ROWS, {"repeats": 1, "width": 1})
+
+  def compared(row: Row) -> dict[str, float]:
     found = measure(*make_task(row, values.width), repeats=values.repeats)
-    published = device.platform == "cpu" and values.width == 512
+    published = rows.on_cpu() and values.width == 512
     if published and row.peer is not None:
       found["train_cpu_seconds_over_peer"] = (
         found["train_cpu_seconds"] / row.peer
       )
-    table[name] = found
-    print(name)
-    for field, value in found.items():
-      print(f"  {field:<32}{value:>12.4g}", flush=True)
-  if values.out:
-    record = {
-      "values": table,
-      "repeats": values.repeats,
-      "batch": BATCH,
-      "width": values.width,
-      "peer": {
-        "source": PEER,
-        "cpu_seconds": {name: row.peer for name, row in rows.items()},
-      },
-      "provenance": results.provenance(),
-    }
-    pathlib.Path(values.out).write_text(json.dumps(record, indent=2) + "\n")
+    return found
+
+  rows.write(
+    values,
+    rows.measured(chosen, compared),
+    batch=BATCH,
+    width=values.width,
+    peer={
+      "source": PEER,
+      "cpu_seconds": {name: row.peer for name, row in chosen.items()},
+    },
+  )
   return 0
 
 
