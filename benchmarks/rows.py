@@ -5,6 +5,7 @@ A row is a case that is measured by itself, and has a name.
 
 import json
 import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ def define_flags(
     (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
   ):
     define(name, default, meaning, flag_values=values)
+    # --help shows flags of the program, which this module is not.
+    values.register_key_flag_for_module(sys.argv[0], values[name])
   return values
 
 
