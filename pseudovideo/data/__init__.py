@@ -1,10 +1,18 @@
 """Data sets: a name in, uint8 images and labels out."""
 
 from pseudovideo import errors
-from pseudovideo.data import digits, folder, tfds_sets
-from pseudovideo.data.image_set import ImageSet, spread
+from pseudovideo.data import digits, folder, tfds_sets, video_folder
+from pseudovideo.data.image_set import ImageSet, last_frames, spread
 
-__all__ = ["SETS", "ImageSet", "load", "spread"]
+__all__ = [
+  "CLIP_SETS",
+  "SETS",
+  "ImageSet",
+  "clip_frames",
+  "last_frames",
+  "load",
+  "spread",
+]
 
 # Each entry is given the text after the colon of the name, and `data_dir`.
 SETS = {
@@ -14,6 +22,9 @@ SETS = {
   "celeb_a": lambda path, data_dir: tfds_sets.load("celeb_a", data_dir),
   "folder": lambda path, data_dir: folder.load(path),
 }
+# Those whose images are clips, for the tasks that learn from them.
+CLIP_SETS = {"videos": lambda path, data_dir: video_folder.load(path)}
+_WITH_PATH = ("folder", *CLIP_SETS)
 
 
 def load(name: str, *, data_dir: str | None = None) -> ImageSet:
@@ -22,7 +33,8 @@ def load(name: str, *, data_dir: str | None = None) -> ImageSet:
   Args:
     name: `digits`, `mnist`, `cifar10`, `celeb_a`, or `folder:PATH` for the
       images below a folder; `folder:PATH?size=32` scales and crops each of
-      them to 32x32.
+      them to 32x32. `videos:PATH?size=32&frames=9` for clips of the videos
+      below a folder, see `video_folder`.
     data_dir: where the TFDS sets (`mnist`, `cifar10`, `celeb_a`) are. By
       default $PSEUDOVIDEO_DATA_DIR, else $TFDS_DATA_DIR, else
       ~/tensorflow_datasets.
@@ -32,10 +44,20 @@ def load(name: str, *, data_dir: str | None = None) -> ImageSet:
       cannot be read or differ in size.
   """
   kind, colon, path = name.partition(":")
-  loader = errors.look_up("data set", kind, SETS)
-  if colon and kind != "folder":
+  loader = errors.look_up("data set", kind, SETS | CLIP_SETS)
+  if colon and kind not in _WITH_PATH:
     raise errors.UserError(
-      f"The data set {name!r} has a colon, which only `folder:PATH` may have; "
-      f"write {kind!r}."
+      f"The data set {name!r} has a colon, which only `folder:PATH` and "
+      f"`videos:PATH` may have; write {kind!r}."
     )
   return loader(path, data_dir)
+
+
+def clip_frames(name: str) -> int | None:
+  """T of a data set of clips, as its name says it; None of one of images.
+
+  Raises:
+    UserError: the name is of clips and does not say it.
+  """
+  kind, _, path = name.partition(":")
+  return video_folder.parse(path)[1].frames if kind in CLIP_SETS else None

@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import numpy as np
@@ -31,10 +31,10 @@ class ClipSet:
   Attributes:
     clips: (N, T, S, S, 3) uint8, read-only, in the order of `names` and of
       time.
-    video: (N,) int32, of which video each clip is; to hold out videos, not
-      clips.
-    names: of all videos, by their paths relative to the folder, sorted; those
-      that are too short have no clip.
+    video: (N,) int32, ascending, of which video each clip is: its place in
+      `names`.
+    names: of all videos, by their paths relative to the folder; those that are
+      too short have no clip.
     fingerprint: SHA-256 (hexadecimal) of the arrays.
   """
 
@@ -74,14 +74,18 @@ class Cut:
     return 1 + (self.frames - 1) * self.interval
 
 
-def load(root: pathlib.Path, cut: Cut) -> ClipSet:
-  """The clips of all videos below a folder, decoded; then read from the cache.
+def load(
+  root: pathlib.Path, cut: Cut, names: Sequence[str] | None = None
+) -> ClipSet:
+  """The clips of the videos below a folder, decoded; then read from the cache.
 
   Videos with too few frames are left out, with a warning that counts them.
 
   Args:
     root: a folder of video files, or of folders of images, see `videos.find`.
     cut: how they become clips.
+    names: of `videos.find`, which videos and in which order; None: all of them,
+      sorted.
 
   Raises:
     UserError: no videos, none that is long enough, smaller frames than `side`,
@@ -93,6 +97,8 @@ def load(root: pathlib.Path, cut: Cut) -> ClipSet:
       f"There are no videos in {root}; give a folder of files with the endings "
       f"{', '.join(videos.SUFFIXES)}, or of folders of images."
     )
+  if names is not None:
+    found = {name: found[name] for name in names}
   files = [path for video in found.values() for path in video]
   arrays, fingerprint = cache.load(
     "clips",

@@ -8,8 +8,6 @@ relative paths have the smallest SHA-256.
 """
 
 import dataclasses
-import hashlib
-import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding
+from pseudovideo.data import cache, decoding, image_set
 from pseudovideo.data.image_set import ImageSet
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -107,13 +105,9 @@ def _split(
       f"There are {len(files)} images in {root}; at least 2 are needed, "
       f"with one of the endings {', '.join(SUFFIXES)}."
     )
-
-  def rank(path: pathlib.Path) -> bytes:
-    return hashlib.sha256(os.fsencode(_relative(root, path))).digest()
-
-  test = set(sorted(files, key=rank)[: math.ceil(len(files) / 10)])
-  train = [path for path in files if path not in test]
-  test = [path for path in files if path in test]
+  names = image_set.held_out([_relative(root, path) for path in files])
+  train = [path for path in files if _relative(root, path) not in names]
+  test = [path for path in files if _relative(root, path) in names]
   return {"train": _Split(train, None), "test": _Split(test, None)}, []
 
 

@@ -1,6 +1,10 @@
 """What every data set looks like to the rest of the package."""
 
 import dataclasses
+import hashlib
+import math
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +12,9 @@ import numpy as np
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
   """Images and labels of two splits, in host memory or memory-mapped.
+
+  Of a set of videos each image is a clip, (T, H, W, C), in the order of time;
+  `last_frames` makes it a set of images.
 
   Attributes:
     name: the name that `pseudovideo.data.load` was given.
@@ -32,11 +39,37 @@ class ImageSet:
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    """(H, W, C)."""
-    return self.train_images.shape[1:]
+    """(H, W, C) of images, or of the frames of clips."""
+    return self.train_images.shape[-3:]
 
 
 def spread(images: np.ndarray, num: int) -> np.ndarray:
   """`num` images at even distances: sets may be sorted by class."""
   picked = np.linspace(0, len(images) - 1, min(num, len(images)))
   return np.asarray(images[picked.astype(int)])
+
+
+def last_frames(image_set: ImageSet) -> ImageSet:
+  """A set of images as it is; of clips the set of their last frames."""
+  if image_set.train_images.ndim == 4:
+    return image_set
+  return dataclasses.replace(
+    image_set,
+    train_images=image_set.train_images[:, -1],
+    test_images=image_set.test_images[:, -1],
+    fingerprint=derived(image_set.fingerprint, "last frames"),
+  )
+
+
+def derived(fingerprint: str, what: str) -> str:
+  """The fingerprint of arrays that follow from others, named by `what`."""
+  return hashlib.sha256(f"{what} of {fingerprint}".encode()).hexdigest()
+
+
+def held_out(names: Sequence[str]) -> set[str]:
+  """A tenth of the names, rounded up: those with the smallest SHA-256."""
+
+  def rank(name: str) -> bytes:
+    return hashlib.sha256(os.fsencode(name)).digest()
+
+  return set(sorted(names, key=rank)[: math.ceil(len(names) / 10)])

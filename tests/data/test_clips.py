@@ -14,6 +14,13 @@ from PIL import Image
 from pseudovideo import errors
 from pseudovideo.data import clips, decoding, videos
 from pseudovideo.data.clips import Cut
+from tests.data.small_videos import (
+  numbers,
+  plain,
+  write_folder,
+  write_gif,
+  write_mp4,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -21,49 +28,6 @@ def cache_home(tmp_path_factory, monkeypatch) -> pathlib.Path:
   home = tmp_path_factory.mktemp("cache")
   monkeypatch.setenv("XDG_CACHE_HOME", str(home))
   return home
-
-
-def plain(num: int, size: tuple[int, int] = (20, 16), start: int = 0):
-  """Frames of one colour each, which says their numbers: (num, H, W, 3)."""
-  levels = np.arange(start, start + num, dtype=np.uint8)[:, None, None, None]
-  colour = np.concatenate([levels, 255 - levels, 0 * levels + 7], -1)
-  return np.broadcast_to(colour, (num, size[1], size[0], 3))
-
-
-def numbers(frames: np.ndarray) -> list:
-  """Of clips (..., T, S, S, 3) of plain frames."""
-  return np.rint(frames[..., 0].mean((-2, -1))).astype(int).tolist()
-
-
-def write_mp4(
-  path: pathlib.Path,
-  frames: np.ndarray,
-  codec: str = "libx264rgb",
-  pixels: str = "rgb24",
-  **options: str,
-) -> None:
-  """By default H.264 of RGB without loss."""
-  options = options or {"qp": "0"}
-  with av.open(str(path), "w") as container:
-    stream = container.add_stream(codec, 10, options=options)
-    stream.height, stream.width = frames.shape[1:3]
-    stream.pix_fmt = pixels
-    for frame in frames:
-      picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))
-      container.mux(stream.encode(picture))
-    container.mux(stream.encode())
-
-
-def write_gif(path: pathlib.Path, frames: np.ndarray) -> None:
-  first, *rest = map(Image.fromarray, frames)
-  first.save(path, save_all=True, append_images=rest, duration=30)
-
-
-def write_folder(path: pathlib.Path, frames: np.ndarray) -> None:
-  """Names without leading zeros, as many tools write them."""
-  path.mkdir(parents=True)
-  for i, frame in enumerate(frames):
-    Image.fromarray(frame).save(path / f"frame_{i}.png")
 
 
 WRITERS = {"a.mp4": write_mp4, "a.GIF": write_gif, "a": write_folder}

@@ -11,7 +11,7 @@ from pseudovideo import data, errors
 def test_unknown_name_lists_the_choices():
   with pytest.raises(errors.UserError, match="did you mean 'cifar10'") as info:
     data.load("cifar-10")
-  for name in data.SETS:
+  for name in data.SETS | data.CLIP_SETS:
     assert name in str(info.value)
 
 
