@@ -104,7 +104,12 @@ def main(commands: Mapping[str, Command], doc: str, argv: Sequence[str]) -> int:
 
 def table_main(table: rows.Table, doc: str, argv: Sequence[str]) -> int:
   """`main` for a table: run its rows, report their scores."""
-  commands = {
+  return main(of_table(table), doc, argv)
+
+
+def of_table(table: rows.Table) -> dict[str, Command]:
+  """`run` and `report` of its rows."""
+  return {
     "run": Command(
       RUN_FLAGS,
       lambda values: run_table(table, values),
@@ -114,7 +119,6 @@ def table_main(table: rows.Table, doc: str, argv: Sequence[str]) -> int:
       lambda values: print(report_table(table, values)) or 0,
     ),
   }
-  return main(commands, doc, argv)
 
 
 def run_table(table: rows.Table, values: Values) -> int:

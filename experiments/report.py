@@ -19,10 +19,12 @@ Cell = Callable[[Sequence[Record]], str]
 PAPER_NAMES = {
   "cifar10": "CIFAR-10",
   "celeb_a": "CelebA",
+  "kinetics": "Kinetics-600",
   "mnist": "binarized MNIST",
 }
 FORMATS = {"text": tables.as_text, "md": tables.as_markdown}
 _CODEBOOK = ("reconstruction", "codebook")
+_VIDEOS = ("reconstruction", "videos")
 BEYOND = "\N{DAGGER}"
 
 
@@ -162,6 +164,22 @@ def _codes_used(records: Sequence[Record]) -> str:
   return f"{_spread(used, 0)} of {codes}" if used else tables.NOTHING
 
 
+def _psnr_of_frames(records: Sequence[Record]) -> str:
+  """The mean over the frames of video VAEs that are not given back exactly."""
+  by_frame = _numbers(records, *_VIDEOS, "psnr_by_frame")
+  finite = [[v for v in values if v is not None] for values in by_frame]
+  return _spread([statistics.mean(values) for values in finite if values], 2)
+
+
+def _ssim_by_position(records: Sequence[Record]) -> str:
+  """Such as ".912 .934 .940 .941", means over the records."""
+  profiles = _numbers(records, *_VIDEOS, "ssim_by_position")
+  if not profiles:
+    return tables.NOTHING
+  means = map(statistics.mean, zip(*profiles, strict=True))
+  return " ".join(f"{mean:.3f}" for mean in means)
+
+
 # Columns of what some kinds of models have besides scores of sets of images. A
 # table has those that are not empty throughout.
 MEASURED: dict[str, Cell] = {
@@ -173,6 +191,14 @@ MEASURED: dict[str, Cell] = {
   ),
   "PSNR": functools.partial(_pairs, name="PSNR"),
   "PSNR of mean error": functools.partial(_pairs, name="PSNR of mean error"),
+  "PSNR of frames": _psnr_of_frames,
+  "preserved": lambda records: _spread(
+    _numbers(records, *_VIDEOS, "information_preserved"), 4
+  ),
+  "SSIM by position": _ssim_by_position,
+  "SSIM spread": lambda records: _spread(
+    _numbers(records, *_VIDEOS, "ssim_spread"), 4
+  ),
   "codes used": _codes_used,
   "perplexity": lambda records: _spread(
     _numbers(records, *_CODEBOOK, "perplexity"), 1
@@ -275,6 +301,15 @@ def _about_models(records: Sequence[Record]) -> list[str]:
       f"Scored are reconstructions of {_same(pairs)} held-out images. PSNR: in "
       "dB, a mean over these images; beside it that of their mean squared "
       "error."
+    )
+  videos = _numbers(records, *_VIDEOS, "num_videos")
+  if videos:
+    found.append(
+      f"Of {_same(videos)} held-out pseudo videos: PSNR of frames, a mean over "
+      "all frames; preserved, the information preservation degree on [0, 1]; "
+      "SSIM by position in a group of frames that are encoded together, in "
+      "the order of encoding, and its maximum minus its minimum, which is "
+      "flicker."
     )
   if _numbers(records, *_CODEBOOK, "tokens"):
     found.append(

@@ -1,7 +1,8 @@
 """Rows of tables: which config, which seeds, and where their runs lie.
 
 A row is trained by itself, or samples the weights of another row in another
-way. A model of tokens needs the run of a tokenizer's row before. A run lies in
+way. A model of tokens or of latents needs the run of its first stage before,
+and a video VAE may begin as the image VAE of another row. A run lies in
 ROOT/DATASET-PRESET/ROW-seedS, whichever table it is run for: rows that stand in
 several tables are trained once.
 """
@@ -35,7 +36,8 @@ class Row:
     seeds: preset -> training seeds; (0,) where it says nothing.
     weights_from: preset -> the row whose weights are sampled there, without
       training of its own.
-    tokenizer: the row whose tokens are learned, if there is one.
+    first_stage: the row whose tokens or latents are learned, if there is one.
+    start: the row of the image VAE that a video VAE is inflated from, if it is.
     beyond: whether it is a control that the paper does not have.
 
   Raises:
@@ -51,7 +53,8 @@ class Row:
   paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
   seeds: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
   weights_from: Mapping[str, "Row"] = dataclasses.field(default_factory=dict)
-  tokenizer: "Row | None" = None
+  first_stage: "Row | None" = None
+  start: "Row | None" = None
   beyond: bool = False
 
   def __post_init__(self):
@@ -136,17 +139,23 @@ class Job:
     return row and dataclasses.replace(self, row=row)
 
   @property
-  def tokenizer(self) -> "Job | None":
-    """The run whose tokens this one, or its source, learns."""
+  def first_stage(self) -> "Job | None":
+    """The run whose tokens or latents this one, or its source, learns."""
     if self.source is not None:
-      return self.source.tokenizer
-    row = self.row.tokenizer
+      return self.source.first_stage
+    row = self.row.first_stage
+    return row and dataclasses.replace(self, row=row)
+
+  @property
+  def start(self) -> "Job | None":
+    """The run that this one is inflated from."""
+    row = self.row.start
     return row and dataclasses.replace(self, row=row)
 
   @property
   def needs(self) -> "Job | None":
     """The run that must be finished before this one can begin."""
-    return self.source or self.tokenizer
+    return self.source or self.first_stage or self.start
 
   @functools.cached_property
   def config(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _row(order: str, tokenizer: Row, **fields: object) -> Row:
     token_prior,
     {"order": order},
     overrides=overrides,
-    tokenizer=tokenizer,
+    first_stage=tokenizer,
     **fields,
   )
 

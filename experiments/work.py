@@ -20,6 +20,7 @@ from pseudovideo import (
   writer,
 )
 from pseudovideo.checkpoints import restoring
+from pseudovideo.tasks import first_stage
 
 LOCK_FILE = "lock"
 # How many samples are drawn at a time changes none of them.
@@ -93,25 +94,26 @@ def results_of(job: Job, root: str | pathlib.Path) -> dict[str, Any] | None:
   """The results of a run, None while it is unfinished."""
   steps = job.config["train"]["steps"]
   record = finished(job.workdir(root), job.config, steps)
-  if record is None or _other_tokenizer(job, record["config"]):
+  if record is None or _other_first_stage(job, record["config"]):
     return None
   return record
 
 
-def _other_tokenizer(job: Job, saved: Mapping[str, Any]) -> list[str]:
-  """In what the tokenizer of a saved config differs from the one wanted."""
-  if job.tokenizer is None:
+def _other_first_stage(job: Job, saved: Mapping[str, Any]) -> list[str]:
+  """In what the first stage of a saved config differs from the one wanted."""
+  if job.first_stage is None:
     return []
-  found = configuration.complete(saved["tokenizer"]["config"])
-  changed = configuration.differences(found, job.tokenizer.config)
-  return [f"its tokenizer's {change}" for change in changed]
+  section = first_stage.kind_of(saved).section
+  found = configuration.complete(saved[section]["config"])
+  changed = configuration.differences(found, job.first_stage.config)
+  return [f"its {section}'s {change}" for change in changed]
 
 
 def changes(job: Job, record: Mapping[str, Any]) -> list[str]:
   """In what its results differ from what it asks for now, as sentences."""
   config = job.config
   found = deviations(record, config, config["train"]["steps"])
-  return found + _other_tokenizer(job, record["config"])
+  return found + _other_first_stage(job, record["config"])
 
 
 def check(job: Job, root: str | pathlib.Path) -> None:
@@ -126,7 +128,7 @@ def check(job: Job, root: str | pathlib.Path) -> None:
     return
   saved = runs.saved_config(workdir)
   changed = configuration.differences(saved, job.config)
-  changed += _other_tokenizer(job, saved)
+  changed += _other_first_stage(job, saved)
   if newest > steps:
     changed.append(f"train.steps is {steps}, and {newest} are done")
   if changed:
@@ -149,8 +151,7 @@ def describe(job: Job, root: str | pathlib.Path) -> str:
     return f"missing; samples {job.source.name}"
   step, steps = newest_step(job.workdir(root)), job.config["train"]["steps"]
   if step is None:
-    of = f"; tokens of {job.tokenizer.name}" if job.tokenizer else ""
-    return f"missing{of}"
+    return f"missing; needs {job.needs.name}" if job.needs else "missing"
   return f"step {step:,} of {steps:,}" if step < steps else "not scored"
 
 
@@ -171,8 +172,11 @@ def do(
   workdir, trained = job.workdir(root), job
   if job.source is None:
     config = copy.deepcopy(job.config)
-    if job.tokenizer is not None:
-      config["tokenizer"]["workdir"] = str(job.tokenizer.workdir(root))
+    if job.first_stage is not None:
+      section = first_stage.kind_of(config).section
+      config[section]["workdir"] = str(job.first_stage.workdir(root))
+    if job.start is not None:
+      config["task"]["start"] = str(job.start.workdir(root))
     refuse_stopped(train.train(config, workdir, data_dir=data_dir))
   else:
     trained = job.source

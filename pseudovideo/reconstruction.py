@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from pseudovideo import data, keys, pixels, runs, sharding, tokens
-from pseudovideo.metrics import pair_metrics, psnr, ssim
+from pseudovideo.metrics import information, pair_metrics, psnr, ssim
 
 BLOCK = 500
 # So many videos are scored as a whole.
@@ -62,7 +62,8 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
 
   Returns:
     `num_videos`; `psnr_by_frame`, T means over videos, dB, the clean image
-    last, None for a frame that some video has back to the bit. Where groups of
+    last, None for a frame that some video has back to the bit;
+    `information_preserved`, over all frames, see `information`. Where groups of
     frames are encoded together and the window fits, `ssim_by_position` in a
     group, in the order of encoding, and its maximum minus its minimum,
     `ssim_spread`; see `ssim.per_position`.
@@ -74,6 +75,7 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
     "psnr_by_frame": [
       float(value) if np.isfinite(value) else None for value in by_frame
     ],
+    "information_preserved": information.preservation_degree(real, made),
   }
   group, behind = run.task.group, real.shape[1] - 1
   grouped = group > 1 and behind > 0 and behind % group == 0

@@ -39,11 +39,14 @@ class Run:
 def saved_config(workdir: str | os.PathLike) -> dict[str, Any]:
   """The config of the newest good checkpoint.
 
+  Fields that are newer than it have their default, which is what was done
+  before there was a choice.
+
   Raises:
     UserError: there is no checkpoint.
   """
   _, _, raw = checkpoints.load(workdir, parts=())
-  return raw
+  return configuration.to_json(configuration.complete(raw))
 
 
 def refuse_changes(

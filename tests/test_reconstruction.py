@@ -256,6 +256,9 @@ def test_frames_of_videos_are_scored_one_by_one():
     ]
     expected = pytest.approx(np.mean(decibels), abs=0.02)
     assert videos["psnr_by_frame"][t] == expected
+  assert videos["information_preserved"] == pytest.approx(
+    1 - np.abs(real - made).sum() / real.sum(), abs=1e-4
+  )
   # Encoded are 4; 3, 2; 1, 0: places one and two of the groups.
   similarity = [
     np.mean(
@@ -282,7 +285,11 @@ def test_frames_of_videos_are_scored_one_by_one():
 @pytest.mark.parametrize("side, group", [(10, 2), (12, 1), (12, 3)])
 def test_places_in_groups_need_whole_groups_and_a_window(side, group):
   videos = measured(side, group)[0]["videos"]
-  assert set(videos) == {"num_videos", "psnr_by_frame"}
+  assert set(videos) == {
+    "num_videos",
+    "psnr_by_frame",
+    "information_preserved",
+  }
 
 
 def test_no_more_videos_are_scored_than_are_needed(monkeypatch):

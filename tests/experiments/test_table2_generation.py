@@ -151,9 +151,9 @@ def test_a_dry_run_lists_what_is_needed(tmp_path, capsys, write_finished):
   assert [" ".join(line.split()) for line in said] == [
     "row seed state",
     "published_18 0 missing",
-    "masked_published_18 0 missing; tokens of published_18-seed0",
+    "masked_published_18 0 missing; needs published_18-seed0",
     "recommended_1_raw 0 done",
-    "next_recommended_1_raw 0 missing; tokens of recommended_1_raw-seed0",
+    "next_recommended_1_raw 0 missing; needs recommended_1_raw-seed0",
     "next_recommended_1_raw_top_p 0 missing; "
     "samples next_recommended_1_raw-seed0",
   ]
@@ -283,7 +283,7 @@ def test_a_row_is_trained_with_what_it_needs(finished):
   assert ["to do" in line for line in order] == [True] * 3
   assert order[0].startswith("[1/3] 1 frame, recommended, seed 0: to do")
   assert order[1].startswith("[2/3] next: 1 frame, recommended, seed 0")
-  assert "missing; tokens of recommended_1-seed0" in order[1]
+  assert "missing; needs recommended_1-seed0" in order[1]
   assert "samples next_recommended_1-seed0" in order[2]
   kept = sorted(p.stem for p in (root / "kept").rglob("*.json"))
   assert kept == sorted(f"{n}-seed0" for n in (*NAMES, "recommended_1"))

@@ -1,0 +1,27 @@
+"""Diffusion in the latents of video VAEs: pseudo videos against images.
+
+  python -m experiments.latent_diffusion run --dataset=digits
+  python -m experiments.latent_diffusion report --dataset=digits
+
+`run` trains the VAEs first where they are missing; they are rows of
+`experiments.ivvae_ablation`, in the same folders. Neither paper has this table:
+it asks of latents what the paper asks of pixels, whether the image as one frame
+of a pseudo video is generated better than by itself. Beside a model's score
+stands that of its VAE's reconstructions, which no samples should beat by much.
+"""
+
+import sys
+
+from experiments import commands
+from experiments import video_vae_rows as of
+from experiments.rows import Table
+
+TABLE = Table(
+  "latent_diffusion",
+  "Diffusion in latents of images and of pseudo videos",
+  of.FAMILY,
+  of.LATENTS,
+)
+
+if __name__ == "__main__":
+  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
