@@ -1,12 +1,15 @@
-"""Video VAEs of pseudo videos: IV-VAE, its baselines, and the image VAE.
+"""Video VAEs of pseudo videos or clips: IV-VAE, its baselines, the image VAE.
 
   python -m pseudovideo.main --mode=train --workdir=runs/iv_vae_9 \\
       --config=configs/video_vae.py:dataset=digits,frames=9,preset=small
 
 Arguments, each optional:
   dataset  digits (default) | mnist | cifar10 | celeb_a | folder:PATH
+           videos:PATH, with the side of the frames behind it: real clips, as in
+           'dataset=videos:PATH?size=32&interval=2', see data.video_folder
   frames   5 (default) | 9 | 17: recursively blurred pseudo videos, which are
-           encoded from the clean image, frame 0, to the most blurred one
+           encoded from the clean image, frame 0, to the most blurred one; or
+           clips, which are encoded from their first frame
            1: the images alone
   network  iv_vae (default): key and motion branch, attention wherever the
            published code has it, parallel dilated convolutions
@@ -37,9 +40,17 @@ where its published weights are on the machine, or task.perceptual=classifier.
 import ml_collections
 
 from configs import common
+from pseudovideo.data import video_folder
 from pseudovideo.models.video_vae import geometry
 
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a", "folder:PATH")
+DATASETS = (
+  "digits",
+  "mnist",
+  "cifar10",
+  "celeb_a",
+  "folder:PATH",
+  "videos:PATH",
+)
 FRAMES = ("5", "9", "17", "1")
 NETWORKS = (
   "iv_vae",
@@ -56,6 +67,8 @@ _BLUR_RATES = {5: 0.05, 9: 0.05, 17: 0.01}
 # Pixels; those of a folder may have more.
 _SIDES = {"digits": 8, "mnist": 28, "celeb_a": 64}
 _LEAST_SIDE = 32
+# So many held-out clips are scored, all in memory.
+_CLIPS = 500
 _ATTENTION = ("down", "blocks", "middle")
 _RATES = (1, 3, 6, 9, 12)
 
@@ -72,21 +85,35 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   )
   frames = int(options["frames"])
   config = {"tiny": _tiny, "small": _small, "paper": _paper}[preset](dataset)
-  if frames > 1:
+  side = _SIDES.get(dataset, _LEAST_SIDE)
+  if dataset.startswith("videos:"):
+    side = _take_clips(config, frames)
+  elif frames > 1:
     config.augmentation = dict(
       name="blur", frames=frames, rate=_BLUR_RATES[frames]
     )
   else:
     config.augmentation = dict(name="identity", frames=1)
+  if frames == 1:
     config.task.image_share = 0.0
   config.model.image_channels = 1 if dataset in ("digits", "mnist") else 3
-  side = _SIDES.get(dataset, _LEAST_SIDE)
   _choose(config.model, network, side >> (len(config.model.multipliers) - 1))
   config.title = (
     f"video VAE {network} of {frames} frame{'s' * (frames > 1)} on {dataset} "
     f"({preset})"
   )
   return config
+
+
+def _take_clips(config: ml_collections.ConfigDict, frames: int) -> int:
+  """Makes the data clips of so many frames; returns their side."""
+  joint = "&" if "?" in config.data.name else "?"
+  config.data.name += f"{joint}frames={frames}"
+  config.augmentation = dict(name="identity", frames=frames)
+  config.task.order = "forward"
+  config.evaluate.num_samples = min(config.evaluate.num_samples, _CLIPS)
+  _, cut = video_folder.parse(config.data.name.removeprefix("videos:"))
+  return cut.side
 
 
 def _choose(

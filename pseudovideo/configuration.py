@@ -25,7 +25,8 @@ from typing import Any
 
 import flax.linen as nn
 
-from pseudovideo import augmentations, errors, optimizers, pixels, tasks
+from pseudovideo import augmentations, data, errors, optimizers, pixels, tasks
+from pseudovideo.augmentations import identity
 from pseudovideo.metrics import networks, set_metrics
 from pseudovideo.models import quantizers
 from pseudovideo.tasks import first_stage
@@ -239,9 +240,42 @@ def parse(raw: Mapping[str, Any]) -> Config:
   for section in built.values():
     section.check()
   optimizers.make_schedule(built["optimizer"], built["train"].steps)
-  return Config(
+  config = Config(
     title=raw.get("title", "run"), task=task, task_fields=task_fields, **built
   )
+  _check_clips(config)
+  return config
+
+
+def _check_clips(config: Config) -> None:
+  """Refuses clips where images are learned from, before any is decoded.
+
+  Raises:
+    UserError: also of an augmentation that does not take what there is.
+  """
+  name = config.data.name
+  frames = data.clip_frames(name)
+  able = [n for n, t in tasks.TABLE.items() if getattr(t, "takes_clips", False)]
+  if frames and config.task not in able:
+    raise errors.UserError(
+      f"The data set {name!r} holds clips of videos, and the task "
+      f"{config.task} learns from images; choose other data, or the task "
+      f"{' or '.join(able)}."
+    )
+  chosen = config.task_fields.get("augmentation")
+  unchanged = isinstance(chosen, identity.Identity)
+  if frames and not unchanged:
+    raise errors.UserError(
+      f"The data set {name!r} holds clips, which no augmentation corrupts; set "
+      f"augmentation.name='identity' and augmentation.frames={frames}."
+    )
+  if unchanged and chosen.frames != (frames or 1):
+    raise errors.UserError(
+      f"The augmentation 'identity' leaves examples as they are, and those of "
+      f"{name!r} have {frames or 1} frame{'s' * ((frames or 1) > 1)}; got "
+      f"augmentation.frames={chosen.frames}, so set it to that or choose "
+      "another augmentation."
+    )
 
 
 def complete(raw: Mapping[str, Any]) -> dict[str, Any]:

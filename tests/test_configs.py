@@ -28,7 +28,7 @@ from pseudovideo import (
   state,
   tasks,
 )
-from pseudovideo.data import SETS
+from pseudovideo.data import CLIP_SETS, SETS
 from pseudovideo.diffusion import process
 from pseudovideo.losses import masked_tokens
 from pseudovideo.models.video_vae import initialisation
@@ -64,8 +64,9 @@ ARGUMENTS = {
     "dataset": latent_diffusion.DATASETS,
     "preset": latent_diffusion.PRESETS,
   },
+  # Without clips, whose name has to say more; see below.
   video_vae: {
-    "dataset": video_vae.DATASETS,
+    "dataset": [n for n in video_vae.DATASETS if n != "videos:PATH"],
     "frames": video_vae.FRAMES,
     "network": video_vae.NETWORKS,
     "preset": video_vae.PRESETS,
@@ -235,7 +236,9 @@ def test_no_config_file_is_left_out():
 
 @pytest.mark.parametrize("module", ARGUMENTS, ids=lambda m: m.__name__)
 def test_every_data_set_has_a_config(module):
-  assert {name.partition(":")[0] for name in module.DATASETS} == set(SETS)
+  found = {name.partition(":")[0] for name in module.DATASETS}
+  assert found - set(CLIP_SETS) == set(SETS)
+  assert (module is video_vae) == (found > set(SETS))
 
 
 @each(COMBINATIONS)
@@ -573,6 +576,67 @@ def test_videos_and_images_have_the_same_training(dataset, preset):
   for section in set(image) - {"title", "task"}:
     assert image[section] == video[section], section
   assert set(video) - set(image) == {"augmentation"}
+
+
+@pytest.mark.parametrize("preset", video_vae.PRESETS)
+@pytest.mark.parametrize("network", video_vae.NETWORKS)
+@pytest.mark.parametrize("frames", video_vae.FRAMES)
+def test_a_video_vae_of_clips(frames, network, preset):
+  name = "videos:some/where?size=64&interval=2"
+  options = f"frames={frames},network={network},preset={preset}"
+  raw = video_vae.get_config(f"dataset={name},{options}")
+  assert raw.data.name == f"{name}&frames={frames}"
+  task = configuration.parse(raw).make_task((64, 64, 3))
+  assert task.augmentation.frames == int(frames)
+  assert task.order == "forward" and task.image_share == 0.25 * (frames != "1")
+  same = f"dataset=celeb_a,frames={frames},network={network},preset={preset}"
+  assert raw.model == video_vae.get_config(same).model
+
+
+@pytest.mark.parametrize(
+  ("module", "options"),
+  [
+    (hvae, {"encoder": "heat"}),
+    (hvae, {"encoder": "learned"}),
+    (video_diffusion, {"frames": "1"}),
+    (video_diffusion, {"frames": "4"}),
+    (tokenizer, {"frames": "1"}),
+    (tokenizer, {"frames": "8"}),
+    (token_prior, {"order": token_prior.ORDERS[0]}),
+    (token_prior, {"order": token_prior.ORDERS[1]}),
+    (latent_diffusion, {}),
+  ],
+)
+def test_all_others_refuse_clips(module, options):
+  raw = load(module, dict(dataset="digits", preset="tiny") | options)
+  raw.data.name = "videos:some/where?size=8&frames=5"
+  said = r"holds clips of videos, and the task \w+ learns from images"
+  with pytest.raises(errors.UserError, match=said):
+    configuration.parse(raw)
+
+
+@pytest.mark.parametrize(
+  ("dataset", "section", "fields", "said"),
+  [
+    ("videos:w?size=64", "augmentation", dict(name="blur"), "no augmentation"),
+    ("videos:w?size=64", "augmentation", dict(frames=5), "have 9 frames; got"),
+    ("digits", "augmentation", dict(name="identity"), "have 1 frame; got"),
+    ("videos:w?size=64", "task", dict(order="reversed"), "last frame back to"),
+  ],
+)
+def test_clips_are_as_they_are(dataset, section, fields, said):
+  raw = video_vae.get_config(f"dataset={dataset},frames=9")
+  raw[section].update(fields)
+  if dataset == "digits":
+    del raw.augmentation.rate
+  with pytest.raises(errors.UserError, match=said):
+    configuration.parse(raw).make_task((64, 64, 3))
+
+
+@pytest.mark.parametrize("query", ["", "?size=16&frames=5", "?interval=2"])
+def test_clips_need_a_side_and_one_number_of_frames(query):
+  with pytest.raises(errors.UserError, match=r"lacks .* the size|each once"):
+    video_vae.get_config(f"dataset=videos:some/where{query},frames=9")
 
 
 def test_the_first_choices_of_the_videos_are_the_defaults():

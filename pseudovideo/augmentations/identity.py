@@ -1,4 +1,4 @@
-"""The pseudo video of one frame: the image, for 1-frame baselines."""
+"""An example as it is: the image, for 1-frame baselines, or the clip."""
 
 import dataclasses
 
@@ -10,23 +10,36 @@ from pseudovideo.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-  """A video of the image alone.
+  """A video of the image alone; of a data set of clips, the clip.
 
   Attributes:
-    frames: 1.
+    frames: 1 of images, T of clips.
   """
 
   frames: int = 1
 
   def __post_init__(self):
-    if self.frames != 1:
+    if self.frames < 1:
       raise UserError(
-        f"The augmentation 'identity' makes videos of 1 frame; got "
-        f"frames={self.frames!r}. Set frames=1 or choose another augmentation."
+        "The augmentation 'identity' has frames=1 for images, or as many as "
+        f"the clips of the data set; got frames={self.frames!r}."
       )
 
   def __call__(
     self, images: jax.Array, *, key: jax.Array | None = None
   ) -> jax.Array:
-    """(B, H, W, C) float32 -> (B, 1, H, W, C); draws nothing from `key`."""
-    return common.append_image(images[:, None][:, :0], images)
+    """float32 (B, H, W, C) -> (B, 1, H, W, C), or clips (B, T, H, W, C).
+
+    Clips are returned bit for bit. Nothing is drawn from `key`.
+
+    Raises:
+      UserError: examples of another number of frames.
+    """
+    video = images[:, None] if images.ndim == 4 else images
+    if video.shape[1] != self.frames:
+      raise UserError(
+        f"The augmentation 'identity' with frames={self.frames} was given "
+        f"examples of {video.shape[1]}; a model of clips takes clips of its "
+        "own length only, so use one of pseudo videos for images."
+      )
+    return common.append_image(video[:, :-1], video[:, -1])

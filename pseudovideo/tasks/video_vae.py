@@ -1,4 +1,4 @@
-"""Video VAEs of pseudo videos: IV-VAE, its baselines, and the image VAE.
+"""Video VAEs of pseudo videos or clips: IV-VAE, its baselines, the image VAE.
 
 The loss is the mean absolute error and a KL term, and where wanted features of
 a frozen network and a discriminator over clips. Part of each training batch is
@@ -20,7 +20,7 @@ import numpy as np
 from flax import traverse_util
 
 from pseudovideo import errors, inflation, keys, optimizers
-from pseudovideo.augmentations import Augmentation
+from pseudovideo.augmentations import Augmentation, identity
 from pseudovideo.losses import adversarial, gaussian, perceptual
 from pseudovideo.models import video_discriminator
 from pseudovideo.models.video_vae import geometry, iv_vae
@@ -43,16 +43,19 @@ class _Part(NamedTuple):
 class VideoVAE:
   """Task `video_vae`; pixels in [-1, 1].
 
+  Of a data set of videos, images are clips (T, H, W, C). They take the place of
+  pseudo videos, and their last frames that of the clean images.
+
   Attributes:
     image_shape: (H, W, C).
-    augmentation: makes the pseudo video.
+    augmentation: makes the pseudo video; `identity` leaves clips as they are.
     model: encoder and decoder.
     discriminator: judges clips, if `adversarial`.
     discriminator_optimizer: its optimizer.
     binarize: `none`, `bernoulli` or `threshold`.
     order: of the encoded clip. `reversed`: its frame 0 is the clean image,
       whose latents are then those of the image alone. `forward`: as the pseudo
-      video is, the clean image last.
+      video is, the clean image last, and the only one for clips.
     image_share: share of the examples of a training batch that are single
       images instead of clips, rounded; at least one clip is left.
     kl_weight: of the divergence of the latents from N(0, I). The divergence is
@@ -89,6 +92,7 @@ class VideoVAE:
 
   value_range = (-1.0, 1.0)
   network_evaluations = 1
+  takes_clips = True
 
   @property
   def latent_shape(self) -> tuple[int, int, int, int]:
@@ -107,6 +111,12 @@ class VideoVAE:
     self.model.check(self.image_shape, frames)
     if self.order not in ORDERS:
       raise errors.unknown("task.order", self.order, ORDERS)
+    clips = isinstance(self.augmentation, identity.Identity) and frames > 1
+    if clips and self.order != "forward":
+      raise errors.UserError(
+        f"task.order is {self.order!r}, which encodes clips of videos from "
+        "their last frame back to the first; set it to 'forward'."
+      )
     if not 0 <= self.image_share < 1:
       raise errors.UserError(
         "task.image_share must be at least 0 and below 1; got "
@@ -172,7 +182,7 @@ class VideoVAE:
     parts = [clips]
     if alone.any():
       rows = np.flatnonzero(alone)
-      single = self._images(images[rows], key[rows])[:, None]
+      single = _last_frame(self._images(images[rows], key[rows]))
       parts.append(self._part(params, single, key[rows], train))
     terms = self._terms(extra, parts)
     if train and self.adversarial:
@@ -336,6 +346,11 @@ def _spread(num: int, share: float) -> np.ndarray:
   """(num,) bool, round(num share) of them True, at even distances."""
   count = min(round(num * share), num - 1)
   return np.diff(np.arange(num + 1) * count // num) > 0
+
+
+def _last_frame(x: jax.Array) -> jax.Array:
+  """Images (B, H, W, C) or clips (B, T, H, W, C) -> (B, 1, H, W, C)."""
+  return x[:, None] if x.ndim == 4 else x[:, -1:]
 
 
 def _mean(x: jax.Array) -> jax.Array:

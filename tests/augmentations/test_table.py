@@ -69,7 +69,7 @@ def test_names_and_fields():
 @pytest.mark.parametrize(
   ("name", "fields", "sentence"),
   [
-    ("identity", {"frames": 2}, "1 frame"),
+    ("identity", {"frames": 0}, "frames=1 for images, or as many"),
     ("first_order", {"frames": 1}, "'identity'"),
     ("heat", {"frames": 8.0}, "integer"),
     ("high_order", {"beta_min": 0.1}, "beta_min not above beta_max"),
@@ -90,3 +90,15 @@ def test_a_wrong_value_is_one_sentence(name, fields, sentence):
 def test_images_are_floats():
   with pytest.raises(ValueError, match=r"pixels\.to_float"):
     augmentations.make("identity")(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+def test_clips_are_left_as_they_are(key):
+  clips = _images(3, 4, 8, 8, 1)
+  augmentation = augmentations.make("identity", frames=4)
+  video = jax.jit(augmentation)(clips, key=key)
+  np.testing.assert_array_equal(video, clips)
+  for other in (clips[:, :3], clips[:, 0]):
+    with pytest.raises(
+      UserError, match=r"frames=4 was given examples of [13];"
+    ):
+      augmentation(other, key=key)
