@@ -7,9 +7,19 @@
 --weights makes a run folder with these weights, as parameters and as their
 average, from which `python -m pseudovideo.main` samples, evaluates, and trains
 on with a fresh optimizer. FILE is a safetensors, npz or torch file of improved
-DDPM (a config with frames=1) or flexible video diffusion; --step says how many
-updates made it (0 if absent). --export writes the averaged weights of a run to
-FILE.npz or FILE.safetensors; --step chooses the checkpoint.
+DDPM (a config with frames=1), flexible video diffusion or IV-VAE; --step says
+how many updates made it (0 if absent). --export writes the averaged weights of
+a run to FILE.npz or FILE.safetensors; --step chooses the checkpoint.
+
+IV-VAE of 4 latent channels and base 64, for images of 104 pixels or more, which
+all its dilations need (others: model.latent_channels=8 or 16, model.base=96):
+
+  --config=configs/video_vae.py:dataset=folder:PATH?size=128,preset=paper \\
+      --config.model.latent_channels=4 --config.model.rates="(1,3,6,9,12)"
+
+Its discriminator is not published; that of the config starts anew. The numbers
+that IV-VAE's code scales latents by are not needed: a model of latents measures
+its own on the images that it is trained on.
 """
 
 import dataclasses
@@ -23,7 +33,7 @@ from absl import flags
 
 from pseudovideo import command_line, errors
 
-TASKS = ("image_diffusion", "video_diffusion")
+TASKS = ("image_diffusion", "video_diffusion", "video_vae")
 
 
 def define_flags() -> flags.FlagValues:
@@ -79,6 +89,7 @@ def _import(values: flags.FlagValues, raw: ml_collections.ConfigDict) -> str:
     optimizers,
     state,
   )
+  from pseudovideo.tasks import base
 
   step = values.step or 0
   if step < 0:
@@ -91,14 +102,20 @@ def _import(values: flags.FlagValues, raw: ml_collections.ConfigDict) -> str:
   _check_task(config.task)
   image_set = data.load(config.data.name, data_dir=values.data_dir)
   task = config.make_task(image_set.image_shape)
-  params = convert.to_flax(
+  converted = convert.to_flax(
     convert.read(values.weights),
     _network(task),
     channels=image_set.image_shape[-1],
   )
-  _, extra = task.init(jax.random.key(config.train.seed), image_set)
-  tx = optimizers.for_players(config.optimizer, config.train.steps, None)
-  made = state.create(jax.tree.map(jnp.asarray, params), extra, tx)
+  converted = jax.tree.map(jnp.asarray, converted)
+  params, extra = task.init(jax.random.key(config.train.seed), image_set)
+  if base.is_autoencoder(task):
+    params["network"] = converted
+  else:
+    params = converted
+  opponent = base.discriminator_optimizer(task)
+  tx = optimizers.for_players(config.optimizer, config.train.steps, opponent)
+  made = state.create(params, extra, tx)
   made = dataclasses.replace(made, step=jnp.asarray(step, jnp.int32))
   store = checkpoints.Checkpoints(
     pathlib.Path(values.workdir) / checkpoints.FOLDER
@@ -109,9 +126,10 @@ def _import(values: flags.FlagValues, raw: ml_collections.ConfigDict) -> str:
     )
   finally:
     store.close()
+  mode = "evaluate" if base.is_autoencoder(task) else "sample"
   return (
-    f"{values.workdir} holds {state.count_parameters(params)} parameters as "
-    f"step {step}; sample with: python -m pseudovideo.main --mode=sample "
+    f"{values.workdir} holds {state.count_parameters(converted)} parameters as "
+    f"step {step}; {mode} with: python -m pseudovideo.main --mode={mode} "
     f"--workdir={values.workdir}"
   )
 
@@ -122,13 +140,17 @@ def _export(
   """Writes the averaged weights of a run; returns what to say."""
   from pseudovideo import convert, runs
   from pseudovideo.convert import files
+  from pseudovideo.tasks import base
 
   files.check_suffix(values.export)
   _check_task(runs.saved_config(values.workdir)["task"]["name"])
   restored = runs.restore(
     values.workdir, step=values.step, data_dir=values.data_dir, config=raw
   )
-  state_dict = convert.to_torch(restored.params, _network(restored.task))
+  task, params = restored.task, restored.params
+  if base.is_autoencoder(task):
+    params = params["network"]
+  state_dict = convert.to_torch(params, _network(task))
   convert.write(values.export, state_dict)
   return (
     f"{values.export} holds the averaged weights of step {restored.step}, "
@@ -140,14 +162,16 @@ def _check_task(name: str) -> None:
   if name not in TASKS:
     raise errors.UserError(
       f"The task {name!r} has no published weights; those of "
-      f"{' and '.join(TASKS)} can be converted."
+      f"{', '.join(TASKS[:-1])} and {TASKS[-1]} can be converted."
     )
 
 
 def _network(task: Any) -> Any:
   """The network, with outputs for the variances if these are learned."""
-  from pseudovideo.tasks import diffusion
+  from pseudovideo.tasks import base, diffusion
 
+  if base.is_autoencoder(task):
+    return task.model
   return diffusion.sized(task.model, task.process, task.image_shape[-1])
 
 

@@ -1,15 +1,33 @@
 """Converted weights of IV-VAE compute what the published network computes."""
 
+import ast
+import pathlib
+import re
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pseudovideo import convert, errors
+from configs import latent_diffusion, video_vae
+from pseudovideo import (
+  checkpoints,
+  configuration,
+  convert,
+  errors,
+  first_stages,
+  keys,
+  main,
+  runs,
+)
+from pseudovideo.convert import __main__ as command
 from pseudovideo.models.video_vae import iv_vae
+from pseudovideo.tasks import first_stage
 from tests.convert import iv_vae_reference as reference
 from tests.convert import torch_zip
 
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 # A level that halves sides alone, one that halves time too, and all places of
 # attention.
 NET = iv_vae.IVVAE(
@@ -27,12 +45,11 @@ def zeros(net):
   return jax.tree.map(lambda p: np.broadcast_to(np.float32(0), p.shape), tree)
 
 
-@pytest.fixture(scope="module")
-def weights():
+def drawn(net):
   """A state dict with nothing zero, activations of size one."""
   rng = np.random.default_rng(0)
   state_dict = {}
-  for name, array in convert.to_torch(zeros(NET), NET).items():
+  for name, array in convert.to_torch(zeros(net), net).items():
     values = rng.normal(size=array.shape)
     if name.endswith("weight"):
       values /= np.sqrt(np.prod(array.shape[1:]))
@@ -40,6 +57,11 @@ def weights():
       values = 0.3 * values + name.endswith("gamma")
     state_dict[name] = values.astype(np.float32)
   return state_dict
+
+
+@pytest.fixture(scope="module")
+def weights():
+  return drawn(NET)
 
 
 def largest_error(ours, theirs):
@@ -162,3 +184,137 @@ def test_parameters_of_another_network_are_refused(weights):
   said = r"decoder/head/key/bias is \(2,\) in them and \(3,\) in the model"
   with pytest.raises(errors.UserError, match=said):
     convert.to_torch(params, NET.clone(image_channels=3))
+
+
+# The command.
+
+SHALLOW = NET.clone(
+  image_channels=1, multipliers=(1, 1), temporal=(True,), attention=(),
+  rates=(1,),
+)  # fmt: skip
+CONFIG = [
+  f"--config={CONFIGS}/video_vae.py:frames=5,preset=tiny",
+  *(
+    f"--config.model.{name}={getattr(SHALLOW, name)}"
+    for name in ("multipliers", "temporal", "attention", "rates")
+  ),
+  "--config.task.adversarial=True",
+  "--config.optimizer.warmup_steps=0",
+  "--config.discriminator_optimizer.warmup_steps=0",
+  "--config.train.steps=8",
+  "--config.train.eval_every=0",
+  "--config.evaluate.metrics=FD",
+  "--config.evaluate.num_samples=8",
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+  """(state dict, folder of the run that the command made of it)."""
+  state_dict = drawn(SHALLOW)
+  folder = tmp_path_factory.mktemp("iv_vae")
+  file, workdir = folder / "weights.pth", folder / "run"
+  torch_zip.save(file, torch_zip.state_dict(state_dict))
+  argv = [f"--weights={file}", f"--workdir={workdir}", "--step=7", *CONFIG]
+  assert command.main(argv) == 0
+  return state_dict, workdir
+
+
+def test_a_run_of_published_weights_gives_clips_back(made):
+  state_dict, workdir = made
+  run = runs.restore(workdir)
+  assert run.step == 7
+  images = run.image_set.test_images[:2]
+  rows = keys.example_keys(jax.random.key(0), 2)
+  video = run.task.pseudo_video({}, {}, images, key=rows)
+  given_back = jax.jit(run.task.reconstruct)(
+    run.params, run.extra, images, key=rows
+  )
+  sd = {name: np.float64(array) for name, array in state_dict.items()}
+  # There, clips begin with the clean image.
+  clip = np.moveaxis(np.float64(video[1, ::-1]), -1, 0)
+  expected = reference.decode(sd, reference.encode(sd, clip, 2)[0])
+  assert np.abs(expected).max() > 1
+  assert largest_error(given_back[1, ::-1], expected.clip(-1, 1)) < 1e-5
+
+
+def exported(workdir, step):
+  file = workdir.parent / "back.safetensors"
+  argv = [f"--export={file}", f"--workdir={workdir}", f"--step={step}"]
+  assert command.main(argv) == 0
+  return convert.read(file)
+
+
+def test_such_a_run_is_evaluated_and_given_back(made, capsys):
+  state_dict, workdir = made
+  assert main.main([f"--workdir={workdir}", "--mode=evaluate"]) == 0
+  assert "Reconstructed: PSNR" in capsys.readouterr().out
+  back = exported(workdir, 7)
+  assert list(back) == list(state_dict)
+  jax.tree.map(np.testing.assert_array_equal, back, state_dict)
+
+
+@pytest.mark.slow
+def test_such_a_run_is_trained_on(made, capsys, tmp_path):
+  workdir = tmp_path / "run"
+  shutil.copytree(made[1], workdir)
+  assert main.main([f"--workdir={workdir}"]) == 0
+  assert "Trained 8 steps" in capsys.readouterr().out
+  before, after = (
+    checkpoints.load(workdir, step=step, parts=("params", "ema"))[1]
+    for step in (7, 8)
+  )
+  moved = jax.tree.map(
+    lambda a, b: np.abs(a - b).max(), after["params"], before["params"]
+  )
+  assert set(moved) == {"network", "discriminator"}
+  for player in moved.values():
+    assert 0 < max(jax.tree.leaves(player)) < 2e-2
+  back = convert.to_flax(exported(workdir, 8), SHALLOW)
+  jax.tree.map(np.testing.assert_array_equal, back, after["ema"]["network"])
+
+
+def test_such_a_run_has_latents_to_be_learned(made):
+  _, workdir = made
+  raw = latent_diffusion.get_config("preset=tiny")
+  raw.autoencoder.workdir = str(workdir)
+  raw = first_stages.look_up(raw)
+  task = configuration.parse(raw).make_task((8, 8, 1))
+  run = runs.restore(workdir)
+  assert task.coder == run.task and task.denoiser.frames == 3
+  kept = first_stage.AUTOENCODER.read(task.autoencoder, task.coder)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    kept["params"],
+    {"network": run.params["network"]},
+  )
+
+
+def test_the_config_of_the_help_is_the_published_network():
+  argument, *overrides = re.search(
+    r"--config=configs/video_vae\.py:(\S+) \\\n((?: +--config\..*\n)+)",
+    command.__doc__,
+  ).groups()
+  raw = video_vae.get_config(argument)
+  for line in " ".join(overrides).split():
+    name, _, value = line.removeprefix("--config.model.").partition("=")
+    raw.model[name] = ast.literal_eval(value.strip('"'))
+  task = configuration.parse(raw).make_task((128, 128, 3))
+  state_dict = convert.to_torch(zeros(task.model), task.model)
+  shapes = {name: array.shape for name, array in state_dict.items()}
+  assert shapes == reference.shapes(4, 64)
+
+
+def test_other_video_vaes_have_no_published_weights(made, tmp_path, capsys):
+  file = tmp_path / "weights.npz"
+  convert.write(file, made[0])
+  for change, said in [
+    ("branches=motion", "got 'motion' and 'group_causal', whose weights can"),
+    ("convolution=causal", "got 'key_motion' and 'causal', whose weights can"),
+    ("base=8", "has the shape (4, 1, 3, 3), and the model needs (8, 1, 3, 3);"),
+  ]:
+    at = f"--workdir={tmp_path}/run"
+    argv = [f"--weights={file}", at, *CONFIG, f"--config.model.{change}"]
+    assert command.main(argv) == 2
+    assert said in capsys.readouterr().err
+  assert [path.name for path in tmp_path.iterdir()] == [file.name]
