@@ -70,9 +70,7 @@ def initial(values: commands.Values) -> int:
   ]
   missing = sorted({job.start.name for job in wanted} - _starts(jobs))
   if missing:
-    print(
-      f"Left out, since their image VAEs are missing: {', '.join(missing)}."
-    )
+    print(f"Left out, as these image VAEs are missing: {', '.join(missing)}.")
   if not jobs:
     return 1
   found = {}

@@ -49,7 +49,7 @@ def job(name, dataset="digits", preset="tiny", seed=0):
 def looked_up(one):
   """The config of a run, as it would be saved with its checkpoints."""
   config = configuration.to_json(one.config)
-  coder = configuration.to_json(one.tokenizer.config)
+  coder = configuration.to_json(one.first_stage.config)
   config["tokenizer"].update(hash="0" * 64, config=coder)
   return config
 
@@ -70,7 +70,7 @@ def test_the_paper_s_numbers():
   for (order, dataset), numbers in PAPER.items():
     own = [ROWS[f"{order}_published_{frames}"] for frames in (1, 8, 18)]
     assert tuple(row.paper[dataset] for row in own) == numbers
-    assert [row.tokenizer for row in own] == list(of.PUBLISHED)
+    assert [row.first_stage for row in own] == list(of.PUBLISHED)
     for number in numbers:
       assert f"{number:.2f}" in token_prior.__doc__
   assert sum(bool(row.paper) for row in TABLE.rows) == 6
@@ -137,11 +137,11 @@ def test_tokenizers_are_the_runs_of_the_other_table():
     same = rows.Job(others[needed.row.name], "digits", "tiny", 0)
     assert needed.config == same.config
     assert needed.workdir("runs") == same.workdir("runs")
-    assert job(name).tokenizer.name == needed.name
+    assert job(name).first_stage.name == needed.name
 
 
 def test_a_dry_run_lists_what_is_needed(tmp_path, capsys, write_finished):
-  write_finished(job("next_recommended_1_raw").tokenizer, tmp_path)
+  write_finished(job("next_recommended_1_raw").first_stage, tmp_path)
   argv = [
     "run", "--dry-run", "--preset=tiny", f"--root={tmp_path}",
     "--rows=next_recommended_1_raw,next_recommended_1_raw_top_p,masked_published_18",
@@ -237,7 +237,7 @@ def test_columns_of_models_of_tokens(make_record):
 
 
 def test_other_tables_have_no_such_columns(make_record):
-  one = job("next_published_1").tokenizer
+  one = job("next_published_1").first_stage
   record = make_record(one) | {"samples_per_second": 7.0}
   found = [report.Scored(one, record)]
   table = table2_reconstruction.TABLE
