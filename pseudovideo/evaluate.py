@@ -92,7 +92,8 @@ def originals(run: runs.Run, num: int) -> np.ndarray:
   """Images of which `draw(run, num)` gives the reconstructions, in order.
 
   Returns:
-    At most `num` held-out images at even distances, (N, H, W, C) uint8.
+    At most `num` held-out images at even distances, (N, H, W, C) uint8, or
+    clips (N, T, H, W, C).
   """
   return data.spread(run.image_set.test_images, num)
 
@@ -144,8 +145,9 @@ def evaluate(
     )
   config = run.config.evaluate
   binarize = run.config.data.binarize
+  image_set = data.last_frames(run.image_set)
   networks = metrics.networks_for(
-    run.image_set, binarize=binarize, use_inception=config.inception
+    image_set, binarize=binarize, use_inception=config.inception
   )
   if samples is None:
     drawn = draw(run, num_samples)
@@ -164,7 +166,7 @@ def evaluate(
     num = num_samples
   scores = metrics.score(
     drawn.images,
-    run.image_set,
+    image_set,
     networks,
     num_samples=num,
     seed=config.seed,
@@ -223,7 +225,7 @@ def write_report(
     pseudo_videos=pseudo_videos(run),
     generated_videos=drawn.videos,
     samples=drawn.images[:_SHOWN],
-    real=real[:_SHOWN],
+    real=data.last_frame_of(real[:_SHOWN]),
     autoencoder=autoencoder,
     metrics=writer.read_metrics(run.workdir),
     results=record,

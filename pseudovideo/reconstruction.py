@@ -2,7 +2,7 @@
 
 Distances between sets, such as FD, are in the other scores; here are those of
 pairs, for tokenizers how much of the codebook is used, and for video VAEs how
-well each frame of the video comes back.
+well each frame of the video comes back, and real clips by their motion.
 """
 
 from typing import Any
@@ -11,7 +11,13 @@ import jax
 import numpy as np
 
 from pseudovideo import data, keys, pixels, runs, sharding, tokens
-from pseudovideo.metrics import information, pair_metrics, psnr, ssim
+from pseudovideo.metrics import (
+  clip_scores,
+  information,
+  pair_metrics,
+  psnr,
+  ssim,
+)
 
 BLOCK = 500
 # So many videos are scored as a whole.
@@ -25,23 +31,26 @@ def measure(
 
   Args:
     run: of `runs.restore`.
-    originals: (N, H, W, C) uint8.
-    images: their reconstructions, of the same shape.
+    originals: (N, H, W, C) uint8, or clips (N, T, H, W, C).
+    images: their reconstructions (N, H, W, C), of clips the last frames.
 
   Returns:
     `metrics`, {name: record}: PSNR as the mean over images and of the mean
-    error, information preservation degree, and SSIM where its window fits. Of a
+    error, information preservation degree, and SSIM where its window fits;
+    `missing`, why there is none of them, such as PSNR of equal images. Of a
     tokenizer `codebook` too, see `tokens.usage`; of a video VAE `videos`, see
     `of_videos`.
   """
+  last = data.last_frame_of(originals)
   kinds = ["PSNR", "IPD"]
-  if min(originals.shape[1:3]) >= ssim.SIZE:
+  if min(last.shape[1:3]) >= ssim.SIZE:
     kinds.append("SSIM")
-  blocks = (
-    (originals[i : i + BLOCK], images[i : i + BLOCK])
+  blocks = [
+    (last[i : i + BLOCK], images[i : i + BLOCK])
     for i in range(0, len(images), BLOCK)
-  )
-  found = {"metrics": pair_metrics.records(blocks, kinds)}
+  ]
+  records, missing = pair_metrics.attempted(blocks, kinds)
+  found = {"metrics": records} | ({"missing": missing} if missing else {})
   if hasattr(run.task, "encode"):
     config = run.config.evaluate
     ids = tokens.encode(
@@ -54,11 +63,11 @@ def measure(
 
 
 def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
-  """How a video VAE gives the frames of pseudo videos back.
+  """How a video VAE gives the frames of pseudo videos, or of clips, back.
 
   Args:
     run: of a video VAE.
-    originals: (N, H, W, C) uint8.
+    originals: (N, H, W, C) uint8, or clips (N, T, H, W, C).
 
   Returns:
     `num_videos`; `psnr_by_frame`, T means over videos, dB, the clean image
@@ -66,7 +75,8 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
     `information_preserved`, over all frames, see `information`. Where groups of
     frames are encoded together and the window fits, `ssim_by_position` in a
     group, in the order of encoding, and its maximum minus its minimum,
-    `ssim_spread`; see `ssim.per_position`.
+    `ssim_spread`; see `ssim.per_position`. Of clips what `clip_scores.measure`
+    returns, too.
   """
   real, made = _videos(run, originals)
   by_frame = psnr.per_image(real, made).mean(0)
@@ -77,6 +87,9 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
     ],
     "information_preserved": information.preservation_degree(real, made),
   }
+  if originals.ndim == 5:
+    seed = run.config.evaluate.seed
+    found |= clip_scores.measure(real, made, seed=seed)
   group, behind = run.task.group, real.shape[1] - 1
   grouped = group > 1 and behind > 0 and behind % group == 0
   if grouped and min(real.shape[2:4]) >= ssim.SIZE:
@@ -88,7 +101,7 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
 
 
 def _videos(run, originals):
-  """Pseudo videos and their reconstructions, (N, T, H, W, C) uint8."""
+  """Videos and their reconstructions, (N, T, H, W, C) uint8."""
   task, config = run.task, run.config.evaluate
 
   def both(params, extra, images, key):
@@ -123,7 +136,28 @@ def sentence(found: dict[str, Any]) -> str:
       f"{book['perplexity']:.1f}"
     )
   if "videos" in found:
-    values = found["videos"]["psnr_by_frame"]
-    shown = ", ".join("inf" if v is None else f"{v:.3g}" for v in values)
-    parts.append(f"PSNR of the frames {shown}")
+    shown = map(_shown, found["videos"]["psnr_by_frame"])
+    parts.append(f"PSNR of the frames {', '.join(shown)}")
+    parts += _of_clips(found["videos"])
   return f"Reconstructed: {'; '.join(parts)}."
+
+
+def _of_clips(found: dict[str, Any]) -> list[str]:
+  """What is there of real clips only, in words."""
+  parts = [
+    f"{name} of the clips {record['value']:.4g}"
+    for name, record in found.get("metrics", {}).items()
+  ]
+  parts += [
+    f"{row['num_clips']:,} clips of motion {row['from'] or 0:.3g} to "
+    f"{_shown(row['below'])} with PSNR {_shown(row['PSNR'])}"
+    for row in found.get("by_motion", {}).get("bins", [])
+    if row["num_clips"]
+  ]
+  if found.get("missing"):
+    parts.append(f"without {', '.join(found['missing'])}, as results.json says")
+  return parts
+
+
+def _shown(value: float | None) -> str:
+  return "inf" if value is None else f"{value:.3g}"

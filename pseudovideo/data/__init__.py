@@ -2,13 +2,19 @@
 
 from pseudovideo import errors
 from pseudovideo.data import digits, folder, tfds_sets, video_folder
-from pseudovideo.data.image_set import ImageSet, last_frames, spread
+from pseudovideo.data.image_set import (
+  ImageSet,
+  last_frame_of,
+  last_frames,
+  spread,
+)
 
 __all__ = [
   "CLIP_SETS",
   "SETS",
   "ImageSet",
   "clip_frames",
+  "last_frame_of",
   "last_frames",
   "load",
   "spread",

@@ -55,10 +55,15 @@ def last_frames(image_set: ImageSet) -> ImageSet:
     return image_set
   return dataclasses.replace(
     image_set,
-    train_images=image_set.train_images[:, -1],
-    test_images=image_set.test_images[:, -1],
+    train_images=last_frame_of(image_set.train_images),
+    test_images=last_frame_of(image_set.test_images),
     fingerprint=derived(image_set.fingerprint, "last frames"),
   )
+
+
+def last_frame_of(images: np.ndarray) -> np.ndarray:
+  """Images as they are; the last frames of clips (N, T, H, W, C)."""
+  return images if images.ndim == 4 else images[:, -1]
 
 
 def derived(fingerprint: str, what: str) -> str:

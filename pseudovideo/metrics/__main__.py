@@ -6,7 +6,7 @@
 SAMPLES and the other set are a folder of images (FOLDER?size=32 scales and
 crops them), an npz or npy file of uint8 (N, H, W, C), or a data set such as
 cifar10 (its training split) or cifar10:test. Videos are in npz or npy files,
-uint8 (N, T, H, W, C).
+uint8 (N, T, H, W, C), or clips of a folder, videos:FOLDER?size=32&frames=17.
 
 Metrics of sets, over --network: FID (FD, if it is not inception), KID, IS, PR
 (precision and recall), FID-inf and IS-inf (extrapolated to infinitely many

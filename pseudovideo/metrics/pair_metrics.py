@@ -5,7 +5,7 @@ records, and name both in `METRICS`.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -157,6 +157,24 @@ def records(
     for name, record in metric.reduce(whole).items():
       found[name] = {"name": name, **record, **about}
   return found
+
+
+def attempted(
+  pairs: Sequence[tuple[np.ndarray, np.ndarray]], kinds: Iterable[str]
+) -> tuple[dict[str, Record], dict[str, str]]:
+  """`records`, and why there is none of some metrics, by their names.
+
+  Args:
+    pairs: as of `records`, all of them at hand.
+    kinds: of `METRICS`.
+  """
+  found, missing = {}, {}
+  for kind in kinds:
+    try:
+      found |= records(pairs, [kind])
+    except errors.UserError as error:
+      missing[kind] = str(error)
+  return found, missing
 
 
 def _record(values: np.ndarray, better: str, definition: str) -> Record:

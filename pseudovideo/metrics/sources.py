@@ -118,12 +118,12 @@ def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
 
 
 def parse(text: str, *, data_dir: str | None = None) -> Source:
-  """A set as named on the command line; only files can hold videos.
+  """A set as named on the command line.
 
   Args:
     text: a folder of images (`PATH?size=32` scales and crops them), an npz or
-      npy file, or a data set as `data.load` names it, with `:train` (the
-      default) or `:test` behind it.
+      npy file of images or videos, or a data set as `data.load` names it, with
+      `:train` (the default) or `:test` behind it.
     data_dir: where TFDS sets are.
 
   Raises:
@@ -135,13 +135,14 @@ def parse(text: str, *, data_dir: str | None = None) -> Source:
   name, colon, split = text.rpartition(":")
   if colon and split in SPLITS:
     return of_split(data.load(name, data_dir=data_dir), split)
-  if text in data.SETS or text.startswith("folder:"):
+  if text in data.SETS or text.startswith(("folder:", "videos:")):
     return of_split(data.load(text, data_dir=data_dir), "train")
   if pathlib.Path(text.partition("?size=")[0]).expanduser().is_dir():
     return _of_folder(text)
+  names = ", ".join(sorted(data.SETS | data.CLIP_SETS))
   raise errors.UserError(
     f"{text!r} is no folder, npz or npy file that exists, and no data set; "
-    f"the data sets are {', '.join(sorted(data.SETS))}, with :train or :test."
+    f"the data sets are {names}, with :train or :test."
   )
 
 
