@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from benchmarks import memory, rows, timing
+from benchmarks import memory, rows, timing, weights
 from pseudovideo import command_line
 from pseudovideo.models import video_unet
 from pseudovideo.models.video_vae import iv_vae
@@ -64,10 +64,12 @@ def make(row: Row) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.uniform(-1, 1, (1, *row.shape)), jnp.float32)
   if isinstance(row.net, iv_vae.IVVAE):
-    params = jax.jit(row.net.init)(key, x[:, :1])["params"]
+    params = weights.random(row.net.init, key, x[:, :1])["params"]
     return lambda params, x: row.net.apply({"params": params}, x), (params, x)
   frames, *image_shape = row.shape
-  params = video_unet.init(row.net, key, tuple(image_shape), frames)
+  params = weights.random(
+    lambda key: video_unet.init(row.net, key, tuple(image_shape), frames), key
+  )
 
   def denoise(params, x):
     latent = jnp.ones((1, frames))
