@@ -49,7 +49,9 @@ def measure(
   frames = made.train.shape[1]
   predictors = linear.fit(made.train, settings.window)
   left = linear.residuals(predictors, made.test)
-  squares = np.square(left, dtype=np.float64).mean((2, 3, 4))
+  squares = np.stack(
+    [np.square(one, dtype=np.float64).mean((1, 2, 3)) for one in left]
+  )
   found = {LINEAR: gains.by_image(squares, made.test_images)[:, None]}
   progress("linear predictors of all frames")
   if settings.steps:
