@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pseudovideo.models.video_vae import branches, layers
+from pseudovideo.models.video_vae import branches, geometry, layers
 
 
 class NormSilu(nn.Module):
@@ -131,3 +131,45 @@ class ParallelDilated(nn.Module):
     halves = zip(*(jnp.split(out, num, axis=-1) for out in outs), strict=True)
     h = jnp.concatenate([part for half in halves for part in half], axis=-1)
     return layers.dense(self.features, name="out", dtype=dtype)(h)
+
+
+class Levels(nn.Module):
+  """What encoder and decoder have in common.
+
+  Attributes:
+    design: of the network.
+    widths: channels of each level, of all branches together.
+    blocks: residual blocks per level.
+    temporal: whether time is halved behind each level but the last, or doubled
+      in front of it.
+    attention: places of `iv_vae.ATTENTION`.
+    features: output channels, of all branches together.
+  """
+
+  design: branches.Design
+  widths: tuple[int, ...]
+  blocks: int
+  temporal: tuple[bool, ...]
+  attention: tuple[str, ...]
+  features: int
+
+  @nn.nowrap
+  def block(self, x: jax.Array, level: int, name: str, first: bool):
+    """(B, T, H, W, C) through a residual block, to the width of the level."""
+    group = geometry.group_sizes(self.temporal)[level]
+    return ResBlock(self.design, self.widths[level], group, name=name)(x, first)
+
+  @nn.nowrap
+  def attend(self, x: jax.Array, place: str, name: str) -> jax.Array:
+    """(B, T, H, W, C) through attention, if that place has it."""
+    if place not in self.attention:
+      return x
+    return Attention(self.design, name=f"{name}_attention")(x)
+
+  @nn.nowrap
+  def middle(self, x: jax.Array, first: bool) -> jax.Array:
+    """Block, attention, block, of the last level's width."""
+    last = len(self.widths) - 1
+    x = self.block(x, last, "middle_0", first)
+    x = self.attend(x, "middle", "middle")
+    return self.block(x, last, "middle_1", first)

@@ -23,6 +23,29 @@ def group_sizes(temporal: Sequence[bool]) -> tuple[int, ...]:
   return tuple(temporal_factor(temporal[level:]) for level in levels)
 
 
+def check_levels(multipliers: Sequence[int], temporal: Sequence[bool]) -> None:
+  """Refuses levels that make no network.
+
+  Args:
+    multipliers: factors of the base width, one per level.
+    temporal: whether time is halved behind each level but the last.
+
+  Raises:
+    UserError: fewer than two levels, a factor below 1, or another number of
+      flags.
+  """
+  if len(multipliers) < 2 or min(multipliers) < 1:
+    raise errors.UserError(
+      "model.multipliers needs two levels or more, with factors of 1 or more;"
+      f" got {multipliers}."
+    )
+  if len(temporal) != len(multipliers) - 1:
+    raise errors.UserError(
+      "model.temporal needs one flag fewer than model.multipliers has levels,"
+      f" {len(multipliers) - 1}; got {temporal}."
+    )
+
+
 def check_frames(frames: int, factor: int, first: bool = True) -> None:
   """Refuses a number of frames that does not end with a whole group.
 

@@ -144,7 +144,7 @@ class IVVAE(nn.Module):
       return video
     key, motion = jnp.split(video, 2, axis=-1)
     # Counted from the end: the last frame of a chunk ends a group.
-    factor = geometry.temporal_factor(self.temporal)
+    factor = self.temporal_factor
     from_key = np.arange(video.shape[1])[::-1] % factor == factor - 1
     if first:
       from_key[0] = True
@@ -159,6 +159,11 @@ class IVVAE(nn.Module):
     """Pixels of a latent's side."""
     return 2 ** (len(self.multipliers) - 1)
 
+  @property
+  def temporal_factor(self) -> int:
+    """f, frames of a group."""
+    return geometry.temporal_factor(self.temporal)
+
   @nn.nowrap
   def latent_shape(
     self, video_shape: tuple[int, int, int]
@@ -170,7 +175,7 @@ class IVVAE(nn.Module):
     """
     self._check_video(video_shape)
     frames, height, width = video_shape
-    t = 1 + (frames - 1) // geometry.temporal_factor(self.temporal)
+    t = 1 + (frames - 1) // self.temporal_factor
     side = self.spatial_factor
     return t, height // side, width // side, self.latent_channels
 
@@ -212,23 +217,13 @@ class IVVAE(nn.Module):
   @nn.nowrap
   def _check_video(self, shape, first=True):
     frames, height, width = shape
-    factor = geometry.temporal_factor(self.temporal)
-    geometry.check_frames(frames, factor, first)
+    geometry.check_frames(frames, self.temporal_factor, first)
     geometry.check_sides(height, width, self.spatial_factor)
 
   @nn.nowrap
   def _check_levels(self):
     multipliers, temporal = self.multipliers, self.temporal
-    if len(multipliers) < 2 or min(multipliers) < 1:
-      raise errors.UserError(
-        "model.multipliers needs two levels or more, with factors of 1 or more;"
-        f" got {multipliers}."
-      )
-    if len(temporal) != len(multipliers) - 1:
-      raise errors.UserError(
-        "model.temporal needs one flag fewer than model.multipliers has levels,"
-        f" {len(multipliers) - 1}; got {temporal}."
-      )
+    geometry.check_levels(multipliers, temporal)
     if any(self.base * m % 2 for m in multipliers[1:]):
       raise errors.UserError(
         "model.base must be even, since the decoder halves channels; got "

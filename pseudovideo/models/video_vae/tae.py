@@ -159,12 +159,8 @@ class TAE(nn.Module):
     Raises:
       UserError: says which field, what it is, and what is allowed.
     """
+    geometry.check_levels(self.multipliers, self.temporal)
     image_vae(self).check(image_shape, frames)
-    if len(self.temporal) != len(self.multipliers) - 1:
-      raise errors.UserError(
-        "model.temporal needs one flag fewer than model.multipliers has levels,"
-        f" {len(self.multipliers) - 1}; got {self.temporal}."
-      )
 
 
 def image_vae(net: TAE) -> iv_vae.IVVAE:
@@ -175,7 +171,7 @@ def image_vae(net: TAE) -> iv_vae.IVVAE:
     image_channels=net.image_channels,
     multipliers=net.multipliers,
     blocks=net.blocks,
-    temporal=(False,) * (len(net.multipliers) - 1),
+    temporal=(False,) * len(net.temporal),
     branches="image",
     attention=("middle",),
     rates=(),
