@@ -12,21 +12,24 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import checkpoints, errors
-from pseudovideo.models.video_vae import initialisation, iv_vae
+from pseudovideo.models.video_vae import initialisation, iv_vae, tae
 
 TASK = "video_vae"
 
 
-def from_run(workdir: str | os.PathLike, net: iv_vae.IVVAE) -> dict[str, Any]:
+def from_run(
+  workdir: str | os.PathLike, net: iv_vae.IVVAE | tae.TAE, key: jax.Array
+) -> dict[str, Any]:
   """Parameters of `net` from the averaged ones of an image VAE.
 
   Args:
     workdir: folder of a run of the task `video_vae` whose network is
-      `initialisation.image_vae(net)`.
+      `initialisation.image_vae(net)` or `tae.image_vae(net)`.
     net: the video VAE.
+    key: of what no image VAE has, a TAE's attention over time.
 
   Returns:
-    As `initialisation.inflate` does.
+    As `initialisation.inflate` or `tae.inflate` does.
 
   Raises:
     UserError: there is no such run.
@@ -39,5 +42,12 @@ def from_run(workdir: str | os.PathLike, net: iv_vae.IVVAE) -> dict[str, Any]:
       f"with model.branches='image'; {workdir} holds one of {task} with "
       f"model.branches={branches!r}."
     )
-  network = initialisation.inflate(parts["ema"]["network"], net)
+  image_params = parts["ema"]["network"]
+  if isinstance(net, tae.TAE):
+    side = net.spatial_factor
+    image = jnp.zeros((1, 1, side, side, net.image_channels))
+    fresh = jax.jit(net.init)(key, image)["params"]
+    network = tae.inflate(image_params, fresh)
+  else:
+    network = initialisation.inflate(image_params, net)
   return jax.tree.map(jnp.asarray, network)

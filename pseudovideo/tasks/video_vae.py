@@ -23,7 +23,7 @@ from pseudovideo import errors, inflation, keys, optimizers
 from pseudovideo.augmentations import Augmentation, identity
 from pseudovideo.losses import adversarial, gaussian, perceptual
 from pseudovideo.models import video_discriminator
-from pseudovideo.models.video_vae import geometry, iv_vae
+from pseudovideo.models.video_vae import iv_vae
 from pseudovideo.tasks import base
 
 ORDERS = ("reversed", "forward")
@@ -93,6 +93,8 @@ class VideoVAE:
   value_range = (-1.0, 1.0)
   network_evaluations = 1
   takes_clips = True
+  last_layer = ("decoder", "head")
+  """Where the network has the kernels that make pixels."""
 
   @property
   def latent_shape(self) -> tuple[int, int, int, int]:
@@ -103,7 +105,7 @@ class VideoVAE:
   @property
   def group(self) -> int:
     """Frames that become one latent frame, behind frame 0."""
-    return geometry.temporal_factor(self.model.temporal)
+    return self.model.temporal_factor
 
   def check(self) -> None:
     """See `base.Task.check`."""
@@ -154,7 +156,7 @@ class VideoVAE:
     if self.start == "random":
       network = jax.jit(self.model.init)(network_key, image)["params"]
     else:
-      network = inflation.from_run(self.start, self.model)
+      network = inflation.from_run(self.start, self.model, network_key)
     params = {"network": network}
     if self.adversarial:
       variables = jax.jit(self.discriminator.init)(judge_key, image)
@@ -238,8 +240,9 @@ class VideoVAE:
   def _images(self, images, key):
     return base.to_float(self, images, keys.named(key, "binarize"))
 
-  def _network(self, params, method: str, x):
-    return self.model.apply({"params": params["network"]}, x, method=method)
+  def _network(self, params, method: str, *args):
+    variables = {"params": params["network"]}
+    return self.model.apply(variables, *args, method=method)
 
   def _part(self, params, video, key, train) -> _Part:
     """Through the network and back."""
@@ -308,7 +311,7 @@ class VideoVAE:
     kernels = {
       path: array
       for path, array in flat.items()
-      if path[:2] == ("decoder", "head") and path[-1] == "kernel"
+      if path[:2] == self.last_layer and path[-1] == "kernel"
     }
 
     def head(kernels, latents):
