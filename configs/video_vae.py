@@ -11,6 +11,8 @@ Arguments, each optional:
            encoded from the clean image, frame 0, to the most blurred one; or
            clips, which are encoded from their first frame
            1: the images alone
+           with network=tae also 4 | 8 | 18, the lengths of the pseudo videos'
+           paper; augmentation.frames may then be any number
   network  iv_vae (default): key and motion branch, attention wherever the
            published code has it, parallel dilated convolutions
            image: every frame by itself; with frames=1, what iv_vae and
@@ -20,26 +22,37 @@ Arguments, each optional:
            key_motion: iv_vae with the two attention layers of causal and
            without dilated convolutions
            motion_motion: iv_vae with 3-D convolutions in both branches
+           tae: Movie Gen's temporal autoencoder, the task video_tae: layers
+           over time behind those of an image VAE, not causal
   preset   small (default): base 16, a quarter of the side, 8 latent channels;
            minutes on a GPU, and on two cores for digits of 5 frames
            tiny: a few steps, seconds
-           paper: base 64, an eighth of the side (digits and mnist: a quarter)
+           paper: base 64, an eighth of the side (digits and mnist: a quarter);
+           tae: base 128, 16 latent channels
 
-Four frames become one latent frame. To inflate from a trained image VAE, set
-task.start to its folder. The image VAE of causal and group_causal is
-network=image with model.latent_channels=8, model.attention="('middle',)" and
-model.rates="()", that of key_motion with the latter two.
+Four frames become one latent frame, eight with network=tae,preset=paper (digits
+and mnist: four). To inflate from a trained image VAE, set task.start to its
+folder. The image VAE of causal and group_causal is network=image with
+model.latent_channels=8, model.attention="('middle',)" and model.rates="()",
+that of key_motion with the latter two, that of tae with all three (paper
+preset: model.base=128 and model.latent_channels=16).
 
 The paper publishes no weights of its losses, no optimizer and no batch size:
 those here are our choice. It adds a discriminator in a last stage; of the
 presets only paper does, others with task.adversarial=True and
 task.adversarial_from. The perceptual loss is off: set task.perceptual=vgg16
 where its published weights are on the machine, or task.perceptual=classifier.
+
+Of Movie Gen's autoencoder our source has the layers, 16 latent channels, and
+one batch of images to three of videos (task.image_share=0.25). Widths are those
+of latent diffusion; time is halved wherever sides are in the paper preset; the
+rest is as for iv_vae.
 """
 
 import ml_collections
 
 from configs import common
+from pseudovideo import errors
 from pseudovideo.data import video_folder
 from pseudovideo.models.video_vae import geometry
 
@@ -52,6 +65,8 @@ DATASETS = (
   "videos:PATH",
 )
 FRAMES = ("5", "9", "17", "1")
+# Lengths that only a TAE has.
+TAE_FRAMES = ("4", "8", "18")
 NETWORKS = (
   "iv_vae",
   "image",
@@ -59,11 +74,12 @@ NETWORKS = (
   "group_causal",
   "key_motion",
   "motion_motion",
+  "tae",
 )
 PRESETS = ("small", "tiny", "paper")
 
 # By the number of frames: how fast the blurs grow.
-_BLUR_RATES = {5: 0.05, 9: 0.05, 17: 0.01}
+_BLUR_RATES = {4: 0.05, 5: 0.05, 8: 0.05, 9: 0.05, 17: 0.01, 18: 0.01}
 # Pixels; those of a folder may have more.
 _SIDES = {"digits": 8, "mnist": 28, "celeb_a": 64}
 _LEAST_SIDE = 32
@@ -76,13 +92,22 @@ _RATES = (1, 3, 6, 9, 12)
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,frames=...,network=...,preset=...`."""
   options = common.parse_argument(
-    arg, dataset=DATASETS, frames=FRAMES, network=NETWORKS, preset=PRESETS
+    arg,
+    dataset=DATASETS,
+    frames=(*FRAMES, *TAE_FRAMES),
+    network=NETWORKS,
+    preset=PRESETS,
   )
   dataset, network, preset = (
     options["dataset"],
     options["network"],
     options["preset"],
   )
+  if options["frames"] in TAE_FRAMES and network != "tae":
+    raise errors.UserError(
+      f"frames={options['frames']} needs network=tae; with network={network} "
+      f"frames must be one of {', '.join(FRAMES)}."
+    )
   frames = int(options["frames"])
   config = {"tiny": _tiny, "small": _small, "paper": _paper}[preset](dataset)
   side = _SIDES.get(dataset, _LEAST_SIDE)
@@ -97,7 +122,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   if frames == 1:
     config.task.image_share = 0.0
   config.model.image_channels = 1 if dataset in ("digits", "mnist") else 3
-  _choose(config.model, network, side >> (len(config.model.multipliers) - 1))
+  if network == "tae":
+    _choose_tae(config, preset)
+  else:
+    _choose(config.model, network, side >> (len(config.model.multipliers) - 1))
   config.title = (
     f"video VAE {network} of {frames} frame{'s' * (frames > 1)} on {dataset} "
     f"({preset})"
@@ -134,6 +162,15 @@ def _choose(
     "causal": "motion",
     "group_causal": "motion",
   }.get(network, network)
+
+
+def _choose_tae(config: ml_collections.ConfigDict, preset: str) -> None:
+  """Makes an IV-VAE a TAE."""
+  config.task.name = "video_tae"
+  if preset == "paper":
+    model = config.model
+    model.update(dict(base=128, latent_channels=16))
+    model.temporal = (True,) * len(model.temporal)
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:

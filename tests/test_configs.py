@@ -31,7 +31,7 @@ from pseudovideo import (
 from pseudovideo.data import CLIP_SETS, SETS
 from pseudovideo.diffusion import process
 from pseudovideo.losses import masked_tokens
-from pseudovideo.models.video_vae import initialisation
+from pseudovideo.models.video_vae import initialisation, tae
 from pseudovideo.samplers import masked, settings
 from pseudovideo.samplers import tokens as token_samplers
 
@@ -538,7 +538,7 @@ def test_the_paper_preset_of_a_video_vae_is_the_published_network(
 
 @pytest.mark.parametrize("preset", video_vae.PRESETS)
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10", "celeb_a"])
-@pytest.mark.parametrize("network", video_vae.NETWORKS)
+@pytest.mark.parametrize("network", video_vae.NETWORKS[:-1])
 def test_an_image_vae_that_a_video_vae_is_inflated_from(
   network, dataset, preset
 ):
@@ -558,6 +558,42 @@ def test_an_image_vae_that_a_video_vae_is_inflated_from(
   assert wanted.clone(**unread) == source.clone(**unread)
   assert channels == (4 if preset == "tiny" else 8)
   assert target.group == 4
+
+
+@pytest.mark.parametrize("preset", video_vae.PRESETS)
+@pytest.mark.parametrize("dataset", ["digits", "cifar10"])
+@pytest.mark.parametrize("frames", [*video_vae.FRAMES, *video_vae.TAE_FRAMES])
+def test_a_tae_has_any_length_and_its_latents_are_learned(
+  frames, dataset, preset
+):
+  options = f"frames={frames},network=tae,preset={preset}"
+  target = vae(options, dataset)
+  paper = preset == "paper"
+  by_eight = paper and dataset == "cifar10"
+  num = -(-int(frames) // (8 if by_eight else 4))
+  side = SHAPES[dataset][0] // (8 if by_eight else 4)
+  channels = {"tiny": 4, "small": 8, "paper": 16}[preset]
+  assert target.latent_shape == (num, side, side, channels)
+  source = vae(f"frames=1,network=image,preset={preset}", dataset).model
+  fields = dict(latent_channels=channels, attention=("middle",), rates=())
+  fields |= dict(base=128) if paper else {}
+  wanted = tae.image_vae(target.model)
+  unread = dict(convolution="causal")
+  assert wanted.clone(**unread) == source.clone(**fields, **unread)
+  config = latent_diffusion.get_config(f"dataset={dataset},preset={preset}")
+  config.autoencoder.hash = "0" * 64
+  config.autoencoder.config = configuration.to_json(
+    video_vae.get_config(f"dataset={dataset},{options}")
+  )
+  task = configuration.parse(config).make_task(SHAPES[dataset])
+  assert getattr(task.denoiser, "frames", 1) == num
+
+
+def test_other_video_vaes_have_no_such_length():
+  for frames in video_vae.TAE_FRAMES:
+    said = f"frames={frames} needs network=tae; .* one of 5, 9, 17, 1"
+    with pytest.raises(errors.UserError, match=said):
+      video_vae.get_config(f"frames={frames}")
 
 
 @pytest.mark.parametrize("preset", video_diffusion.PRESETS)

@@ -297,7 +297,8 @@ def test_what_is_no_video_vae(vae, tiny_run, tmp_path):
     " of a run of configs/video_vae.py."
   )
   assert sentence(first_stages.look_up, latent_config(tiny_run)) == (
-    "Only runs of the task video_vae have latents; this is a run of heat_hvae."
+    "Only runs of the task video_vae or video_tae have latents; this is a run "
+    "of heat_hvae."
   )
   assert "Only runs of the task video_tokenizer have tokens" in sentence(
     first_stages.look_up, config(vae)

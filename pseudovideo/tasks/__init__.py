@@ -12,6 +12,7 @@ from pseudovideo.tasks import (
   masked_token,
   next_token,
   video_diffusion,
+  video_tae,
   video_tokenizer,
   video_vae,
 )
@@ -24,6 +25,7 @@ TABLE = {
   "latent_diffusion": latent_diffusion.LatentDiffusion,
   "video_tokenizer": video_tokenizer.VideoTokenizer,
   "video_vae": video_vae.VideoVAE,
+  "video_tae": video_tae.VideoTAE,
   "next_token": next_token.NextToken,
   "masked_token": masked_token.MaskedToken,
 }
