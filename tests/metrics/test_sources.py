@@ -7,6 +7,7 @@ import pytest
 
 from pseudovideo import errors
 from pseudovideo.metrics import sources
+from tests.data import small_videos
 
 
 @pytest.fixture
@@ -70,6 +71,20 @@ def test_a_data_set_is_named_with_its_split():
   assert (train.num, test.num) == (1437, 360)
   assert train.title == "digits, train"
   assert train.identity != test.identity
+
+
+def test_a_folder_of_videos_has_clips(tmp_path, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  root = tmp_path / "films"
+  frames = small_videos.plain(6)
+  for name in ("train/a", "test/b"):
+    small_videos.write_folder(root / name, frames)
+  text = f"videos:{root}?size=16&frames=3"
+  for source in (sources.parse(text), sources.parse(f"{text}:test")):
+    assert (source.num, source.shape) == (2, (3, 16, 16, 3))
+    numbers = small_videos.numbers(everything(source))
+    assert numbers == [[0, 1, 2], [3, 4, 5]]
+  assert source.title == "films?size=16&frames=3, test"
 
 
 def test_a_folder_as_a_data_set_has_splits(images, tmp_path, monkeypatch):
