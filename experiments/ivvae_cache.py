@@ -342,7 +342,7 @@ def define_flags(*commands: str) -> flags.FlagValues:
 
 
 def chosen_size(values: flags.FlagValues) -> Size:
-  """The preset with what the flags change.
+  """The preset with what the flags change, less dilations that see nothing.
 
   Raises:
     UserError: a network or clip that cannot be, or pieces that do not fit.
@@ -357,6 +357,9 @@ def chosen_size(values: flags.FlagValues) -> Size:
     if values[name].value is not None:
       size = size._replace(net=size.net.clone(**{name: values[name].value}))
   net = size.net
+  rates = geometry.rates_below(net.rates, size.side // net.spatial_factor)
+  net = net.clone(rates=rates)
+  size = size._replace(net=net)
   factor = geometry.temporal_factor(net.temporal)
   geometry.check_frames(size.chunk, factor, first=False)
   for frames in size.frames:
@@ -399,6 +402,7 @@ def run(argv: Sequence[str]) -> int:
       "base": size.net.base,
       "latent_channels": size.net.latent_channels,
       "multipliers": size.net.multipliers,
+      "rates": size.net.rates,
       "temporal": size.net.temporal,
     },
     "preset": values.preset,
