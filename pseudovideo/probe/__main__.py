@@ -16,7 +16,9 @@ everywhere; pixels at the edge are left out. The network is a small
 convolutional one with the same windows that corrects the linear one, trained
 for --steps updates. Both are upper bounds of the minimal error. A corruption
 that draws nothing and loses nothing, such as a blur, has a minimal error of
-zero: what is measured there is what predictors of this window can do.
+zero: what is measured there is what predictors of this window can do. Shares of
+errors far below the rounding of 8-bit images, (range / 255)^2 / 12, are shares
+of nothing.
 
 Several --config are ranked by what frames beyond the previous one save; they
 must be of one data set. --config.FIELD=VALUE changes a field of all of them.
