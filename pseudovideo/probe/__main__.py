@@ -103,12 +103,17 @@ def one_data_set(configs: Sequence[dict[str, Any]]) -> str:
   """The name of the data set of all configs.
 
   Raises:
-    UserError: there are several.
+    UserError: there are several, or it holds clips.
   """
   names = list(dict.fromkeys(config["data"]["name"] for config in configs))
   if len(names) > 1:
     raise errors.UserError(
       f"Augmentations are compared on one data set; got {', '.join(names)}."
+    )
+  if data.clip_frames(names[0]):
+    raise errors.UserError(
+      f"A probe is of pseudo videos of images; the data set {names[0]!r} holds "
+      "clips of videos, so choose one of images."
     )
   return names[0]
 
@@ -118,6 +123,8 @@ def run(argv: Sequence[str]) -> int:
   values, configs = parse(argv)
   settings = settings_of(values)
   name = one_data_set(configs)
+  if values.out:
+    pathlib.Path(values.out).mkdir(parents=True, exist_ok=True)
   command_line.set_up()
   image_set = data.load(name, data_dir=values.data_dir)
   linear.check_window(settings.window, image_set.image_shape)

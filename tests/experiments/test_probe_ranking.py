@@ -9,6 +9,8 @@ from experiments import diffusion_rows, probe_ranking, rows
 from experiments.probe_ranking import Agreement, Entry
 from pseudovideo import results
 
+RESULTS = pathlib.Path(__file__).parents[2] / "results"
+
 
 def worth(mean, last=0.0, error=1e-4):
   return {"linear": {"mean": [mean, error], "last": [last, error]}}
@@ -102,9 +104,9 @@ def test_a_missing_probe_is_said(tmp_path, capsys):
 
 
 def test_committed_probes_can_be_compared(capsys):
-  assert probe_ranking.main(["report"]) == 0
+  assert probe_ranking.main(["report", f"--results={RESULTS}"]) == 0
   text = capsys.readouterr().out
-  record = json.loads(pathlib.Path("results/probe/digits.json").read_text())
+  record = json.loads((RESULTS / "probe" / "digits.json").read_text())
   for one in record["augmentations"]:
     if one["section"]["name"] == "first_order":
       assert one["label"] in text

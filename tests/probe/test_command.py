@@ -134,6 +134,13 @@ def test_a_change_is_of_all_configs():
   assert values.steps == 7
 
 
+def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path, capsys):
+  (tmp_path / "file").touch()
+  out = tmp_path / "file" / "probe"
+  assert command.main([VIDEO + "blur", f"--out={out}"]) == 1
+  assert str(out) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
   ("argv", "said"),
   [
@@ -147,6 +154,13 @@ def test_a_change_is_of_all_configs():
     (
       [VIDEO + "blur", VIDEO + "blur,dataset=mnist"],
       "one data set; got digits",
+    ),
+    (
+      [
+        f"--config={CONFIGS / 'video_vae.py'}:dataset=digits",
+        "--config.data.name=videos:clips?size=32&frames=9",
+      ],
+      "holds clips of videos",
     ),
     (
       [f"--config={CONFIGS / 'video_diffusion.py'}:frames=1"],
