@@ -70,7 +70,7 @@ PRESETS = {
     num_test=100,
     epochs=2,
     classifier_seeds=(0, 1),
-    video_seeds=(0, 1),
+    video_seeds=(0,),
     budget=Budget(
       channels=8,
       blocks=1,
@@ -441,8 +441,9 @@ def show(values: commands.Values) -> int:
   work = _work(values)
   found = collect(work, values.results or work.root)
   style = report.FORMATS[values.format]
+  between = [] if values.format == "csv" else notes(found)
   parts = [
-    style(*classifier_table(found)), *notes(found), style(*video_table(found))
+    style(*classifier_table(found)), *between, style(*video_table(found))
   ]  # fmt: skip
   print("\n\n".join(parts))
   path = pathlib.Path(work.root, FAMILY, f"report-{work.preset}.html")
