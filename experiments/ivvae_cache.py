@@ -296,10 +296,10 @@ def note(record: Mapping[str, Any]) -> str:
     "with overlap), float32, random weights; medians of "
     f"{record['repeats']}, {about['device']['kind']}, "
     f"{about['host']['cores']} cores beside other work, jax "
-    f"{about['packages']['jax']}. Our memory is above the parameters. `Off` is the "
-    "largest difference to one shot, in root mean squares of its latents and "
-    "frames. The paper's rows (its Table 7; chunks of 1 + 4*12 frames, overlap "
-    "5-frame*12) are of another device."
+    f"{about['packages']['jax']}. Our memory is above the parameters. "
+    "`Off` is the largest difference to one shot, in root mean squares "
+    "of its latents and frames. The paper's rows (its Table 7; chunks of 1 + "
+    "4*12 frames, overlap 5-frame*12) are of another device."
   )
 
 
