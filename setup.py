@@ -19,8 +19,10 @@ DATA = [
 # Decoding of video files and optical flow; tests also take scikit-image as the
 # reference for the similarity of images.
 VIDEO = ["av>=15", "scikit-image>=0.24"]
+SLURM = ["submitit>=1.5"]
 TEST = [
   *VIDEO,
+  *SLURM,
   "pytest>=8",
   "pytest-xdist>=3.6",
   "scipy>=1.13",
@@ -61,6 +63,7 @@ setuptools.setup(
     "prepare": ["tensorflow-cpu>=2.18"],
     "colab": ["matplotlib>=3.8"],
     "video": VIDEO,
+    "slurm": SLURM,
     "test": TEST,
     "dev": [*TEST, "ruff>=0.14", "pre-commit>=3.7"],
   },

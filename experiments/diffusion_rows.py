@@ -3,7 +3,8 @@
 Tables 3, 4 and 5 and Figure 7 share them. The paper scores the last frame by
 FID with 10,000 samples.
 
-Ours beside the paper's are controls. High-order frames are no Markov chain but
+Ours beside the paper's are other numbers of frames, for `frame_sweep`, and
+controls. High-order frames are no Markov chain but
 also cleaner than first-order ones of the same betas: `matched_snr` is a
 first-order chain as clean as they. The 4-frame model costs more than the image
 model: `one_frame_flops` trains as long as it, `one_frame_evals` evaluates its
@@ -73,6 +74,10 @@ HIGH_ORDER_4 = _video(
 )
 HIGH_ORDER_8 = _video(
   "high_order", 8, "high order", paper={"cifar10": 12.80, "celeb_a": 7.55}
+)
+HIGH_ORDER_2, HIGH_ORDER_12, HIGH_ORDER_18 = (
+  _video("high_order", frames, "high order", beyond=True)
+  for frames in (2, 12, 18)
 )
 HIGH_ORDER_BLUR_4 = _video(
   "high_order_blur", 4, "high-order blur", paper={"cifar10": 15.33}

@@ -1,7 +1,7 @@
 """Figure 2: digits of both HVAEs side by side, and how they come about.
 
-  python -m experiments.figure2 run --preset=small --dataset=mnist
-  python -m experiments.figure2 report --preset=small --dataset=mnist
+  python -m experiments run figure2 --preset=small --dataset=mnist
+  python -m experiments report figure2 --preset=small --dataset=mnist
 
 `run` trains and samples the first two rows of Table 1 if they are not done, and
 draws ROOT/DATASET-PRESET/figure2.png: samples of the heat-equation encoder, of
@@ -10,7 +10,6 @@ below, generated videos of the heat HVAE, from blur to digit. `report` draws it
 again.
 """
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,7 +97,3 @@ COMMANDS = {
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   return commands.main(COMMANDS, __doc__, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

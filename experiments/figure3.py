@@ -1,14 +1,13 @@
 """Figure 3: pseudo videos of blur, as the tokenizer of 8 frames sees them.
 
-  python -m experiments.figure3 run --dataset=cifar10
-  python -m experiments.figure3 report --dataset=cifar10
+  python -m experiments run figure3 --dataset=cifar10
+  python -m experiments report figure3 --dataset=cifar10
 
 `run` draws ROOT/figures/figure3_DATASET.png: one film strip for each of four
 training images, time from left to right, the image in the last column, marked.
 Nothing is trained. `report` says where the picture is.
 """
 
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -39,7 +38,3 @@ def picture(dataset: str, data_dir: str | None = None) -> np.ndarray:
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   return untrained_figure.main("figure3", picture, __doc__, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

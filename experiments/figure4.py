@@ -1,7 +1,7 @@
 """Figure 4: CIFAR-10 images and their reconstructions by 1, 8 and 18 frames.
 
-  python -m experiments.figure4 run --preset=small --dataset=cifar10
-  python -m experiments.figure4 report --preset=small --dataset=cifar10
+  python -m experiments run figure4 --preset=small --dataset=cifar10
+  python -m experiments report figure4 --preset=small --dataset=cifar10
 
 `run` trains the paper's rows of Table 2 and reconstructs, if that is not done,
 and draws ROOT/DATASET-PRESET/figure4_RECIPE.png: held-out images at even
@@ -11,7 +11,6 @@ any rows of Table 2 instead, into figure4_rows.png. `report` draws it again from
 samples.npz. Any other data set may be given as well.
 """
 
-import sys
 import textwrap
 from collections.abc import Sequence
 
@@ -161,7 +160,3 @@ def main(
     ),
   }
   return commands.main(found, doc, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

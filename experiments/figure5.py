@@ -1,12 +1,11 @@
 """Figure 5: CelebA images and their reconstructions by 1, 8 and 18 frames.
 
-  python -m experiments.figure5 run --preset=small --dataset=celeb_a
-  python -m experiments.figure5 report --preset=small --dataset=celeb_a
+  python -m experiments run figure5 --preset=small --dataset=celeb_a
+  python -m experiments report figure5 --preset=small --dataset=celeb_a
 
 As Figure 4, into ROOT/DATASET-PRESET/figure5_RECIPE.png.
 """
 
-import sys
 from collections.abc import Sequence
 
 from experiments import figure4
@@ -15,7 +14,3 @@ from experiments import figure4
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   return figure4.main(argv, "figure5", __doc__)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

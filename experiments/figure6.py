@@ -1,7 +1,7 @@
 """Figure 6: an image's pseudo video by first- and by high-order noise.
 
-  python -m experiments.figure6 run --dataset=cifar10
-  python -m experiments.figure6 report --dataset=cifar10
+  python -m experiments run figure6 --dataset=cifar10
+  python -m experiments report figure6 --dataset=cifar10
 
 `run` draws ROOT/figures/figure6_DATASET.png from a training image: first order
 at the top, high order at the bottom, the image in the last column, marked. Both
@@ -9,7 +9,6 @@ have the same noise and the betas of Sec. 4.2. `report` says where the picture
 is. Noise beyond the range of pixel values is clipped, in the picture only.
 """
 
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -48,7 +47,3 @@ def picture(
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   return untrained_figure.main("figure6", picture, __doc__, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,7 @@
 """Figure 7: images of the 4-frame high-order model.
 
-  python -m experiments.figure7 run --preset=small --dataset=digits
-  python -m experiments.figure7 report --preset=small --dataset=digits
+  python -m experiments run figure7 --preset=small --dataset=digits
+  python -m experiments report figure7 --preset=small --dataset=digits
 
 `run` trains and samples the row `high_order_4` of Table 3 if that is not done,
 and draws the first samples of its evaluation, none picked, as
@@ -10,7 +10,6 @@ paper shows CIFAR-10 and CelebA, --dataset=cifar10 and celeb_a.
 """
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 
 from experiments import commands, work
@@ -61,7 +60,3 @@ COMMANDS = {
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   return commands.main(COMMANDS, __doc__, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

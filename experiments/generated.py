@@ -1,13 +1,12 @@
 """Samples of models of tokens side by side.
 
-  python -m experiments.generated report --preset=small --dataset=cifar10
+  python -m experiments report generated --preset=small --dataset=cifar10
 
 Draws the first samples of every row of `experiments.table2_generation` that is
 done, or of those that --rows names, none picked, as
 ROOT/DATASET-PRESET/generated.png.
 """
 
-import sys
 from collections.abc import Sequence
 
 from experiments import commands, figure4, table2_generation, work
@@ -44,7 +43,3 @@ def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   command = commands.Command(commands.OF_RUNS, draw)
   return commands.main({"report": command}, __doc__, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,8 @@
 """IV-VAE part by part: how well pseudo videos come back.
 
-  python -m experiments.ivvae_ablation run --dataset=digits
-  python -m experiments.ivvae_ablation report --dataset=digits
-  python -m experiments.ivvae_ablation initial --dataset=digits
+  python -m experiments run ivvae_ablation --dataset=digits
+  python -m experiments report ivvae_ablation --dataset=digits
+  python -m experiments initial ivvae_ablation --dataset=digits
 
 `run` trains what is missing, the image VAEs first that the video VAEs begin as;
 `experiments/video_vae_rows.py` says what the rows are. `initial` scores video
@@ -17,8 +17,7 @@ Ours are of pseudo videos: the column PSNR is that of the clean image alone.
 import dataclasses
 import json
 import pathlib
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -118,5 +117,7 @@ COMMANDS = commands.of_table(TABLE) | {
   ),
 }
 
-if __name__ == "__main__":
-  sys.exit(commands.main(COMMANDS, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.main(COMMANDS, __doc__, argv)

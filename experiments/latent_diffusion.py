@@ -1,7 +1,7 @@
 """Diffusion in the latents of video VAEs: pseudo videos against images.
 
-  python -m experiments.latent_diffusion run --dataset=digits
-  python -m experiments.latent_diffusion report --dataset=digits
+  python -m experiments run latent_diffusion --dataset=digits
+  python -m experiments report latent_diffusion --dataset=digits
 
 `run` trains the VAEs first where they are missing; they are rows of
 `experiments.ivvae_ablation`, in the same folders. Neither paper has this table:
@@ -10,7 +10,7 @@ of a pseudo video is generated better than by itself. Beside a model's score
 stands that of its VAE's reconstructions, which no samples should beat by much.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import video_vae_rows as of
@@ -23,5 +23,7 @@ TABLE = Table(
   of.LATENTS,
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

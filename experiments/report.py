@@ -22,7 +22,11 @@ PAPER_NAMES = {
   "kinetics": "Kinetics-600",
   "mnist": "binarized MNIST",
 }
-FORMATS = {"text": tables.as_text, "md": tables.as_markdown}
+FORMATS = {
+  "text": tables.as_text,
+  "md": tables.as_markdown,
+  "csv": tables.as_csv,
+}
 _CODEBOOK = ("reconstruction", "codebook")
 _VIDEOS = ("reconstruction", "videos")
 BEYOND = "\N{DAGGER}"
@@ -69,9 +73,11 @@ def report(
     rows: of it, to be shown; the paper's first, then the controls.
     dataset: whose paper scores are shown.
     scored: of `collect`.
-    style: `text` or `md`.
+    style: of `FORMATS`; `csv` is the table alone.
   """
   lines = FORMATS[style](*score_table(table, rows, dataset, scored))
+  if style == "csv":
+    return lines
   parts = [lines, *notes(table, rows, scored)]
   return "\n\n".join(parts if style == "md" else [table.title, *parts])
 

@@ -1,14 +1,14 @@
 """Table 1: heat-equation encoder against learnable encoder, same decoder.
 
-  python -m experiments.table1 run --preset=small --dataset=mnist
-  python -m experiments.table1 report --preset=small --dataset=mnist
+  python -m experiments run table1 --preset=small --dataset=mnist
+  python -m experiments report table1 --preset=small --dataset=mnist
 
 `run` trains, samples and scores what is not done yet, and goes on from where it
 was interrupted. The paper has binarized MNIST, --preset=paper; its scores are
 over a classifier that it does not name, and at most 10, the number of classes.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import hvae_rows as of
@@ -29,5 +29,7 @@ TABLE = Table(
   stand_in="mnist",
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

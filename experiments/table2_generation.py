@@ -1,7 +1,7 @@
 """Table 2, other lines: last-frame FID of samples from models of tokens.
 
-  python -m experiments.table2_generation run --dataset=digits
-  python -m experiments.table2_generation report --dataset=digits
+  python -m experiments run table2_generation --dataset=digits
+  python -m experiments report table2_generation --dataset=digits
 
 `run` trains the tokenizers first where they are missing; they are rows of
 `experiments.table2_reconstruction`, in the same folders. The paper's data sets
@@ -17,7 +17,7 @@ tokens only.
 """
 
 import dataclasses
-import sys
+from collections.abc import Sequence
 
 from configs import token_prior
 from experiments import commands
@@ -133,5 +133,7 @@ TABLE = Table(
   (*PUBLISHED, *RECOMMENDED.values(), CRITIC, *SAMPLED),
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

@@ -1,7 +1,7 @@
 """Table 2, first line: last-frame FID of reconstructions by 1, 8, 18 frames.
 
-  python -m experiments.table2_reconstruction run --dataset=digits
-  python -m experiments.table2_reconstruction report --dataset=digits
+  python -m experiments run table2_reconstruction --dataset=digits
+  python -m experiments report table2_reconstruction --dataset=digits
 
 `run` trains, reconstructs and scores what is not done yet, and goes on from
 where it was interrupted; several processes may run at once, row by row. The
@@ -11,7 +11,7 @@ say why; `experiments/tokenizer_rows.py` explains them. Scores are those of
 reconstructed held-out images against the training images.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import tokenizer_rows as of
@@ -24,5 +24,7 @@ TABLE = Table(
   of.ROWS,
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

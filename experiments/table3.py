@@ -1,7 +1,7 @@
 """Table 3: last-frame FID of pseudo videos by first- and high-order noise.
 
-  python -m experiments.table3 run --preset=small --dataset=digits
-  python -m experiments.table3 report --preset=small --dataset=digits
+  python -m experiments run table3 --preset=small --dataset=digits
+  python -m experiments report table3 --preset=small --dataset=digits
 
 `run` trains, samples and scores what is not done yet, and goes on from where it
 was interrupted; several processes may run at once, row by row. `--dry-run`
@@ -10,7 +10,7 @@ with --preset=paper; its finding is that high-order noise beats the 1-frame
 image model and first-order noise does not.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import diffusion_rows as of
@@ -31,5 +31,7 @@ TABLE = Table(
   ),
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

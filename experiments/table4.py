@@ -1,7 +1,7 @@
 """Table 4: does an image model with more steps do as well as the video model?
 
-  python -m experiments.table4 run --preset=small --dataset=digits
-  python -m experiments.table4 report --preset=small --dataset=digits
+  python -m experiments run table4 --preset=small --dataset=digits
+  python -m experiments report table4 --preset=small --dataset=digits
 
 The paper retrains the 1-frame model with a chain of 4,000 steps and compares it
 with the 4-frame model, which takes 3,000 for its three windows. `paper` samples
@@ -10,7 +10,7 @@ ours: a 1-frame model trained with the FLOPs of the 4-frame model, and one that
 evaluates its network as often per sample. See table3 for the commands.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import diffusion_rows as of
@@ -29,5 +29,7 @@ TABLE = Table(
   ),
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

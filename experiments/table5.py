@@ -1,14 +1,14 @@
 """Table 5: high-order Gaussian noise against high-order Gaussian blur.
 
-  python -m experiments.table5 run --preset=small --dataset=digits
-  python -m experiments.table5 report --preset=small --dataset=digits
+  python -m experiments run table5 --preset=small --dataset=digits
+  python -m experiments report table5 --preset=small --dataset=digits
 
 The paper has CIFAR-10 only, and finds blur worse. It does not define high-order
 blur; `pseudovideo.augmentations.blur` has our reading. See table3 for the
 commands.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import diffusion_rows as of
@@ -26,5 +26,7 @@ TABLE = Table(
   ),
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

@@ -1,14 +1,14 @@
 """Table 6: last-frame PSNR of reconstructions by 1, 8 and 18 frames.
 
-  python -m experiments.table6 run --preset=small --dataset=digits
-  python -m experiments.table6 report --preset=small --dataset=digits
+  python -m experiments run table6 --preset=small --dataset=digits
+  python -m experiments report table6 --preset=small --dataset=digits
 
 The runs are those of Table 2, trained once for both. The paper does not define
 its PSNR; ours is a mean over images, and beside it stands that of the mean
 error, which is lower.
 """
 
-import sys
+from collections.abc import Sequence
 
 from experiments import commands
 from experiments import tokenizer_rows as of
@@ -22,5 +22,7 @@ TABLE = Table(
   score="PSNR",
 )
 
-if __name__ == "__main__":
-  sys.exit(commands.table_main(TABLE, __doc__, sys.argv[1:]))
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return commands.table_main(TABLE, __doc__, argv)

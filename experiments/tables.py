@@ -1,5 +1,7 @@
 """Tables of scores: one row per results file, and the held-out data below."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,6 +104,14 @@ def as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ).rstrip()
     for line in lines
   )
+
+
+def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """Comma-separated values, of which a dash is none, without a last newline."""
+  text = io.StringIO()
+  lines = [["" if cell == NOTHING else cell for cell in row] for row in rows]
+  csv.writer(text, lineterminator="\n").writerows([header, *lines])
+  return text.getvalue().rstrip("\n")
 
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

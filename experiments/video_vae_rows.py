@@ -26,6 +26,7 @@ CAUSAL_PSNR = {4: 33.77, 8: 36.08, 16: 38.07}
 IV_VAE_PSNR = {4: 34.29, 8: 36.66, 16: 39.02}
 
 IMAGES, CLIPS = 600, 200
+SCORED = {"evaluate.num_samples": 1000}
 # Of configs/video_vae.py, there with --config=...:frames=17.
 _LONG = {"augmentation.frames": 17, "augmentation.rate": 0.01}
 _NO_GAN = {"task.adversarial": False, "task.adversarial_from": 0}
@@ -40,7 +41,7 @@ def _image(name: str, label: str, overrides: Overrides) -> Row:
     {"network": "image", "frames": 1},
     overrides=overrides,
     by_preset={
-      "small": {"train.steps": IMAGES, "train.batch_size": 32},
+      "small": {"train.steps": IMAGES, "train.batch_size": 32, **SCORED},
       "paper": {"train.steps": 200_000, **_NO_GAN},
     },
     beyond=True,
@@ -54,7 +55,7 @@ def _video(name: str, label: str, start: Row | None, **fields: object) -> Row:
     label,
     video_vae,
     {"network": network, "frames": 5},
-    by_preset={"small": {"train.steps": CLIPS}, "paper": _LONG},
+    by_preset={"small": {"train.steps": CLIPS, **SCORED}, "paper": _LONG},
     start=start,
     **fields,
   )
@@ -150,7 +151,9 @@ def _latents(autoencoder: Row, label: str, **fields: object) -> Row:
     f"latents_of_{autoencoder.name}",
     label,
     latent_diffusion,
-    by_preset={"small": {"train.steps": 2000, "train.batch_size": 32}},
+    by_preset={
+      "small": {"train.steps": 2000, "train.batch_size": 32, **SCORED}
+    },
     first_stage=autoencoder,
     beyond=True,
     **fields,

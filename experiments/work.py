@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -152,7 +153,19 @@ def describe(job: Job, root: str | pathlib.Path) -> str:
   step, steps = newest_step(job.workdir(root)), job.config["train"]["steps"]
   if step is None:
     return f"missing; needs {job.needs.name}" if job.needs else "missing"
-  return f"step {step:,} of {steps:,}" if step < steps else "not scored"
+  if step == steps:
+    return "not scored"
+  return f"step {step:,} of {steps:,}{_time_left(job.workdir(root), steps)}"
+
+
+def _time_left(workdir: pathlib.Path, steps: int) -> str:
+  """Such as ", 12 minutes left", by the mean time of a step so far."""
+  lines = [r for r in writer.read_metrics(workdir) if r["split"] == "train"]
+  if not lines:
+    return ""
+  last = lines[-1]
+  minutes = last["seconds"] / last["step"] * (steps - last["step"]) / 60
+  return f", {math.ceil(minutes):,} minutes left"
 
 
 def do(

@@ -10,6 +10,7 @@ import html
 import os
 import pathlib
 import re
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -130,6 +131,22 @@ class Report:
       for name, value in values.items()
     )
     self._add(f"<dl>{items}</dl>")
+
+  def links(self, label: str, pages: Mapping[str, str]) -> None:
+    """Adds links in one paragraph, by their titles; nothing if there are none.
+
+    Args:
+      label: before them.
+      pages: title -> path, from the folder of this page.
+    """
+    if not pages:
+      return
+    items = ", ".join(
+      f'<a href="{html.escape(urllib.parse.quote(path))}">'
+      f"{html.escape(title)}</a>"
+      for title, path in pages.items()
+    )
+    self._add(f"<p>{html.escape(label)}: {items}</p>")
 
   def details(self, summary: str, text: str) -> None:
     """Adds a text in fixed width that opens on clicking its summary."""
