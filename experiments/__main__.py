@@ -27,9 +27,17 @@ VERBS = ("list", "run", "submit", "report")
 
 
 def overview() -> str:
-  """A line for each name."""
+  """A line for each name, then the commands of their own."""
   lines = [[name, registry.title(name)] for name in registry.NAMES]
-  width = max(len(name) for name in registry.NAMES)
+  others = [
+    [f"python -m experiments.{name}", registry.first_line(name)]
+    for name in registry.OTHERS
+  ]
+  return f"{_aligned(lines)}\n\nCommands of their own:\n\n{_aligned(others)}"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+  width = max(len(name) for name, _ in lines)
   return "\n".join(f"{name.ljust(width)}  {title}" for name, title in lines)
 
 

@@ -27,6 +27,18 @@ NAMES = (
 )
 """Modules of this package, the paper's in its order, then ours."""
 
+OTHERS = (
+  "demo",
+  "exposure",
+  "ivvae_cache",
+  "mnist1d",
+  "probe_ranking",
+  "sampling_budget",
+  "show_augmentations",
+  "theorem41",
+)
+"""Modules with a command and flags of their own."""
+
 
 def module(name: str) -> types.ModuleType:
   """The module of a table or figure; it has `main`, a table also `TABLE`.
@@ -39,8 +51,21 @@ def module(name: str) -> types.ModuleType:
 
 
 def title(name: str) -> str:
-  """Its first line."""
-  return module(name).__doc__.partition("\n")[0].rstrip(".")
+  """The first line of a table or figure.
+
+  Raises:
+    UserError: there is no such name.
+  """
+  module(name)
+  return first_line(name)
+
+
+def first_line(name: str) -> str:
+  """What a module of this package says that it is."""
+  found = importlib.import_module(f"experiments.{name}")
+  if found.__doc__ is None:
+    found = importlib.import_module(f"experiments.{name}.__main__")
+  return found.__doc__.partition("\n")[0].rstrip(".")
 
 
 def tables() -> dict[str, Table]:

@@ -1,9 +1,15 @@
-"""Test settings: four simulated devices, no silent rank promotion."""
+"""Test settings: four simulated devices, no silent rank promotion.
+
+Programs are compiled with few optimizations: most run once, on small arrays,
+and compilation is most of what the tests cost. Other processes that tests start
+inherit it.
+"""
 
 import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ["XLA_FLAGS"] = (
   os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )

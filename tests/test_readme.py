@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from experiments import readme
+from experiments import __main__ as front
+from experiments import readme, readme_tables, registry
 from pseudovideo import command_line, configuration, main
 from pseudovideo.metrics import __main__ as metrics_command
 from pseudovideo.metrics import pair_metrics, set_metrics
@@ -26,7 +27,7 @@ COMMANDS = [
 def test_tables_are_those_of_the_results():
   assert readme.filled(TEXT) == TEXT, "run python -m experiments.readme"
   marks = set(re.findall(r"<!-- table: (\w+) -->", TEXT))
-  assert marks == {*readme.TABLES, *readme.OTHERS}
+  assert marks == {*readme.TABLES, *readme_tables.TABLES}
 
 
 def test_every_metric_is_explained():
@@ -61,6 +62,11 @@ def test_commands_are_understood(command):
     file.exists()
     for file in (module.with_suffix(".py"), module / "__main__.py")
   )
+  if arguments[1] == "experiments":
+    verb, *rest = arguments[2:]
+    assert verb in (*front.VERBS, "initial")
+    if rest and not rest[0].startswith("-"):
+      assert rest[0] in (*registry.NAMES, "NAME")
   if arguments[1] == "pseudovideo.main":
     config = command_line.parse(arguments[2:], main.define_flags())
     if config is not None:
@@ -76,7 +82,7 @@ def test_every_kind_of_command_is_there():
   text = "\n".join(COMMANDS)
   for words in ("make demo", "make test", "mode=train", "mode=sample",
                 "mode=evaluate", "experiments.show_augmentations",
-                "data.prepare", "benchmarks.train_step", "experiments.table3",
-                "pseudovideo.convert", "pseudovideo.likelihood",
-                "pseudovideo.metrics"):  # fmt: skip
+                "data.prepare", "benchmarks.train_step",
+                "experiments run table3", "pseudovideo.convert",
+                "pseudovideo.likelihood", "pseudovideo.metrics"):  # fmt: skip
     assert words in text

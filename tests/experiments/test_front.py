@@ -2,6 +2,7 @@
 
 import csv
 import io
+import pathlib
 import types
 
 import pytest
@@ -20,13 +21,28 @@ def test_everything_of_the_paper_is_there():
 
 def test_every_name_has_a_line_and_a_command(capsys):
   assert front.main(["list"]) == 0
-  lines = capsys.readouterr().out.splitlines()
+  lines = capsys.readouterr().out.splitlines()[: len(registry.NAMES)]
   assert [line.split()[0] for line in lines] == list(registry.NAMES)
   for name, line in zip(registry.NAMES, lines, strict=True):
     assert callable(registry.module(name).main)
     assert len(line.removeprefix(name).strip()) > 20
     own = f"python -m experiments run {name}"
     assert own in registry.module(name).__doc__ or name == "generated"
+
+
+def test_no_command_is_left_out(capsys):
+  """Of modules that can be run by themselves."""
+  assert front.main(["list"]) == 0
+  said = capsys.readouterr().out
+  folder = pathlib.Path(front.__file__).parent
+  scripts = {
+    path.stem if path.stem != "__main__" else path.parent.name
+    for path in folder.rglob("*.py")
+    if '__name__ == "__main__"' in path.read_text()
+  }
+  assert scripts - {"experiments", "readme"} == set(registry.OTHERS)
+  for name in registry.OTHERS:
+    assert f"python -m experiments.{name} " in said
 
 
 def test_tables_are_those_whose_rows_are_scored():
