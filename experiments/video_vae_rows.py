@@ -7,7 +7,8 @@ begins as a trained image VAE, one for every kind of layers, as in the paper.
 Ours beside it: IV-VAE without such a beginning.
 
 `small` has 5 frames and a budget for two processor cores: `IMAGES` updates of
-an image VAE, then `CLIPS` of the video VAE. The paper's ablation has 17 frames,
+an image VAE, then `CLIPS` of the video VAE; `DENOISER` of a model of latents,
+which has half the width of its config. The paper's ablation has 17 frames,
 200,000 and 300,000 updates, and so has the preset `paper`. Numbers of latent
 channels are those of these two; `tiny` has half of them.
 
@@ -25,7 +26,7 @@ FAMILY = "video_vae"
 CAUSAL_PSNR = {4: 33.77, 8: 36.08, 16: 38.07}
 IV_VAE_PSNR = {4: 34.29, 8: 36.66, 16: 39.02}
 
-IMAGES, CLIPS = 600, 200
+IMAGES, CLIPS, DENOISER = 600, 200, 500
 SCORED = {"evaluate.num_samples": 1000}
 # Of configs/video_vae.py, there with --config=...:frames=17.
 _LONG = {"augmentation.frames": 17, "augmentation.rate": 0.01}
@@ -152,7 +153,14 @@ def _latents(autoencoder: Row, label: str, **fields: object) -> Row:
     label,
     latent_diffusion,
     by_preset={
-      "small": {"train.steps": 2000, "train.batch_size": 32, **SCORED}
+      "small": {
+        "model.channels": 32,
+        "optimizer.learning_rate": 1e-3,
+        "optimizer.warmup_steps": 50,
+        "train.steps": DENOISER,
+        "train.batch_size": 32,
+        **SCORED,
+      }
     },
     first_stage=autoencoder,
     beyond=True,
