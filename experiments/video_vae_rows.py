@@ -14,7 +14,7 @@ channels are those of these two; `tiny` has half of them.
 
 Neither paper has diffusion of pseudo videos in latents: those rows are ours. An
 image VAE, `image_8`, with as many channels as a latent frame of IV-VAE, stands
-beside it, and so do the latents of IV-VAE for the image alone.
+beside it.
 """
 
 from configs import latent_diffusion, video_vae

@@ -1,0 +1,85 @@
+"""What README shows of adding one's own does what it says."""
+
+import pathlib
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from configs import video_diffusion
+from pseudovideo import (
+  augmentations,
+  configuration,
+  data,
+  evaluate,
+  runs,
+  tasks,
+)
+from pseudovideo import train as training
+from pseudovideo.metrics import pair_metrics
+
+TEXT = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+TABLES = (augmentations.TABLE, data.SETS, pair_metrics.METRICS, tasks.TABLE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _examples():
+  """All of them in one file, in their order; tables are put back."""
+  before = [dict(table) for table in TABLES]
+  exec(compile("\n".join(BLOCKS), "README.md", "exec"), {})
+  yield
+  for table, entries in zip(TABLES, before, strict=True):
+    table.clear()
+    table |= entries
+
+
+def test_the_corruption_ends_in_the_image_and_trains(key):
+  images = jax.random.uniform(key, (2, 8, 8, 1), minval=-1.0)
+  video = augmentations.make("fade", frames=5)(images, key=key)
+  shares = np.array([0, 0.2, 0.4, 0.6])
+  expected = shares[None, :, None, None, None] * np.asarray(images)[:, None]
+  np.testing.assert_allclose(video[:, :-1], expected, atol=1e-6)
+  np.testing.assert_array_equal(video[:, -1], images)
+  raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
+  raw["augmentation"] = {"name": "fade", "frames": 4}
+  task = configuration.parse(raw).make_task((8, 8, 1))
+  assert task.augmentation == augmentations.make("fade", frames=4)
+
+
+def test_the_data_set_can_be_loaded():
+  digits, negatives = data.load("digits"), data.load("negatives")
+  np.testing.assert_array_equal(255 - negatives.test_images, digits.test_images)
+  assert negatives.fingerprint != digits.fingerprint
+
+
+def test_the_metric_measures():
+  rng = np.random.default_rng(0)
+  first, second = rng.integers(0, 256, (2, 6, 4, 4, 3), np.uint8)
+  blocks = [(first[:4], second[:4]), (first[4:], second[4:])]
+  found = pair_metrics.records(blocks, ["brightness"])["brightness"]
+  expected = second.astype(float).mean() - first.astype(float).mean()
+  assert found["value"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_system_is_trained_and_scored(tmp_path):
+  raw = configuration.complete(
+    {
+      "data": {"name": "negatives"},
+      "task": {"name": "mean_image", "noise": 0.0},
+      "optimizer": {"learning_rate": 0.1, "ema_decay": 0.5},
+      "train": {
+        "steps": 60, "batch_size": 64, "eval_every": 0, "save_every": 60,
+        "log_every": 60, "grid": 4,
+      },
+      "evaluate": {"num_samples": 16, "batch_size": 8},
+    }
+  )  # fmt: skip
+  assert training.train(raw, tmp_path).step == 60
+  run = runs.restore(tmp_path)
+  images = run.image_set.train_images / 127.5 - 1
+  mean = run.params["mean"]
+  assert np.abs(mean - images.mean(0)).max() < 0.15, "the averaged weights"
+  record = evaluate.evaluate(run)
+  assert record["metrics"]["generated"]["FD-negativescls"]["value"] > 1
