@@ -1,0 +1,1 @@
+"""Notebooks: percent-format sources, and what is generated from them."""

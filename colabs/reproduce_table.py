@@ -1,0 +1,115 @@
+# %% [markdown]
+# # Reproduce a table
+#
+# Runs rows of a table of the paper and prints the table: the paper's value,
+# ours, and what it cost. What is done is skipped and what was interrupted goes
+# on, so that "Run all" after a disconnect is enough; the runs lie on Google
+# Drive.
+
+# %%
+# @title Install {display-mode: "form"}
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+REPOSITORY = ""  # @param {type:"string"}
+CHECKOUT = "/content/pseudovideo"
+found = importlib.util.find_spec("pseudovideo")
+# A mere folder of that name, such as the checkout, is found without an origin.
+if found is None or found.origin is None:
+  here = os.path.isdir(CHECKOUT)
+  if not here and not REPOSITORY:
+    raise SystemExit(f"Say in REPOSITORY what to clone, or upload {CHECKOUT}.")
+  url = f"file://{CHECKOUT}" if here else f"git+{REPOSITORY}"
+  tpu = os.path.exists("/dev/accel0") or os.path.exists("/dev/vfio/0")
+  extra = "[cuda]" if shutil.which("nvidia-smi") else "[tpu]" if tpu else ""
+  pip = [sys.executable, "-m", "pip", "install", "-q"]
+  subprocess.run([*pip, f"pseudovideo{extra} @ {url}"], check=True)
+  importlib.invalidate_caches()
+
+# %% [markdown]
+# ## Settings
+#
+# `tiny` only shows that everything runs; its scores mean nothing. `small`
+# takes minutes to an hour a row, `paper` is the published setting. Without any
+# `ROWS` all are run; the names are in `experiments/`, and an unknown one is
+# answered with them. `python -m experiments list` says what other tables and
+# figures there are. Data sets other than digits need
+# `python -m pseudovideo.data.prepare NAME` before.
+
+# %%
+# @title Settings
+TABLE = "table3"  # @param ["table1", "table3", "table4", "table5"]
+PRESET = "small"  # @param ["small", "tiny", "paper"]
+DATASET = "digits"  # @param ["digits", "mnist", "cifar10", "celeb_a"]
+ROWS = "one_frame,high_order_4"  # @param {type:"string"}
+SEEDS = "0"  # @param {type:"string"}
+PRESET = os.environ.get("PRESET", PRESET)
+
+# %%
+import html
+import pathlib
+
+from experiments import __main__ as front
+
+
+def experiments(*words):
+  """What `python -m experiments WORDS` does, in this process."""
+  print("python -m experiments", *words, flush=True)
+  if code := front.main(words):
+    raise RuntimeError(f"It ended with exit code {code}; see above.")
+
+
+def show_page(path):
+  """Says where the page is, and shows it where there is a notebook."""
+  print(path)
+  if "IPython" in sys.modules:
+    from IPython import display
+
+    text = html.escape(pathlib.Path(path).read_text())
+    frame = f'<iframe srcdoc="{text}" width="100%" height="700"></iframe>'
+    display.display(display.HTML(f"<div>{frame}</div>"))
+
+
+# %% [markdown]
+# ## The rows, and how far they are
+
+# %%
+ROOT = "runs"
+if "google.colab" in sys.modules:
+  from google.colab import drive
+
+  drive.mount("/content/drive")
+  ROOT = "/content/drive/MyDrive/pseudovideo/runs"
+
+chosen = [f"--preset={PRESET}", f"--dataset={DATASET}", f"--root={ROOT}"]
+some = [f"--rows={ROWS}"] * bool(ROWS) + [f"--seeds={SEEDS}"] * bool(SEEDS)
+experiments("run", TABLE, *chosen, *some, "--dry-run")
+
+# %% [markdown]
+# ## Train, sample and score what is missing
+
+# %%
+experiments("run", TABLE, *chosen, *some)
+
+# %% [markdown]
+# ## The table
+#
+# An FID is only shown where the published Inception weights are on the
+# machine; scores over our own classifiers are named after them, and cannot be
+# compared with it.
+
+# %%
+experiments("report", TABLE, *chosen, *some)
+
+# %% [markdown]
+# ## One page with all tables that were run here
+#
+# With links to the report of every run. `--results=results`, in a checkout of
+# the project, makes that of the published results.
+
+# %%
+experiments("report", f"--root={ROOT}", f"--out={ROOT}/report.html")
+show_page(f"{ROOT}/report.html")

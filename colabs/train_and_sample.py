@@ -1,0 +1,157 @@
+# %% [markdown]
+# # Train on pseudo videos, sample the last frame
+#
+# One run on a GPU or TPU (or, for digits, a CPU), with checkpoints on Google
+# Drive. **After a disconnect, open the notebook again and choose "Run all"**:
+# the run goes on from its newest good checkpoint and ends in the same bits as
+# one that was never interrupted on that device. The stop button saves first,
+# too.
+
+# %%
+# @title Install {display-mode: "form"}
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+REPOSITORY = ""  # @param {type:"string"}
+CHECKOUT = "/content/pseudovideo"
+found = importlib.util.find_spec("pseudovideo")
+# A mere folder of that name, such as the checkout, is found without an origin.
+if found is None or found.origin is None:
+  here = os.path.isdir(CHECKOUT)
+  if not here and not REPOSITORY:
+    raise SystemExit(f"Say in REPOSITORY what to clone, or upload {CHECKOUT}.")
+  url = f"file://{CHECKOUT}" if here else f"git+{REPOSITORY}"
+  tpu = os.path.exists("/dev/accel0") or os.path.exists("/dev/vfio/0")
+  extra = "[cuda]" if shutil.which("nvidia-smi") else "[tpu]" if tpu else ""
+  pip = [sys.executable, "-m", "pip", "install", "-q"]
+  subprocess.run([*pip, f"pseudovideo{extra} @ {url}"], check=True)
+  importlib.invalidate_caches()
+
+# %% [markdown]
+# ## Settings
+#
+# `small` takes minutes for digits on any machine, and wants a GPU for larger
+# images; `paper` is the published setting, days on one GPU. `STEPS = 0` is the
+# preset's own number; a finished run can be made longer. MNIST, CIFAR-10 and
+# CelebA need `python -m pseudovideo.data.prepare NAME` before.
+
+# %%
+# @title Settings
+PRESET = "small"  # @param ["small", "tiny", "paper"]
+DATASET = "digits"  # @param ["digits", "mnist", "cifar10", "celeb_a"]
+FRAMES = "4"  # @param ["1", "2", "4", "8", "12", "18"]
+AUGMENTATION = "high_order"  # @param ["high_order", "first_order", "blur"]
+STEPS = 0  # @param {type:"integer"}
+SAVE_EVERY = 500  # @param {type:"integer"}
+PRESET = os.environ.get("PRESET", PRESET)
+STEPS = int(os.environ.get("STEPS", STEPS))
+
+# %%
+import pathlib
+
+import jax
+
+from configs import video_diffusion
+from experiments import tables, work
+from pseudovideo import (
+  command_line,
+  configuration,
+  evaluate,
+  images,
+  runs,
+  sample_files,
+  train,
+  writer,
+)
+
+command_line.set_up()
+print("devices:", jax.devices())
+
+
+def show(name, picture):
+  """Writes NAME.png, and shows it where there is a notebook."""
+  images.save_png(f"{name}.png", picture)
+  print(f"{name}.png")
+  if "IPython" in sys.modules:
+    from IPython import display
+
+    display.display(display.Image(f"{name}.png"))
+
+
+# %% [markdown]
+# ## Where the run lies
+#
+# On Drive if this is Colab, else in `runs`. The config travels in the
+# checkpoint; other settings get another folder.
+
+# %%
+ROOT = "runs"
+if "google.colab" in sys.modules:
+  from google.colab import drive
+
+  drive.mount("/content/drive")
+  ROOT = "/content/drive/MyDrive/pseudovideo/runs"
+
+argument = f"dataset={DATASET},frames={FRAMES},preset={PRESET}"
+name = "one_frame"
+if FRAMES != "1":
+  argument += f",augmentation={AUGMENTATION}"
+  name = f"{AUGMENTATION}_{FRAMES}"
+config = configuration.complete(video_diffusion.get_config(argument))
+config["train"]["steps"] = STEPS or config["train"]["steps"]
+config["train"]["save_every"] = SAVE_EVERY
+WORKDIR = pathlib.Path(ROOT, f"{DATASET}-{PRESET}", name)
+step = work.newest_step(WORKDIR)
+print(config["title"])
+print(f"{WORKDIR}: {'new' if step is None else f'goes on from step {step:,}'}")
+
+# %% [markdown]
+# ## Train
+#
+# The loop that every model of the project has: `python -m pseudovideo.main
+# --mode=train` calls the same function.
+
+# %%
+outcome = train.train(config, WORKDIR)
+if outcome.stopped_by is not None:
+  print(command_line.stop_sentence(outcome))
+lines = [
+  [f"{line['step']:,}", f"{line['loss']:.4f}", f"{line['seconds']:.0f}"]
+  for line in writer.read_metrics(WORKDIR)
+  if line["split"] == "train"
+]
+stride = -(-len(lines) // 12)
+print(tables.as_text(["step", "loss", "seconds"], lines[::-stride][::-1]))
+
+# %% [markdown]
+# ## Sample and score
+#
+# From the averaged weights. The scores are over a classifier that the project
+# trains on the training images, beside those of held-out images: they are
+# named after it and are no FID.
+
+# %%
+run = runs.restore(WORKDIR, config=config)
+record = evaluate.evaluate(run)
+drawn = sample_files.load(WORKDIR / sample_files.NAME)
+show("samples", images.grid(drawn.images[:64]))
+
+# %% [markdown]
+# How they came about: generated videos, the marked last frame is the sample.
+
+# %%
+show("generated_videos", images.film_strip(drawn.videos))
+
+# %% [markdown]
+# What the model was trained on:
+
+# %%
+show("pseudo_videos", images.film_strip(evaluate.pseudo_videos(run)))
+
+# %% [markdown]
+# In the run's folder are `report.html` with curves and everything above,
+# `results.json` with what is needed to quote a score, `metrics.jsonl`,
+# `tensorboard/` and `checkpoints/`.

@@ -1,0 +1,188 @@
+# %% [markdown]
+# # Your own pseudo video
+#
+# Write a corruption, look at it, probe it before any training, train a model
+# on it, and see its row beside a stock one and the image alone.
+
+# %%
+# @title Install {display-mode: "form"}
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+REPOSITORY = ""  # @param {type:"string"}
+CHECKOUT = "/content/pseudovideo"
+found = importlib.util.find_spec("pseudovideo")
+# A mere folder of that name, such as the checkout, is found without an origin.
+if found is None or found.origin is None:
+  here = os.path.isdir(CHECKOUT)
+  if not here and not REPOSITORY:
+    raise SystemExit(f"Say in REPOSITORY what to clone, or upload {CHECKOUT}.")
+  url = f"file://{CHECKOUT}" if here else f"git+{REPOSITORY}"
+  tpu = os.path.exists("/dev/accel0") or os.path.exists("/dev/vfio/0")
+  extra = "[cuda]" if shutil.which("nvidia-smi") else "[tpu]" if tpu else ""
+  pip = [sys.executable, "-m", "pip", "install", "-q"]
+  subprocess.run([*pip, f"pseudovideo{extra} @ {url}"], check=True)
+  importlib.invalidate_caches()
+
+# %% [markdown]
+# ## Settings
+#
+# `small` takes about half an hour on two CPU cores and minutes on a GPU.
+
+# %%
+# @title Settings
+PRESET = "small"  # @param ["small", "tiny"]
+DATASET = "digits"  # @param ["digits", "mnist", "cifar10"]
+PRESET = os.environ.get("PRESET", PRESET)
+
+# %%
+import dataclasses
+
+import jax
+import numpy as np
+
+from configs import video_diffusion
+from experiments import diffusion_rows, report, rows, runner, show_augmentations
+from pseudovideo import augmentations, command_line, data, images, sample_files
+from pseudovideo.augmentations import common
+from pseudovideo.probe import measure, videos
+from pseudovideo.probe import report as probe_report
+
+command_line.set_up()
+
+
+def show(name, picture):
+  """Writes NAME.png, and shows it where there is a notebook."""
+  images.save_png(f"{name}.png", picture)
+  print(f"{name}.png")
+  if "IPython" in sys.modules:
+    from IPython import display
+
+    display.display(display.Image(f"{name}.png"))
+
+
+# %% [markdown]
+# ## Write it
+#
+# A frozen dataclass with `frames`, which maps float32 images `(B, H, W, C)`
+# and a key to videos `(B, T, H, W, C)`: the most corrupted frame first, the
+# image last, bit for bit. Here a mosaic, whose tiles are half as wide from
+# frame to frame: the image comes into being from coarse to fine. It draws
+# nothing; one that does takes its noise from `pseudovideo.keys`, as
+# `augmentations/noise.py` does.
+
+
+# %%
+def tile_means(side, frames):
+  """(T - 1, side, side) float64: means over tiles of 2^(T - 1) .. 2 pixels."""
+  widths = 2 ** np.arange(frames - 1, 0, -1)[:, None]
+  tile = np.arange(side)[None] // widths
+  same = tile[:, :, None] == tile[:, None]
+  return same / same.sum(-1, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mosaic:
+  """Means over tiles, which are half as wide from frame to frame."""
+
+  frames: int = 4
+
+  def __post_init__(self):
+    common.check_frames(self.frames)
+
+  def __call__(self, pictures, *, key=None):
+    means = [tile_means(side, self.frames) for side in pictures.shape[1:3]]
+    return common.append_image(common.filter_axes(pictures, *means), pictures)
+
+
+# %% [markdown]
+# ## Register it, and look
+#
+# In two places: where names become corruptions, and where the config file says
+# which it knows.
+
+# %%
+augmentations.TABLE["mosaic"] = Mosaic
+video_diffusion.AUGMENTATIONS += ("mosaic",)
+image_set = data.load(DATASET)
+chosen = data.spread(image_set.train_images, 3)
+strips = {}
+for name in ("mosaic", "high_order_blur"):
+  made = augmentations.make(name, frames=4)
+  strips[name] = show_augmentations.strip(made, chosen, jax.random.key(0))
+show("mosaic", show_augmentations.labelled(strips))
+
+# %% [markdown]
+# ## Say what must be true of it
+#
+# The last frame is the image, and tiles keep its mean. In the project these
+# lines are its test.
+
+# %%
+floats = np.float32(chosen) / 127.5 - 1
+video = np.asarray(Mosaic()(floats))
+means = video.mean((2, 3))
+assert (video[:, -1] == floats).all()
+assert np.abs(means - means[:, -1:]).max() < 1e-5
+
+# %% [markdown]
+# ## Rows for it
+#
+# A row is a config in words. Ours is that of a stock corruption with another
+# name; the image alone is the baseline.
+
+# %%
+stock = diffusion_rows.HIGH_ORDER_BLUR_4
+ours = {"frames": 4, "augmentation": "mosaic"}
+mine = dataclasses.replace(
+  stock, name="mosaic_4", label="4 frames, mosaic", paper={}, arguments=ours
+)
+chosen_rows = (diffusion_rows.ONE_FRAME, stock, mine)
+table = rows.Table("mine", "A mosaic beside a blur", "mine", chosen_rows)
+jobs = rows.jobs(table.rows, DATASET, PRESET, seeds=[0])
+
+# %% [markdown]
+# ## Probe it
+#
+# How much less error a linear predictor and a small network make of a frame
+# when they are given all earlier frames and not the previous one alone. With
+# real training beside it, see the README on what such a ranking is worth.
+
+# %%
+sizes = {"tiny": (100, 0), "small": (1000, 200)}[PRESET]
+settings = measure.Settings(num=sizes[0], steps=sizes[1], networks=1)
+found = []
+for job in jobs[1:]:
+  source = videos.source(job.config, image_set)
+  made = videos.make(source.task, image_set, num=settings.num, seed=0)
+  found.append({"label": source.label, **measure.measure(made, settings)})
+print(probe_report.text(probe_report.ranking(found)))
+print(probe_report.RULE, probe_report.cost(found), sep="\n")
+
+# %% [markdown]
+# ## Train it, and the rows beside it
+#
+# What is done is skipped; what was stopped goes on.
+
+# %%
+assert runner.run(jobs, "runs") == 0, "A row did not finish; see above."
+
+# %% [markdown]
+# ## See its row
+
+# %%
+scored = report.collect(jobs, lambda job: job.workdir("runs") / "results.json")
+print(report.report(table, table.rows, DATASET, scored))
+for job in jobs[1:]:
+  drawn = sample_files.load(job.workdir("runs") / sample_files.NAME)
+  show(f"generated_{job.row.name}", images.film_strip(drawn.videos))
+
+# %% [markdown]
+# ## Keep it
+#
+# One seed is no result: give `seeds=[0, 1, 2]`. To keep it, move the class
+# into `pseudovideo/augmentations/`, name it in the same two places, and make a
+# row of it in `experiments/diffusion_rows.py`.
