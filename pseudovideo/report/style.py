@@ -97,6 +97,7 @@ th, td {
 td:first-child { min-width: 6.5rem; }
 .wide { font-size: 0.8rem; }
 .wide th, .wide td { padding: 0.4rem 0.35rem; }
+.wide td:first-child { min-width: min(14rem, 40vw); }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 .number {
