@@ -166,6 +166,84 @@ def budgets() -> str:
   )
 
 
+# What a preset is of -> a run of it, below results/.
+RUNS = {
+  "hvae, digits": "demo/heat.json",
+  "hvae, mnist": "hvae/mnist-small/heat-seed0.json",
+  "hvae, cifar10": "hvae_cifar10/heat_sigma_h_0.1.json",
+  "image diffusion, digits": "diffusion/digits-small/one_frame-seed0.json",
+  "video diffusion, 4 frames, digits": (
+    "diffusion/digits-small/high_order_4-seed0.json"
+  ),
+  "video diffusion, 8 frames, digits": (
+    "diffusion/digits-small/high_order_8-seed0.json"
+  ),
+  "tokenizer, 1 frame, cifar10": (
+    "tokenizer/cifar10-small/recommended_1_raw-seed0.json"
+  ),
+  "tokenizer, 8 frames, cifar10": (
+    "tokenizer/cifar10-small/recommended_8_raw-seed0.json"
+  ),
+  "next tokens, 64, cifar10": (
+    "tokenizer/cifar10-small/next_recommended_1_raw-seed0.json"
+  ),
+  "next tokens, 256, cifar10": (
+    "tokenizer/cifar10-small/next_recommended_8_raw-seed0.json"
+  ),
+  "image VAE, cifar10": "video_vae/cifar10-small/image_4-seed0.json",
+  "IV-VAE, 5 frames, cifar10": "video_vae/cifar10-small/iv_vae-seed0.json",
+}
+
+
+def expectations() -> str:
+  """What some runs of the preset small took."""
+  header = [
+    "", "parameters", "updates", "images per update", "training, s",
+    "images/s", "device",
+  ]  # fmt: skip
+  rows = []
+  for label, file in RUNS.items():
+    record = results.read(ROOT / "results" / file)
+    seconds = record["wall_seconds"]["train"]
+    rows.append(
+      [
+        label,
+        f"{record['num_parameters']:,}",
+        f"{record['step']:,}",
+        str(record["config"]["train"]["batch_size"]),
+        f"{seconds:,.0f}",
+        f"{record['images_seen'] / seconds:,.0f}",
+        record["provenance"]["device"]["kind"],
+      ]
+    )
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    "Seconds with compilation, logs and checkpoints; cpu is two cores beside "
+    "other work."
+  )
+
+
+def planned_memory() -> str:
+  """What XLA plans for updates of the published networks of diffusion."""
+  found = json.loads((BENCHMARKS / "diffusion_step_cpu.json").read_text())
+  header = ["", "parameters", "batch", "update, GB", "denoising step, GB"]
+  rows = [
+    [
+      name.replace("_", ", base "),
+      f"{row['parameters']:,}",
+      str(row["batch"]),
+      f"{row['train_xla_memory_gb']:.2f}",
+      f"{row['denoise_xla_memory_gb']:.2f}",
+    ]
+    for name, row in found["values"].items()
+  ]
+  return (
+    f"{tables.as_markdown(header, rows)}\n\n"
+    "Arguments and temporary arrays as XLA plans them for a CPU, images of "
+    "32x32x3. The paper's batch of 32 takes more; no preset `paper` was run."
+  )
+
+
 def inflated() -> str:
   """The table of `python -m experiments initial ivvae_ablation`."""
   record = json.loads((VIDEO_VAES / ivvae_ablation.INITIAL).read_text())
@@ -243,9 +321,11 @@ def signal_videos() -> str:
 TABLES = {
   "augmentation_cost": augmentation_costs,
   "diffusion_step": diffusion_steps,
+  "expectations": expectations,
   "exposure": exposed,
   "inflated": inflated,
   "long_clips": long_clips,
+  "planned_memory": planned_memory,
   "sampling_budget": budgets,
   "signal_classifiers": signal_classifiers,
   "signal_videos": signal_videos,
