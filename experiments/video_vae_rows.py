@@ -12,9 +12,9 @@ which has half the width of its config. The paper's ablation has 17 frames,
 200,000 and 300,000 updates, and so has the preset `paper`. Numbers of latent
 channels are those of these two; `tiny` has half of them.
 
-Neither paper has diffusion of pseudo videos in latents: those rows are ours. An
-image VAE, `image_8`, with as many channels as a latent frame of IV-VAE, stands
-beside it.
+Neither paper has diffusion of pseudo videos in latents: those rows are ours.
+Beside it stands that of images, in the latents of the image VAE that IV-VAE
+begins as, which has half of its latent channels.
 """
 
 from configs import latent_diffusion, video_vae
@@ -168,7 +168,7 @@ def _latents(autoencoder: Row, label: str, **fields: object) -> Row:
   )
 
 
-LATENT_IMAGES = _latents(IMAGE[8], "1 frame, image VAE of 8 latent channels")
+LATENT_IMAGES = _latents(IMAGE[4], "1 frame, the image VAE of IV-VAE's start")
 LATENT_VIDEOS = _latents(IV_VAE[8], "5 frames, IV-VAE, clean image first")
 LATENT_CAUSAL = _latents(CAUSAL[8], "5 frames, causal, clean image first")
 LATENTS = (LATENT_IMAGES, LATENT_VIDEOS, LATENT_CAUSAL)
