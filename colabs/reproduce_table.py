@@ -32,12 +32,12 @@ if found is None or found.origin is None:
 # %% [markdown]
 # ## Settings
 #
-# `tiny` only shows that everything runs; its scores mean nothing. `small`
-# takes minutes to an hour a row, `paper` is the published setting. Without any
-# `ROWS` all are run; the names are in `experiments/`, and an unknown one is
-# answered with them. `python -m experiments list` says what other tables and
-# figures there are. Data sets other than digits need
-# `python -m pseudovideo.data.prepare NAME` before.
+# `tiny` only shows that everything runs; its scores mean nothing. A row of
+# table 3 takes 1 to 20 minutes with `small` for digits on two CPU cores;
+# `paper` is the published setting. Without any `ROWS` all are run; an unknown
+# one is answered with the names that there are. `python -m experiments list`
+# says what other tables and figures there are. Data sets other than digits
+# need `python -m pseudovideo.data.prepare NAME` before.
 
 # %%
 # @title Settings

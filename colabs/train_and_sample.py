@@ -33,10 +33,11 @@ if found is None or found.origin is None:
 # %% [markdown]
 # ## Settings
 #
-# `small` takes minutes for digits on any machine, and wants a GPU for larger
-# images; `paper` is the published setting, days on one GPU. `STEPS = 0` is the
-# preset's own number; a finished run can be made longer. MNIST, CIFAR-10 and
-# CelebA need `python -m pseudovideo.data.prepare NAME` before.
+# `small` takes about ten minutes for digits on two CPU cores, and wants a GPU
+# for larger images; `paper` is the published setting of 500,000 updates.
+# `STEPS = 0` is the preset's own number; a finished run can be made longer.
+# MNIST, CIFAR-10 and CelebA need `python -m pseudovideo.data.prepare NAME`
+# before.
 
 # %%
 # @title Settings

@@ -30,7 +30,7 @@ if found is None or found.origin is None:
 # %% [markdown]
 # ## Settings
 #
-# `small` takes about half an hour on two CPU cores and minutes on a GPU.
+# `small` takes about half an hour on two CPU cores, for digits.
 
 # %%
 # @title Settings
