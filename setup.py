@@ -38,7 +38,7 @@ setuptools.setup(
   long_description_content_type="text/markdown",
   license="Apache-2.0",
   packages=setuptools.find_packages(
-    include=["pseudovideo*", "configs*", "experiments*"]
+    include=["pseudovideo*", "configs*", "experiments*", "benchmarks*"]
   ),
   python_requires=">=3.11",
   install_requires=[

@@ -14,8 +14,9 @@ from pseudovideo.metrics import pair_metrics, set_metrics
 
 ROOT = readme.ROOT
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```\n(.*?)```", TEXT, flags=re.S)
-INLINE = re.findall(r"`(python\s[^`]+)`", TEXT)
+FENCED = re.compile(r"```(\w*)\n(.*?)```", flags=re.S)
+BLOCKS = [block for language, block in FENCED.findall(TEXT) if not language]
+INLINE = re.findall(r"`(python\s[^`]+)`", FENCED.sub("", TEXT))
 COMMANDS = [
   line.split("#")[0].strip()
   for block in BLOCKS
