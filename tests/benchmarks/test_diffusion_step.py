@@ -34,6 +34,7 @@ def measured(tmp_path_factory):
   return json.loads(out.read_text()), printed.getvalue()
 
 
+@pytest.mark.slow
 def test_a_row_has_all_fields_and_they_fit_together(measured):
   found = measured[0]["values"]["tiny"]
   expected = {f"{step}_{t}" for step in ("train", "denoise") for t in TIMES}
@@ -52,6 +53,7 @@ def test_a_row_has_all_fields_and_they_fit_together(measured):
   assert 2.5 < found["train_gflop"] / found["denoise_gflop"] < 3.5
 
 
+@pytest.mark.slow
 def test_it_is_compared_with_the_peer_and_the_peak(measured):
   record, printed = measured
   found = record["values"]["tiny"]

@@ -38,6 +38,7 @@ def _narrow_tokenizer(coder):
   return coder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["next_64", "masked_64"])
 def test_values_fit_together(found, name):
   row = found["values"][name]

@@ -26,6 +26,7 @@ def found(tmp_path_factory):
   return record["values"]["frames_1"]
 
 
+@pytest.mark.slow
 def test_values_fit_together(found):
   assert min(found.values()) > 0
   assert found["tokens"] == 64

@@ -5,6 +5,7 @@ import pytest
 from benchmarks import train_step
 
 
+@pytest.mark.slow
 def test_it_prints_and_writes_what_it_measured(tmp_path, capsys):
   out = tmp_path / "step.json"
   code = train_step.run(
@@ -24,6 +25,7 @@ def test_it_prints_and_writes_what_it_measured(tmp_path, capsys):
   assert record["provenance"]["device"]["platform"] == "cpu"
 
 
+@pytest.mark.slow
 def test_samples_are_timed_if_asked_for(capsys):
   argv = ["--config=configs/hvae.py:preset=tiny", "--repeats=1", "--sampling"]
   assert train_step.run(argv) == 0

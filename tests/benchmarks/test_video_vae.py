@@ -32,6 +32,7 @@ def record(tmp_path_factory):
   return json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_values_fit_together(record):
   found = record["values"]["authors"]
   assert found["cpu_seconds_over_peer"] == found["cpu_seconds"] / 2
@@ -43,6 +44,7 @@ def test_values_fit_together(record):
     assert row["gflop"] > 0 and row["cpu_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_convolutions_cost_as_many_times_more_as_there_are_pixels(record):
   """16 per frame for a quarter of the side, and more: attention grows faster,
   and XLA does not count taps on padding, which small pictures have more of.

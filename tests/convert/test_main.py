@@ -93,6 +93,7 @@ def test_a_checkpoint_of_the_video_code_becomes_a_run(
     jax.tree.map(np.testing.assert_array_equal, back, weights)
 
 
+@pytest.mark.slow
 def test_training_on_and_back(tmp_path, capsys):
   """The image network with learned variances: one update, then exported."""
   net = unet.UNet(**FIELDS, out_channels=2)

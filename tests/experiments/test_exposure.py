@@ -44,6 +44,7 @@ def test_real_frames_are_those_of_the_images_it_is_compared_with(run):
   assert np.abs(exposure.last_frames(copying, 1, 6) - real).mean() > 5
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_prints_all_lines(
   tiny_video_run, tmp_path, capsys
 ):

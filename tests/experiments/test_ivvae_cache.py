@@ -97,6 +97,7 @@ def written(tmp_path_factory):
   return path
 
 
+@pytest.mark.slow
 def test_a_case_has_a_process_and_the_file_says_what_it_was(written):
   record = json.loads(written.read_text())
   assert [row["way"] for row in record["rows"]] == ["one_shot", "cache"]
@@ -113,6 +114,7 @@ def test_a_case_has_a_process_and_the_file_says_what_it_was(written):
   assert record["provenance"]["device"]["platform"] == "cpu"
 
 
+@pytest.mark.slow
 def test_the_table_has_the_papers_beside_ours(written, capsys):
   argv = ["report", f"--results={written}", "--format=md"]
   assert ivvae_cache.main(argv) == 0

@@ -51,6 +51,7 @@ def root(tmp_path_factory):
   return root / "digits-tiny"
 
 
+@pytest.mark.slow
 def test_it_goes_on_and_samples_one_model_in_two_ways(root):
   plain, matched = root / "one_frame-seed0", root / "one_frame_evals-seed0"
   steps = [row["step"] for row in writer.read_metrics(plain)]
@@ -75,6 +76,7 @@ def test_it_goes_on_and_samples_one_model_in_two_ways(root):
   assert (matched / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_second_time_finds_it_done(root, monkeypatch, capsys):
   monkeypatch.setattr(train, "train", None)
   monkeypatch.setattr(evaluate, "evaluate", None)
@@ -85,6 +87,7 @@ def test_a_second_time_finds_it_done(root, monkeypatch, capsys):
   ]
 
 
+@pytest.mark.slow
 def test_other_samples_of_a_trained_row_need_no_training(
   root, monkeypatch, tmp_path
 ):
@@ -103,6 +106,7 @@ def test_other_samples_of_a_trained_row_need_no_training(
   assert after["metrics"] == before["metrics"]
 
 
+@pytest.mark.slow
 def test_its_report_has_both_and_dashes_for_the_rest(root, capsys):
   assert command(root.parent, "report", "--format=md") == 0
   lines = capsys.readouterr().out.splitlines()

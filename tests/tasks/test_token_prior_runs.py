@@ -162,6 +162,7 @@ def _no_step(*_):
   raise _Enough
 
 
+@pytest.mark.slow
 def test_a_folder_of_tokens_trains_the_same_bits(
   tiny_tokenizer_run, masked_run, written, tmp_path, cache
 ):
@@ -193,6 +194,7 @@ def test_losses_are_logged_and_nothing_but_the_prior_is_trained(
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_bits(
   next_run, copied, tmp_path, monkeypatch
 ):
@@ -223,6 +225,7 @@ def evaluated(next_run):
   return record
 
 
+@pytest.mark.slow
 def test_the_tokenizer_s_folder_is_not_needed_any_more(
   next_run, copied, evaluated
 ):
@@ -240,6 +243,7 @@ def test_the_tokenizer_s_folder_is_not_needed_any_more(
     away.rename(copied)
 
 
+@pytest.mark.slow
 def test_results_name_the_tokenizer_and_the_likelihood(
   next_run, tiny_tokenizer_run, evaluated
 ):
@@ -256,6 +260,7 @@ def test_results_name_the_tokenizer_and_the_likelihood(
   assert likelihood["nats_per_token"] != np.log(16)
 
 
+@pytest.mark.slow
 def test_samples_may_be_drawn_otherwise(next_run):
   given = config("next", "anywhere")
   given["sampler"].update(top_k=1)

@@ -242,6 +242,7 @@ def run(tmp_path_factory):
   return runs.restore(workdir)
 
 
+@pytest.mark.slow
 def test_training_moves_it(run):
   assert isinstance(run.task, video_tae.VideoTAE)
   _, parts, _ = checkpoints.load(run.workdir, step=3, parts=("params",))
@@ -254,6 +255,7 @@ def test_training_moves_it(run):
     assert max(layers) > 1e-5, name
 
 
+@pytest.mark.slow
 def test_an_evaluation_looks_at_whole_videos(run):
   record = evaluate.evaluate(run, num_samples=6)
   found = record["reconstruction"]["videos"]
@@ -261,6 +263,7 @@ def test_an_evaluation_looks_at_whole_videos(run):
   assert "ssim_by_position" not in found
 
 
+@pytest.mark.slow
 def test_its_latents_can_be_learned(run):
   raw = latent_diffusion.get_config("preset=tiny")
   raw.autoencoder.workdir = str(run.workdir)
@@ -278,6 +281,7 @@ def test_its_latents_can_be_learned(run):
   np.testing.assert_allclose(task.to_video(extra, latents), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_begins_as_an_image_vae(tmp_path):
   """Both frames of a latent frame are the first one, given back."""
   workdir = small.save_run(tmp_path, frames=1)
