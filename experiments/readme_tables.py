@@ -5,6 +5,8 @@ Each function reads files in results/ and returns Markdown.
 
 import json
 import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,44 @@ ROOT = pathlib.Path(__file__).parents[1]
 BENCHMARKS = ROOT / "results" / "benchmarks"
 DIGITS = ROOT / "results" / "diffusion" / "digits-small"
 VIDEO_VAES = ROOT / "results" / "video_vae" / "cifar10-small"
+
+
+# Header of a column, what it says of a row.
+Column = tuple[str, Callable[[Mapping[str, Any]], str]]
+
+
+def _cell(field: str, style: str) -> Callable[[Mapping[str, Any]], str]:
+  """A number in a format, a dash where it was not measured."""
+  return lambda row: (
+    style.format(row[field]) if field in row else tables.NOTHING
+  )
+
+
+def _benchmark(name: str, columns: Sequence[Column], note: str) -> str:
+  """The table of a file of `benchmarks.rows`.
+
+  Args:
+    name: of the file, without `_cpu.json`.
+    columns: behind the names of the rows.
+    note: below, with `about` the machine, `peer` the source of its times, and
+      any field of the file.
+  """
+  found = json.loads((BENCHMARKS / f"{name}_cpu.json").read_text())
+  rows = [
+    [label, *(say(row) for _, say in columns)]
+    for label, row in found["values"].items()
+  ]
+  about = found["provenance"]
+  machine = (
+    f"float32, {about['device']['kind']}, {about['host']['cores']} cores, jax "
+    f"{about['packages']['jax']}"
+  )
+  fields = {k: v for k, v in found.items() if isinstance(v, int | str)}
+  below = note.format(
+    about=machine, peer=f"PyTorch: {found['peer']['source']}", **fields
+  )
+  header = ["", *(title for title, _ in columns)]
+  return f"{tables.as_markdown(header, rows)}\n\n{below}"
 
 
 def augmentation_costs() -> str:
@@ -39,94 +79,77 @@ def augmentation_costs() -> str:
 
 def diffusion_steps() -> str:
   """The table of `python -m benchmarks.diffusion_step --out=...`."""
-  found = json.loads((BENCHMARKS / "diffusion_step_cpu.json").read_text())
-  header = [
-    "", "batch", "update, s", "of PyTorch's", "denoising step, s",
-    "of PyTorch's", "GFLOP/s", "compile, s", "pseudo videos",
-  ]  # fmt: skip
-  rows = [
-    [
-      name.replace("_", ", base "),
-      str(row["batch"]),
-      f"{row['train_seconds']:.3f}",
-      f"{row['train_seconds_over_peer']:.2f}",
-      f"{row['denoise_seconds']:.3f}",
-      f"{row['denoise_seconds_over_peer']:.2f}",
-      f"{row['train_gflops_per_second']:.0f}",
-      f"{row['train_compile_seconds']:.0f}",
-      f"{row['pseudo_video_share']:.2%}"
-      if "pseudo_video_share" in row
-      else tables.NOTHING,
-    ]
-    for name, row in found["values"].items()
-  ]
-  about = found["provenance"]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    f"Medians of {found['repeats']}, {found['dtype']}, "
-    f"{about['device']['kind']}, {about['host']['cores']} cores, jax "
-    f"{about['packages']['jax']}; PyTorch: {found['peer']['source']}, measured "
-    "once, elsewhere in time."
+  return _benchmark(
+    "diffusion_step",
+    (
+      ("parameters", _cell("parameters", "{:,}")),
+      ("batch", _cell("batch", "{}")),
+      ("update, s", _cell("train_seconds", "{:.3f}")),
+      ("of PyTorch's", _cell("train_seconds_over_peer", "{:.2f}")),
+      ("denoising step, s", _cell("denoise_seconds", "{:.3f}")),
+      ("of PyTorch's", _cell("denoise_seconds_over_peer", "{:.2f}")),
+      ("GFLOP/s", _cell("train_gflops_per_second", "{:.0f}")),
+      ("compile, s", _cell("train_compile_seconds", "{:.0f}")),
+      ("pseudo videos", _cell("pseudo_video_share", "{:.2%}")),
+      ("update, GB", _cell("train_xla_memory_gb", "{:.2f}")),
+    ),
+    "Medians of {repeats}, {about}; images of 32x32x3; a row is a task and the "
+    "base width of its network, 128 is the paper's; GB are arguments and "
+    "temporary arrays as XLA plans them. {peer}, measured once, elsewhere in "
+    "time.",
   )
 
 
 def tokenizer_steps() -> str:
   """The table of `python -m benchmarks.tokenizer_step --out=...`."""
-  found = json.loads((BENCHMARKS / "tokenizer_step_cpu.json").read_text())
-  header = [
-    "", "parameters", "update, CPU-s", "of PyTorch's", "GFLOP", "compile, s",
-    "tokens/s encoded", "per CPU-s",
-  ]  # fmt: skip
-  rows = [
-    [
-      name,
-      f"{row['parameters']:,}",
-      f"{row['train_cpu_seconds']:.2f}",
-      f"{row['train_cpu_seconds_over_peer']:.2f}",
-      f"{row['train_gflop']:.0f}",
-      f"{row['train_compile_seconds']:.0f}",
-      f"{row['tokens_per_second']:.0f}",
-      f"{row['tokens_per_cpu_second']:.0f}",
-    ]
-    for name, row in found["values"].items()
-  ]
-  about = found["provenance"]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    f"Batches of {found['batch']}, medians of {found['repeats']}, float32, "
-    f"{about['device']['kind']}, {about['host']['cores']} cores beside other "
-    f"work, jax {about['packages']['jax']}; PyTorch: {found['peer']['source']}."
+  return _benchmark(
+    "tokenizer_step",
+    (
+      ("parameters", _cell("parameters", "{:,}")),
+      ("update, CPU-s", _cell("train_cpu_seconds", "{:.2f}")),
+      ("of PyTorch's", _cell("train_cpu_seconds_over_peer", "{:.2f}")),
+      ("GFLOP", _cell("train_gflop", "{:.0f}")),
+      ("compile, s", _cell("train_compile_seconds", "{:.0f}")),
+      ("tokens/s encoded", _cell("tokens_per_second", "{:.0f}")),
+      ("per CPU-s", _cell("tokens_per_cpu_second", "{:.0f}")),
+    ),
+    "Batches of {batch}, medians of {repeats}, {about}, beside other work; "
+    "{peer}.",
   )
 
 
 def token_sampling() -> str:
   """The table of `python -m benchmarks.token_sampling --out=...`."""
-  found = json.loads((BENCHMARKS / "token_sampling_cpu.json").read_text())
-  header = [
-    "", "parameters", "grids", "CPU-s per grid", "of PyTorch's",
-    "tokens per CPU-s", "tokens/s", "compile, s",
-  ]  # fmt: skip
-  rows = [
-    [
-      name,
-      f"{row['parameters']:,}",
-      str(found["batch"][name]),
-      f"{row['cpu_seconds_per_grid']:.3f}",
-      f"{row['cpu_seconds_over_peer']:.2f}"
-      if "cpu_seconds_over_peer" in row
-      else tables.NOTHING,
-      f"{row['tokens_per_cpu_second']:,.0f}",
-      f"{row['tokens_per_second']:,.0f}",
-      f"{row['compile_seconds']:.0f}",
-    ]
-    for name, row in found["values"].items()
-  ]
-  about = found["provenance"]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    f"Medians of {found['repeats']}, float32, {about['device']['kind']}, "
-    f"{about['host']['cores']} cores beside other work, jax "
-    f"{about['packages']['jax']}; PyTorch: {found['peer']['source']}."
+  return _benchmark(
+    "token_sampling",
+    (
+      ("parameters", _cell("parameters", "{:,}")),
+      ("CPU-s per grid", _cell("cpu_seconds_per_grid", "{:.3f}")),
+      ("of PyTorch's", _cell("cpu_seconds_over_peer", "{:.2f}")),
+      ("tokens per CPU-s", _cell("tokens_per_cpu_second", "{:,.0f}")),
+      ("tokens/s", _cell("tokens_per_second", "{:,.0f}")),
+      ("compile, s", _cell("compile_seconds", "{:.0f}")),
+    ),
+    "Medians of {repeats}, {about}, beside other work; {peer}.",
+  )
+
+
+def video_vaes() -> str:
+  """The table of `python -m benchmarks.video_vae --out=...`."""
+  return _benchmark(
+    "video_vae",
+    (
+      ("parameters", _cell("parameters", "{:,}")),
+      ("GFLOP", _cell("gflop", "{:,.2f}")),
+      ("CPU-s", _cell("cpu_seconds", "{:.3f}")),
+      ("of PyTorch's", _cell("cpu_seconds_over_peer", "{:.2f}")),
+      ("memory, MB", _cell("resident_mb", "{:.0f}")),
+      ("of PyTorch's", _cell("resident_mb_over_peer", "{:.2f}")),
+    ),
+    "`authors` and `small`: a clip of 17 frames of 64x64 and of 32x32, encoded "
+    "and decoded; `pixels` and `latents`: one evaluation of the same video "
+    "U-Net on 5x32x32x3 and on 2x8x8x8. Medians of {repeats}, {about}, beside "
+    "other work; memory above the model; {peer}.",
   )
 
 
@@ -223,27 +246,6 @@ def expectations() -> str:
   )
 
 
-def planned_memory() -> str:
-  """What XLA plans for updates of the published networks of diffusion."""
-  found = json.loads((BENCHMARKS / "diffusion_step_cpu.json").read_text())
-  header = ["", "parameters", "batch", "update, GB", "denoising step, GB"]
-  rows = [
-    [
-      name.replace("_", ", base "),
-      f"{row['parameters']:,}",
-      str(row["batch"]),
-      f"{row['train_xla_memory_gb']:.2f}",
-      f"{row['denoise_xla_memory_gb']:.2f}",
-    ]
-    for name, row in found["values"].items()
-  ]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    "Arguments and temporary arrays as XLA plans them for a CPU, images of "
-    "32x32x3. The paper's batch of 32 takes more; no preset `paper` was run."
-  )
-
-
 def inflated() -> str:
   """The table of `python -m experiments initial ivvae_ablation`."""
   record = json.loads((VIDEO_VAES / ivvae_ablation.INITIAL).read_text())
@@ -261,43 +263,6 @@ def long_clips() -> str:
   record = json.loads(path.read_text())
   lines = tables.as_markdown(*ivvae_cache.table(record))
   return f"{lines}\n\n{ivvae_cache.note(record)}"
-
-
-def video_vaes() -> str:
-  """The table of `python -m benchmarks.video_vae --out=...`."""
-  found = json.loads((BENCHMARKS / "video_vae_cpu.json").read_text())
-  header = [
-    "", "shape", "parameters", "GFLOP", "CPU-s", "of PyTorch's", "memory, MB",
-    "of PyTorch's",
-  ]  # fmt: skip
-
-  def ratio(row, name):
-    value = row.get(f"{name}_over_peer")
-    return tables.NOTHING if value is None else f"{value:.2f}"
-
-  rows = [
-    [
-      name,
-      "x".join(map(str, found["shapes"][name])),
-      f"{row['parameters']:,}",
-      f"{row['gflop']:.3g}",
-      f"{row['cpu_seconds']:.3f}",
-      ratio(row, "cpu_seconds"),
-      f"{row['resident_mb']:.0f}",
-      ratio(row, "resident_mb"),
-    ]
-    for name, row in found["values"].items()
-  ]
-  about = found["provenance"]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    f"`authors` and `small`: encoding and decoding of one clip; `pixels` and "
-    f"`latents`: one evaluation of the same video U-Net. Repeats: "
-    f"{found['repeats']}; float32, {about['device']['kind']}, "
-    f"{about['host']['cores']} cores beside other work, jax "
-    f"{about['packages']['jax']}; memory above the model; PyTorch: "
-    f"{found['peer']['source']}."
-  )
 
 
 def _signals():
@@ -325,7 +290,6 @@ TABLES = {
   "exposure": exposed,
   "inflated": inflated,
   "long_clips": long_clips,
-  "planned_memory": planned_memory,
   "sampling_budget": budgets,
   "signal_classifiers": signal_classifiers,
   "signal_videos": signal_videos,
