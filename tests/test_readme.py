@@ -53,6 +53,11 @@ def test_files_that_are_linked_exist():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_are_understood(command):
   program, *arguments = shlex.split(command)
+  if program == "srun":
+    # Its flags, then the command.
+    start = arguments.index("python")
+    assert all(flag.startswith("--") for flag in arguments[:start])
+    program, *arguments = arguments[start:]
   if program == "make":
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(rf"^{arguments[0]}:", makefile, flags=re.M)

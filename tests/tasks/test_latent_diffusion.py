@@ -335,6 +335,18 @@ def test_training_changes_the_network_and_nothing_of_the_vae(run, videos):
   assert {r["step"] for r in rows if r["split"] == "held_out"} == {6}
 
 
+@pytest.mark.slow
+def test_a_run_in_two_parts_has_the_same_bits(run, copied, tmp_path):
+  """Its learning rate is constant, so that it may be made longer."""
+  short = config(copied)
+  short["train"]["steps"] = 3
+  assert train.train(short, tmp_path).step == 3
+  assert train.train(config(copied), tmp_path).step == 6
+  again = runs.restore(tmp_path)
+  for ours, theirs in ((again.params, run.params), (again.extra, run.extra)):
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
 def test_the_vae_s_folder_is_not_needed_any_more(run, copied):
   """But training goes on only with the VAE that it began with."""
   first = evaluate.draw(run)
