@@ -6,13 +6,14 @@
   python -m experiments run NAME --workers=4
   python -m experiments submit NAME --cluster=slurm --partition=gpu
   python -m experiments report NAME [--format=text|md|csv]
-  python -m experiments report [--results=results] [--out=report.html]
+  python -m experiments report [--results=results] [--format=html|md|csv]
 
 `run` trains, samples and scores the rows that are not done, and goes on with
 those that were interrupted; --dry-run says how far they are, and how long they
 will take. --workers=4 does so in 4 processes side by side, each with its share
 of the GPUs. `submit` makes every row a job of a cluster. `report` prints the
-table or draws the figure; without a name it writes one page with all tables.
+table or draws the figure; without a name it writes one page with all tables,
+as it does of one table with --format=html.
 
 `python -m experiments run NAME --help` says what the rows are, and all flags.
 """
@@ -58,6 +59,8 @@ def run(argv: Sequence[str]) -> int:
       f"the second a name that list shows; got {' '.join(argv)!r}."
     )
   module = registry.module(name)
+  if verb == "report" and "--format=html" in rest:
+    return pages.main([f"--tables={name}", *rest])
   if verb == "submit":
     return submit.main(name, rest)
   if verb == "run":

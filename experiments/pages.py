@@ -2,17 +2,20 @@
 
   python -m experiments report [--results=results] [--out=report.html]
   python -m experiments report --root=runs
+  python -m experiments report --format=md [--tables=table3,table4]
 
 Takes published results, or with --root those of runs, whose own reports are
 then linked. Every data set and preset that has results has its table; rows
-without are dashes. Pictures that lie beside the results are shown below.
+without are dashes. Pictures that lie beside the results are shown below. With
+another format than html the tables are printed instead.
 """
 
 import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from absl import flags
@@ -77,66 +80,114 @@ def _seeds(group: pathlib.Path) -> list[int] | None:
   return sorted(int(end) for end in ends if end.isdecimal()) or None
 
 
-def build(place: Place, out: pathlib.Path) -> page.Report:
+class Filled(NamedTuple):
+  """A table of one data set and preset that has results.
+
+  Attributes:
+    table: its rows.
+    group: name of the folder, DATASET-PRESET.
+    dataset: whose paper scores are shown.
+    scored: what is there.
+  """
+
+  table: rows.Table
+  group: str
+  dataset: str
+  scored: list[report.Scored]
+
+  @property
+  def rows(self) -> list[rows.Row]:
+    """All but the controls that were not run."""
+    ran = {one.job.row.name for one in self.scored}
+    return [r for r in self.table.rows if not r.beyond or r.name in ran]
+
+
+def collect(
+  place: Place, names: Iterable[str] | None = None
+) -> dict[str, list[Filled]]:
+  """Every table, with all data sets and presets that have results.
+
+  Args:
+    place: of the results.
+    names: of tables; all by default.
+
+  Raises:
+    UserError: there is no such table, or there are no results at all.
+  """
+  everything, found = registry.tables(), {}
+  for name in names or everything:
+    table = errors.look_up("table", name, everything)
+    groups = {g: _scored(table, place, g) for g in place.groups(table.family)}
+    found[name] = [
+      Filled(table, group.name, dataset, scored)
+      for group, (dataset, scored) in groups.items()
+      if scored
+    ]
+  if not any(found.values()):
+    raise errors.UserError(
+      f"There are no results of {', '.join(names or ['any table'])} in "
+      f"{place.folder}."
+    )
+  return found
+
+
+def build(
+  place: Place, out: pathlib.Path, names: Iterable[str] | None = None
+) -> page.Report:
   """The page.
 
   Args:
     place: of the results.
     out: where it will be, which links start from.
+    names: of tables; all by default.
 
   Raises:
-    UserError: there are no results at all.
+    UserError: see `collect`.
   """
   made = page.Report(TITLE, "The paper's values, ours, and what they cost.")
-  shown, empty = 0, []
-  for name, table in registry.tables().items():
-    groups = {
-      group: _scored(table, place, group)
-      for group in place.groups(table.family)
-    }
-    groups = {group: found for group, found in groups.items() if found[1]}
-    if not groups:
-      empty.append(name)
-      continue
-    shown += 1
-    made.section(table.title, f"python -m experiments run {name}")
-    for group, (dataset, scored) in groups.items():
-      _add_table(made, table, dataset, scored, group.name)
+  found = collect(place, names)
+  for name, filled in found.items():
+    if filled:
+      made.section(filled[0].table.title, f"python -m experiments run {name}")
+    for one in filled:
+      _add_table(made, one)
       if not place.published:
-        _add_links(made, [s.job for s in scored], place, out)
-  if not shown:
-    raise errors.UserError(
-      f"There are no results of any table in {place.folder}."
-    )
+        _add_links(made, one, place, out)
   _add_pictures(made, place)
-  if empty:
+  if empty := [name for name, filled in found.items() if not filled]:
     made.section("Not run", f"No results yet: {', '.join(empty)}.")
   return made
 
 
-def _add_table(
-  made: page.Report,
-  table: rows.Table,
-  dataset: str,
-  scored: list[report.Scored],
-  caption: str,
-) -> None:
-  ran = {one.job.row.name for one in scored}
-  chosen = [row for row in table.rows if not row.beyond or row.name in ran]
-  header, lines = report.score_table(table, chosen, dataset, scored)
+def printed(
+  place: Place, style: str, names: Iterable[str] | None = None
+) -> str:
+  """All tables one below the other, in a format of `report.FORMATS`."""
+  parts = []
+  for filled in collect(place, names).values():
+    for one in filled:
+      lines = report.report(one.table, one.rows, one.dataset, one.scored, style)
+      title = f"{one.table.title}, {one.group}"
+      parts.append(lines if style == "text" else f"{title}\n\n{lines}")
+  return "\n\n\n".join(parts)
+
+
+def _add_table(made: page.Report, one: Filled) -> None:
+  header, lines = report.score_table(
+    one.table, one.rows, one.dataset, one.scored
+  )
   cells = [[None if c == tables.NOTHING else c for c in row] for row in lines]
-  made.table(header, cells, caption)
+  made.table(header, cells, one.group)
   made.details(
-    "What the numbers are", "\n\n".join(report.notes(table, chosen, scored))
+    "What the numbers are",
+    "\n\n".join(report.notes(one.table, one.rows, one.scored)),
   )
 
 
 def _add_links(
-  made: page.Report,
-  jobs: Sequence[rows.Job],
-  place: Place,
-  out: pathlib.Path,
+  made: page.Report, one: Filled, place: Place, out: pathlib.Path
 ) -> None:
+  jobs = [scored.job for scored in one.scored]
   pages = {job.title: job.workdir(place.folder) / "report.html" for job in jobs}
   made.links(
     "Runs",
@@ -171,18 +222,27 @@ def define_flags() -> flags.FlagValues:
     ("out", OUT, "The page."),
   ):
     flags.DEFINE_string(name, default, meaning, flag_values=values)
+  flags.DEFINE_list("tables", None, "Names; all if absent.", flag_values=values)
+  flags.DEFINE_enum(
+    "format", "html", ["html", *report.FORMATS], "A page, or printed.",
+    flag_values=values,
+  )  # fmt: skip
+  for name in values:
     values.register_key_flag_for_module(sys.argv[0], values[name])
   return values
 
 
 def run(argv: Sequence[str]) -> int:
-  """Writes the page and says where it is; returns the exit code."""
+  """Writes the page and says where it is, or prints; returns exit code."""
   values = define_flags()
   if command_line.parse(argv, values) is not None:
     raise errors.UserError("A page takes no config; leave --config away.")
   place = Place(pathlib.Path(values.root or values.results), not values.root)
+  if values.format != "html":
+    print(printed(place, values.format, values.tables))
+    return 0
   out = pathlib.Path(values.out).absolute()
-  print(build(place, out).write(out))
+  print(build(place, out, values.tables).write(out))
   return 0
 
 

@@ -60,6 +60,30 @@ def test_published_results_make_a_page(published, capsys):
   assert "href=" not in own, "published results have no run beside them"
 
 
+def test_one_table_makes_a_page_too(published, capsys):
+  out = published / "one.html"
+  argv = [f"--results={published}", f"--out={out}", "--format=html"]
+  assert front.main(["report", "table3", *argv]) == 0
+  found = sections(out.read_text())
+  assert list(found) == [table3.TABLE.title, "Pictures"]
+  assert front.main(["report", "table1", *argv]) == 2
+  assert "no results of table1 in" in capsys.readouterr().err
+  assert front.main(["report", "--tables=tabel3", *argv]) == 2
+  assert "did you mean 'table3'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("style", ["md", "csv", "text"])
+def test_all_tables_can_be_printed(published, capsys, style):
+  argv = ["report", f"--results={published}", f"--format={style}"]
+  assert front.main(argv) == 0
+  said = capsys.readouterr().out
+  for table in (table3.TABLE, table5.TABLE):
+    assert table.title in said
+    assert table.chosen(["high_order_4"])[0].label in said
+  assert ("| 1 frame | 12.90 |" in said) == (style == "md")
+  assert ("1 frame,12.90," in said) == (style == "csv")
+
+
 def test_runs_are_linked(tmp_path, write_finished):
   one = job("one_frame")
   write_finished(one, tmp_path / "my runs")
