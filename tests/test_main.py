@@ -83,7 +83,7 @@ def test_compilations_are_noticed(tiny_run):
     # Unknown names.
     ("task.name=heat_vae", "'heat_hvae'? Choose one of: heat_hvae, image_d"),
     ("data.name=digit", "'digits'? Choose one of: celeb_a, cifar10, digits,"),
-    ("data.name=digits:3", "which only `folder:PATH` may have; write 'digits'"),
+    ("data.name=digits:3", "`videos:PATH` may have; write 'digits'"),
     ("data.name=folder:/no/such", "names no folder that exists; write `folder"),
     ("data.binarize=bern", "'bernoulli'? Choose one of: bernoulli, none, thr"),
     ("optimizer.schedule=cosin", "'cosine'? Choose one of: constant, cosine,"),

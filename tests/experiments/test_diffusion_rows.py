@@ -6,7 +6,7 @@ import pytest
 
 from configs import video_diffusion
 from experiments import diffusion_rows as of
-from experiments import rows, table3, table4, table5
+from experiments import frame_sweep, rows, table3, table4, table5
 from pseudovideo import configuration
 from pseudovideo.augmentations import noise
 
@@ -30,10 +30,10 @@ def task(row, dataset="digits", preset="small"):
 def test_every_row_is_in_a_table_under_one_name():
   shown = {
     row.name: row
-    for module in (table3, table4, table5)
+    for module in (table3, table4, table5, frame_sweep)
     for row in module.TABLE.rows
   }
-  assert shown == ROWS and len(ROWS) == 12
+  assert shown == ROWS and len(ROWS) == 15
 
 
 @pytest.mark.parametrize("preset", PRESETS)
