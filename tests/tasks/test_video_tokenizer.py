@@ -162,6 +162,7 @@ def assert_close(found, expected):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_the_network_is_moved_by_all_but_the_discriminators_terms(name):
   task = TASKS[name]
