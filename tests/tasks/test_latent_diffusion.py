@@ -313,6 +313,7 @@ def run(copied, tmp_path_factory):
   return runs.restore(workdir)
 
 
+@pytest.mark.slow
 def test_training_changes_the_network_and_nothing_of_the_vae(run, videos):
   vae, kept = videos.vae, run.extra["autoencoder"]
   assert set(kept) == {"params"} and set(kept["params"]) == {"network"}
@@ -347,6 +348,7 @@ def test_a_run_in_two_parts_has_the_same_bits(run, copied, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_vae_s_folder_is_not_needed_any_more(run, copied):
   """But training goes on only with the VAE that it began with."""
   first = evaluate.draw(run)

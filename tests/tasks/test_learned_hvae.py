@@ -107,6 +107,7 @@ def test_warm_up_weighs_all_terms_but_the_reconstruction(digits, changed, key):
   assert coefficients["entropy"] == pytest.approx(-0.5)
 
 
+@pytest.mark.slow
 def test_every_way_to_compile_the_encoder_gives_the_same(digits, changed, key):
   batch = {"image": jnp.asarray(digits.train_images[:4])}
 

@@ -231,6 +231,7 @@ def train(task, extra, grids, updates):
   return now, jax.device_get(seen)
 
 
+@pytest.mark.slow
 @by_task
 def test_one_grid_is_learned_and_the_tokenizer_is_not(task, extra):
   grid = np.array([[2, 0, 3, 3]])
@@ -246,6 +247,7 @@ def entropy(p):
   return stats.entropy([p, 1 - p])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", CRITICS.values(), ids=CRITICS.keys())
 def test_critics_learn_which_tokens_cannot_be_known(task, extra):
   """Two places are uniform on the codes, two are always the same.
@@ -271,6 +273,7 @@ def test_critics_learn_which_tokens_cannot_be_known(task, extra):
   assert best - 0.02 < found["critic"] < best + 0.03 < first - 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", CRITICS.values(), ids=CRITICS.keys())
 def test_critics_have_gradients_of_their_own(task, extra):
   """Of the network's share: none with a critic apart, some with a shared."""

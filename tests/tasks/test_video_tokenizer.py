@@ -185,6 +185,7 @@ def test_the_network_is_moved_by_all_but_the_discriminators_terms(name):
       assert_close(ours(task)[0][group], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_the_discriminator_is_moved_by_its_three_terms_alone(name):
   task = TASKS[name]
