@@ -25,7 +25,15 @@ import jax
 from experiments import commands, tables, work
 from experiments import video_vae_rows as of
 from experiments.rows import Job, Table
-from pseudovideo import configuration, data, keys, reconstruction, results, runs
+from pseudovideo import (
+  configuration,
+  data,
+  evaluate,
+  keys,
+  reconstruction,
+  results,
+  runs,
+)
 
 INITIAL = "ivvae_initial.json"
 TABLE = Table(
@@ -75,7 +83,9 @@ def initial(values: commands.Values) -> int:
   found = {}
   for job in jobs:
     run = begin(job, values.root, values.data_dir)
-    originals = data.spread(run.image_set.test_images, reconstruction.VIDEOS)
+    # The images that an evaluation scores, to compare before with after.
+    scored = evaluate.originals(run, run.config.evaluate.num_samples)
+    originals = data.spread(scored, reconstruction.VIDEOS)
     found[job.name] = reconstruction.of_videos(run, originals)
   record = {"videos": found, "provenance": results.provenance()}
   folder = jobs[0].folder(values.root)

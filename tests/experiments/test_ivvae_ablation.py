@@ -8,7 +8,14 @@ import pytest
 from configs import video_vae
 from experiments import ivvae_ablation, latent_diffusion, report, rows, work
 from experiments import video_vae_rows as of
-from pseudovideo import configuration, data, reconstruction, runs, train
+from pseudovideo import (
+  configuration,
+  data,
+  evaluate,
+  reconstruction,
+  runs,
+  train,
+)
 from pseudovideo.models.video_vae import initialisation
 
 PRESETS = ("tiny", "small", "paper")
@@ -221,7 +228,9 @@ def test_it_begins_as_good_as_its_image_vae(
   path = tmp_path / "results/video_vae/digits-tiny/ivvae_initial.json"
   (found,) = json.loads(path.read_text())["videos"].values()
   run = runs.restore(tiny_image_vae_run)
-  images = data.spread(run.image_set.test_images, reconstruction.VIDEOS)
+  # What an evaluation of the image VAE scores.
+  scored = evaluate.originals(run, run.config.evaluate.num_samples)
+  images = data.spread(scored, reconstruction.VIDEOS)
   (alone,) = reconstruction.of_videos(run, images)["psnr_by_frame"]
   assert found["psnr_by_frame"][-1] == pytest.approx(alone, abs=1e-3)
   lines = capsys.readouterr().out.splitlines()
