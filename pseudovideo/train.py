@@ -83,7 +83,7 @@ class Loop:
 
   def __init__(self, raw, workdir, *, data_dir=None, devices=None):
     raw = first_stages.look_up(raw, data_dir=data_dir)
-    self._raw = configuration.to_json(raw)
+    self._raw = configuration.to_json(configuration.complete(raw))
     self._config = config = configuration.parse(raw)
     self._workdir = pathlib.Path(workdir)
     self._image_set = data.load(config.data.name, data_dir=data_dir)
