@@ -18,12 +18,14 @@ form of the config travels in the checkpoint.
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import numpy as np
 
 from pseudovideo import augmentations, data, errors, optimizers, pixels, tasks
 from pseudovideo.augmentations import identity
@@ -40,6 +42,11 @@ NAMED = {
   "augmentation": augmentations.TABLE,
   "quantizer": quantizers.TABLE,
 }
+
+# Most of what `train` may ask for: steps are counted in int32, pictures and
+# batches are held in memory.
+MOST = {"steps": 2**30, "batch_size": 2**20, "grid": 10_000}
+MOST_SAMPLES = 10**7
 
 # Fields that may change when a run is resumed: they do not alter its weights.
 RESUMABLE = (
@@ -118,10 +125,16 @@ class TrainConfig:
         raise errors.UserError(
           f"train.{name} must be at least 1; got {getattr(self, name)}."
         )
-    if self.eval_every < 0:
-      raise errors.UserError(
-        f"train.eval_every must not be negative; got {self.eval_every}."
-      )
+    for name in ("eval_every", "keep_every"):
+      if getattr(self, name) < 0:
+        raise errors.UserError(
+          f"train.{name} must not be negative; got {getattr(self, name)}."
+        )
+    for name, most in MOST.items():
+      if getattr(self, name) > most:
+        raise errors.UserError(
+          f"train.{name} must be at most {most}; got {getattr(self, name)}."
+        )
     _check_seed("train.seed", self.seed)
     if self.batch_size % self.accumulate:
       raise errors.UserError(
@@ -161,11 +174,16 @@ class EvaluateConfig:
         "evaluate.num_samples must be at least 2 and evaluate.batch_size at "
         f"least 1; got {self.num_samples} and {self.batch_size}."
       )
+    if self.num_samples > MOST_SAMPLES:
+      raise errors.UserError(
+        f"evaluate.num_samples must be at most {MOST_SAMPLES}; got "
+        f"{self.num_samples}."
+      )
     _check_seed("evaluate.seed", self.seed)
     set_metrics.kept(self.metric_names)
     if self.inception not in networks.INCEPTION:
       raise errors.unknown(
-        "use of Inception", self.inception, networks.INCEPTION
+        "evaluate.inception", self.inception, networks.INCEPTION
       )
 
 
@@ -306,7 +324,7 @@ def _schemas(
       _fitted(fields, str, section)
     elif not isinstance(fields, dict):
       raise errors.UserError(
-        f"{section} must be a section with fields; got {fields!r}."
+        f"{section} must be a section with fields; got {errors.shown(fields)}."
       )
   name = raw.get("task", {}).get("name")
   task = errors.look_up("task", str(name), tasks.TABLE)
@@ -404,11 +422,42 @@ def check_fields(
 def _fitted(value: Any, hint: Any, path: str) -> Any:
   """The value as the type `hint`, or a sentence."""
   try:
-    return _converted(value, hint)
+    fitted = _converted(value, hint)
   except TypeError:
     raise errors.UserError(
-      f"{path} must be {spoken(hint)}; got {value!r} ({type(value).__name__})."
+      f"{path} must be {spoken(hint)}; got {errors.shown(value)} "
+      f"({type(value).__name__})."
     ) from None
+  _check_32_bits(fitted, path)
+  return fitted
+
+
+def _check_32_bits(value: Any, path: str) -> None:
+  """Refuses numbers that arrays would change without a word.
+
+  Raises:
+    UserError: an integer of more than 32 bits, or a number that is infinite, 0
+      or 1 in float32 only.
+  """
+  for number in value if isinstance(value, tuple) else (value,):
+    if type(number) is int and not abs(number) < 2**32:
+      raise errors.UserError(
+        f"{path} must be between -2**32 and 2**32; got {errors.shown(number)}."
+      )
+    if type(number) is float:
+      rounded = _in_float32(number)
+      if rounded != number and (rounded in (0, 1) or math.isinf(rounded)):
+        raise errors.UserError(
+          f"{path} is {number!r}, which networks, computing in float32, take "
+          f"for {rounded:g}; give a number that float32 can tell from it."
+        )
+
+
+def _in_float32(number: float) -> float:
+  """As a device rounds it, which takes the least numbers for 0."""
+  with np.errstate(over="ignore", under="ignore"):
+    rounded = np.float32(number)
+  return float(rounded) if abs(rounded) >= np.finfo("float32").tiny else 0.0
 
 
 def _converted(value: Any, hint: Any) -> Any:
@@ -421,7 +470,8 @@ def _converted(value: Any, hint: Any) -> Any:
       element = typing.get_args(option)[0]
       return tuple(_converted(v, element) for v in value)
     if option is float and type(value) in (int, float):
-      if math.isfinite(value):
+      # False for nan too; integers may be beyond all floats.
+      if -sys.float_info.max <= value <= sys.float_info.max:
         return float(value)
     elif type(value) is option:
       return value

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_MOST_SHOWN = 80
+
 
 class UserError(ValueError):
   """A mistake that the user can mend; the message is one full sentence.
@@ -13,13 +15,21 @@ class UserError(ValueError):
   """
 
 
+def shown(value: object) -> str:
+  """The value as Python writes it; the middle of long ones is left out."""
+  text = repr(value)
+  if len(text) <= _MOST_SHOWN:
+    return text
+  return f"{text[: _MOST_SHOWN - 20]} ... {text[-10:]}"
+
+
 def unknown(kind: str, name: object, allowed: Iterable[str]) -> UserError:
   """The error for a name that is not among `allowed`, which it lists."""
   allowed = sorted(allowed)
   close = difflib.get_close_matches(str(name), allowed, n=1)
   hint = f"; did you mean {close[0]!r}?" if close else "."
   return UserError(
-    f"There is no {kind} named {name!r}{hint} Choose one of: "
+    f"There is no {kind} named {shown(name)}{hint} Choose one of: "
     f"{', '.join(allowed)}."
   )
 

@@ -94,6 +94,43 @@ def test_values_of_another_type(field, given, words):
   assert str(caught.value) == f"{message}({type(given).__name__})."
 
 
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("count", 2**32, "toy.count must be between -2**32 and 2**32; got 42949"),
+    ("limit", -(2**40), "toy.limit must be between -2**32 and 2**32"),
+    ("sizes", (1, 2**32), "toy.sizes must be between"),
+    ("rate", 10**400, "toy.rate must be a finite number; got 1000"),
+    ("rate", 10**300, "toy.rate is 1e+300, which networks, computing in flo"),
+    ("rate", 1e39, "take for inf; give a number that float32 can tell"),
+    ("rate", -1e39, "take for -inf;"),
+    ("rate", 1e-39, "toy.rate is 1e-39, which"),
+    ("rate", 1 - 1e-9, "take for 1; give"),
+    ("rates", (0.5, 1e-50), "toy.rates is 1e-50, which"),
+  ],
+)
+def test_numbers_that_arrays_would_change(field, value, message):
+  with pytest.raises(errors.UserError, match=re.escape(message)) as caught:
+    configuration.check_fields(Toy, {"count": 1, field: value}, "toy")
+  assert len(str(caught.value)) < 200, "also of a long number"
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, 1e-37, 3e38, -1, 1 - 1e-6, 0.1])
+def test_numbers_that_arrays_hold(rate):
+  checked = configuration.check_fields(Toy, {"count": 1, "rate": rate}, "toy")
+  assert checked["rate"] == rate
+
+
+def test_long_values_are_shortened_in_messages():
+  for value in ("x" * 10_000, 10**1000, list(range(1000))):
+    with pytest.raises(errors.UserError) as caught:
+      configuration.check_fields(Toy, {"count": value}, "toy")
+    assert len(str(caught.value)) < 200
+  with pytest.raises(errors.UserError) as caught:
+    configuration.parse(changed("data.binarize", "x" * 10_000))
+  assert len(str(caught.value)) < 300
+
+
 def test_missing_and_unknown_fields():
   with pytest.raises(errors.UserError, match=r"lacks the field toy\.count"):
     configuration.check_fields(Toy, {}, "toy")
@@ -185,7 +222,14 @@ def test_whatever_a_field_is_there_is_a_task_or_a_sentence(system):
   [
     ("train.steps", 0, "train.steps must be at least 1; got 0"),
     ("train.eval_every", -1, "train.eval_every must not be negative"),
-    ("train.seed", 2**32, r"must lie in \[0, 2\*\*32\)"),
+    ("train.keep_every", -1, "train.keep_every must not be negative"),
+    ("train.steps", 2**30 + 1, "train.steps must be at most 1073741824; got"),
+    ("train.grid", 10**6, "train.grid must be at most 10000; got 1000000."),
+    ("train.batch_size", 2**30, "train.batch_size must be at most 1048576"),
+    ("evaluate.num_samples", 10**9, "num_samples must be at most 10000000"),
+    ("evaluate.inception", "no", "There is no evaluate.inception named 'no'"),
+    ("train.seed", -1, r"must lie in \[0, 2\*\*32\)"),
+    ("train.seed", 2**32, r"must be between -2\*\*32 and 2\*\*32"),
     ("train.accumulate", 3, "must divide train.batch_size; got 3 and 16"),
     ("evaluate.num_samples", 1, "at least 2"),
     ("evaluate.seed", -1, "evaluate.seed must lie in"),
