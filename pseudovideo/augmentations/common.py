@@ -8,18 +8,33 @@ import numpy as np
 
 from pseudovideo.errors import UserError
 
+MAX_FRAMES = 1000
+
 
 def check_frames(frames: int) -> None:
-  """Refuses a number of frames that leaves nothing to corrupt.
+  """Refuses a number of frames that leaves nothing to corrupt, or too many.
 
   Raises:
-    UserError: not an integer of 2 or more.
+    UserError: not an integer of 2 to `MAX_FRAMES`.
   """
   if isinstance(frames, bool) or not isinstance(frames, int) or frames < 2:
     raise UserError(
       f"A pseudo video has an integer number of frames, 2 or more, the last "
       f"of which is the image; got frames={frames!r}. For one frame choose "
       f"the augmentation 'identity'."
+    )
+  check_most(frames)
+
+
+def check_most(frames: int) -> None:
+  """Refuses more frames than `MAX_FRAMES`.
+
+  Raises:
+    UserError: says how many there may be.
+  """
+  if frames > MAX_FRAMES:
+    raise UserError(
+      f"augmentation.frames must be at most {MAX_FRAMES}; got {frames}."
     )
 
 

@@ -24,6 +24,7 @@ class Identity:
         "The augmentation 'identity' has frames=1 for images, or as many as "
         f"the clips of the data set; got frames={self.frames!r}."
       )
+    common.check_most(self.frames)
 
   def __call__(
     self, images: jax.Array, *, key: jax.Array | None = None

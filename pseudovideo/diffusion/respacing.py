@@ -11,7 +11,7 @@
 
 import numpy as np
 
-from pseudovideo.errors import UserError
+from pseudovideo.errors import UserError, shown
 
 
 def kept_steps(respacing: str, steps: int) -> np.ndarray:
@@ -33,13 +33,13 @@ def kept_steps(respacing: str, steps: int) -> np.ndarray:
   counts = _counts(respacing)
   if sum(counts) > steps:
     raise UserError(
-      f"sampler.respacing {respacing!r} asks for {sum(counts)} steps, but the "
-      f"process has {steps}."
+      f"sampler.respacing {shown(respacing)} asks for {sum(counts)} steps, but "
+      f"the process has {steps}."
     )
   if sum(counts) < 2:
     raise UserError(
       f"sampler.respacing must keep at least 2 of the {steps} steps; got "
-      f"{respacing!r}."
+      f"{shown(respacing)}."
     )
   if respacing.strip().startswith("ddim"):
     return _strided(counts[0], steps)
@@ -51,20 +51,21 @@ def _counts(respacing: str) -> list[int]:
   text = respacing.strip()
   is_ddim = text.startswith("ddim")
   parts = [text[4:]] if is_ddim else [part.strip() for part in text.split(",")]
-  if not all(part.isdecimal() and int(part) > 0 for part in parts):
+  if not all(
+    part.isdecimal() and len(part) < 10 and int(part) > 0 for part in parts
+  ):
     raise UserError(
       "sampler.respacing must be empty, a number of steps such as '50', "
       "'ddim50', or the steps of each section such as '10,15,20'; got "
-      f"{respacing!r}."
+      f"{shown(respacing)}."
     )
   return [int(part) for part in parts]
 
 
 def _strided(count: int, steps: int) -> np.ndarray:
   for stride in range(1, steps):
-    kept = np.arange(0, steps, stride)
-    if len(kept) == count:
-      return kept
+    if -(-steps // stride) == count:
+      return np.arange(0, steps, stride)
   raise UserError(
     f"sampler.respacing 'ddim{count}' needs an integer stride that keeps "
     f"exactly {count} of {steps} steps, and there is none; '{count}' spaces "
@@ -79,8 +80,8 @@ def _sections(counts: list[int], steps: int, respacing: str) -> np.ndarray:
     length = size + (section < longer)
     if count > length:
       raise UserError(
-        f"sampler.respacing {respacing!r} asks for {count} steps in section "
-        f"{section + 1}, which has {length} of the process's {steps}."
+        f"sampler.respacing {shown(respacing)} asks for {count} steps in "
+        f"section {section + 1}, which has {length} of the process's {steps}."
       )
     gaps = max(count - 1, 1)
     kept += [start + round(i * (length - 1) / gaps) for i in range(count)]

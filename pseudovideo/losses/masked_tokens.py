@@ -15,6 +15,7 @@ from pseudovideo import errors, keys
 from pseudovideo.losses import bernoulli
 
 SCHEDULES = ("phenaki", "maskgit")
+MAX_STEPS = 10_000
 # Far above the rounding of cosines, far below what else parts them from
 # integers: products that are whole or half by theory count as such.
 _SLACK = 1e-9
@@ -62,9 +63,10 @@ class Masking:
     """Raises `UserError` for fields that cannot work."""
     if self.schedule not in SCHEDULES:
       raise errors.unknown("masking.schedule", self.schedule, SCHEDULES)
-    if self.steps < 1:
+    if not 1 <= self.steps <= MAX_STEPS:
       raise errors.UserError(
-        f"masking.steps must be at least 1; got {self.steps}."
+        f"masking.steps must be at least 1 and at most {MAX_STEPS}; got "
+        f"{self.steps}."
       )
 
   def draw(self, num: int, tokens: int, *, key: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import attention, layers
+from pseudovideo.models import attention, layers, sizes
 from pseudovideo.models.unet import DTYPES
 
 # Side of the map in front of the last layers, pixels.
@@ -116,6 +116,7 @@ def check(net: Discriminator, image_shape: tuple[int, int, int]) -> None:
   Raises:
     UserError: says which field, what it is, and what is allowed.
   """
+  sizes.check("discriminator", net)
   height, width = image_shape[:2]
   if height != width or height < 2 * LAST_SIDE or height & (height - 1):
     raise errors.UserError(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import layers, unet
+from pseudovideo.models import layers, sizes, unet
 
 
 class LatentEncoder(nn.Module):
@@ -67,6 +67,7 @@ def check(net: LatentEncoder) -> None:
   Raises:
     UserError: says which field, what it is, and what is allowed.
   """
+  sizes.check("encoder", net)
   if (
     net.groups < 1
     or net.channels < 2

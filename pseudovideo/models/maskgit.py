@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import layers, position, transformer
+from pseudovideo.models import layers, position, sizes, transformer
 from pseudovideo.models.unet import DTYPES
 
 OFFSET_WIDTH = 64
@@ -168,6 +168,7 @@ class MaskGit(nn.Module):
     """
     if self.dtype not in DTYPES:
       raise errors.unknown("model.dtype", self.dtype, DTYPES)
+    sizes.check("model", self)
     for name in ("width", "layers", "heads", "head_width"):
       if getattr(self, name) < 1:
         raise errors.UserError(

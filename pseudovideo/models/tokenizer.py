@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import attention, layers, position, transformer
+from pseudovideo.models import attention, layers, position, sizes, transformer
 from pseudovideo.models.unet import DTYPES
 
 GRIDS = ("tubelets", "first_frame")
@@ -233,6 +233,7 @@ class Tokenizer(nn.Module):
       raise errors.unknown("model.grid", self.grid, GRIDS)
     if self.dtype not in DTYPES:
       raise errors.unknown("model.dtype", self.dtype, DTYPES)
+    sizes.check("model", self)
     least = dict(frames=1, width=1, heads=1, head_width=1)
     least |= dict(spatial_layers=1, temporal_layers=0)
     for name, allowed in least.items():

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import layers
+from pseudovideo.models import layers, sizes
 
 DTYPES = ("float32", "bfloat16")
 
@@ -159,6 +159,7 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
   Raises:
     UserError: says which field, what it is, and what is allowed.
   """
+  sizes.check("model", unet)
   levels = len(unet.multipliers)
   if levels == 0 or min(unet.multipliers) < 1 or unet.blocks < 1:
     raise errors.UserError(
@@ -191,7 +192,8 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
     )
   if any(not 0 <= level < levels for level in unet.attention):
     raise errors.UserError(
-      f"model.attention lists levels 0 to {levels - 1}; got {unet.attention}."
+      f"model.attention lists levels 0 to {levels - 1} of model.multipliers; "
+      f"got {unet.attention}."
     )
   if not 0 <= unet.dropout < 1:
     raise errors.UserError(

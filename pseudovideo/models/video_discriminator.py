@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
+from pseudovideo.models import sizes
 from pseudovideo.models.unet import DTYPES
 
 _SLOPE = 0.2
@@ -77,6 +78,7 @@ def check(net: VideoDiscriminator, image_shape: tuple[int, int, int]) -> None:
   Raises:
     UserError: says which field, what it is, and what is allowed.
   """
+  sizes.check("discriminator", net)
   if net.width < 1 or net.max_width < net.width:
     raise errors.UserError(
       "discriminator.width must be at least 1 and discriminator.max_width at "

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.models import layers
+from pseudovideo.models import layers, sizes
 from pseudovideo.models.unet import DTYPES
 
 EMBEDDINGS = ("codes", "learned")
@@ -373,6 +373,7 @@ class VideoGPT(nn.Module):
         "model.grid needs three numbers of 1 or more, for times, rows and "
         f"columns; got {self.grid}."
       )
+    sizes.check("model", self)
     for name in ("codes", "code_width", "width", "layers", "heads"):
       if getattr(self, name) < 1:
         raise errors.UserError(

@@ -48,14 +48,17 @@ class Decoding:
     """Raises `UserError` for fields that cannot work."""
     if self.rule not in RULES:
       raise errors.unknown("sampler.rule", self.rule, RULES)
-    if self.steps < 1:
+    if not 1 <= self.steps <= masked_tokens.MAX_STEPS:
       raise errors.UserError(
-        f"sampler.steps must be at least 1; got {self.steps}."
+        "sampler.steps must be at least 1 and at most "
+        f"{masked_tokens.MAX_STEPS}; got {self.steps}."
       )
     for name in ("temperature", "choice_temperature", "critic_noise"):
-      if getattr(self, name) < 0:
+      # Noise times more may be infinite.
+      if not 0 <= getattr(self, name) <= 1e6:
         raise errors.UserError(
-          f"sampler.{name} must not be negative; got {getattr(self, name)}."
+          f"sampler.{name} must be between 0 and 1e6; got "
+          f"{getattr(self, name)}."
         )
 
   def counts(self, tokens: int) -> np.ndarray:

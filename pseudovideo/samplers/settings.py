@@ -5,7 +5,7 @@ import dataclasses
 from pseudovideo.diffusion import process as processes
 from pseudovideo.diffusion import respacing as respacings
 from pseudovideo.diffusion.chain import Chain
-from pseudovideo.errors import UserError
+from pseudovideo.errors import UserError, shown
 from pseudovideo.samplers import diffusion
 
 
@@ -52,8 +52,8 @@ class ChainSampler:
       return texts * stages
     if len(texts) != stages:
       raise UserError(
-        f"sampler.respacing {self.respacing!r} lists {len(texts)} stages, but "
-        f"the schedule has {stages}; list one per stage, or one for all."
+        f"sampler.respacing {shown(self.respacing)} lists {len(texts)} stages, "
+        f"but the schedule has {stages}; list one per stage, or one for all."
       )
     return texts
 

@@ -45,9 +45,11 @@ class TokenSampler:
 
   def check(self, codes: int) -> None:
     """Raises `UserError` for fields that `codes` tokens cannot have."""
-    if not self.temperature >= 0:
+    # Logits divided by less, or noise times more, may be infinite.
+    if self.temperature and not 1e-6 <= self.temperature <= 1e6:
       raise errors.UserError(
-        f"sampler.temperature must be 0 or more; got {self.temperature}."
+        "sampler.temperature must be 0, or between 1e-6 and 1e6; got "
+        f"{self.temperature}."
       )
     if not 0 <= self.top_k <= codes:
       raise errors.UserError(

@@ -9,6 +9,12 @@ import numpy as np
 from pseudovideo import data, optimizers, pixels
 from pseudovideo.data import pipeline
 
+MAX_LEVELS = 1000
+"""Levels of an HVAE."""
+MAX_START = 2**30
+"""The latest step at which a term of the loss may come in: evaluation takes
+terms as they are behind it."""
+
 Params = Any
 Extra = Any
 Batch = dict[str, jax.Array]

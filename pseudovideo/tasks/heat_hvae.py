@@ -32,6 +32,8 @@ from pseudovideo.tasks import base
 
 LAST_STEPS = ("gaussian", "bernoulli")
 
+_MAX_SIGMA = 1e6
+
 # Gives the Bernoulli loss the gradient of the squared error, see `loss`.
 _BERNOULLI_WEIGHT = 2 * bernoulli.SCALE
 
@@ -88,16 +90,19 @@ class HeatHVAE:
         f"Task heat_hvae needs square images; got {height}x{width} pixels, "
         "which have to be cropped first."
       )
-    if self.levels < 2:
+    if not 2 <= self.levels <= base.MAX_LEVELS:
       raise errors.UserError(
-        f"task.levels must be at least 2; got {self.levels}."
+        f"task.levels must be at least 2 and at most {base.MAX_LEVELS}; got "
+        f"{self.levels}."
       )
     self._check_blurs()
-    if self.sigma_h <= 0 or self.delta_ratio <= 0:
-      raise errors.UserError(
-        "task.sigma_h and task.delta_ratio must be positive; got "
-        f"{self.sigma_h} and {self.delta_ratio}."
-      )
+    for name in ("sigma_h", "delta_ratio"):
+      # Beyond, float32 cannot hold squares of the one times the other.
+      if not 1e-6 <= getattr(self, name) <= 1e6:
+        raise errors.UserError(
+          f"task.{name} must be positive, from 1e-6 to 1e6; got "
+          f"{getattr(self, name)}."
+        )
     if self.last_step not in LAST_STEPS:
       raise errors.unknown("task.last_step", self.last_step, LAST_STEPS)
     if self.last_step == "bernoulli" and self.binarize == "none":
@@ -119,6 +124,12 @@ class HeatHVAE:
       raise errors.UserError(
         f"task.sigmas must be {self.levels} positive blur widths, one per "
         f"level of task.levels, each above the one before; got {self.sigmas}."
+      )
+    widest = self.sigmas[-1] if self.sigmas else self.sigma_max
+    if widest > _MAX_SIGMA:
+      raise errors.UserError(
+        "Blur widths, task.sigma_max or task.sigmas, must be at most "
+        f"{_MAX_SIGMA:g} pixels; got {widest}."
       )
 
   def init(self, key, data):

@@ -86,10 +86,15 @@ class LearnedHVAE:
     """See `base.Task.check`."""
     unet.check_same_shape(self.model, self.image_shape)
     encoder.check(self.encoder)
-    if self.levels < 2 or self.warmup_steps < 0:
+    if not 2 <= self.levels <= base.MAX_LEVELS:
       raise errors.UserError(
-        "task.levels must be at least 2 and task.warmup_steps at least 0; got "
-        f"{self.levels} and {self.warmup_steps}."
+        f"task.levels must be at least 2 and at most {base.MAX_LEVELS}; got "
+        f"{self.levels}."
+      )
+    if not 0 <= self.warmup_steps <= base.MAX_START:
+      raise errors.UserError(
+        f"task.warmup_steps must be at least 0 and at most {base.MAX_START}; "
+        f"got {self.warmup_steps}."
       )
     if not 1e-3 <= self.initial_sigma <= 2:
       raise errors.UserError(

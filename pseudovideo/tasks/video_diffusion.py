@@ -26,7 +26,6 @@ from pseudovideo.tasks import base, windowed_diffusion
 SCHEMES = ("autoregressive", "blockwise")
 TRAINING_WINDOWS = ("stages", "random")
 LOSS_OVER = ("window", "latent")
-MAX_FRAMES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +96,6 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
     ):
       if getattr(self, field) not in allowed:
         raise errors.unknown(f"task.{field}", getattr(self, field), allowed)
-    if self.frames > MAX_FRAMES:
-      raise errors.UserError(
-        f"augmentation.frames must be at most {MAX_FRAMES}; got {self.frames}."
-      )
     unused = ["context"] if self.scheme == "blockwise" else []
     unused += ["window", "new_frames"] if not unused else []
     for field in unused:

@@ -119,10 +119,15 @@ class VideoTokenizer:
       raise errors.unknown(
         "task.judged_frame", self.judged_frame, JUDGED_FRAMES
       )
+    if self.adversarial_from > base.MAX_START:
+      raise errors.UserError(
+        f"task.adversarial_from must be at most {base.MAX_START}; got "
+        f"{self.adversarial_from}. Set task.adversarial=False for none."
+      )
     perceptual.forward(self.perceptual)
+    self.discriminator_optimizer.check()
     if self.adversarial:
       discriminators.check(self.discriminator, self.image_shape)
-      self.discriminator_optimizer.check()
 
   def init(self, key, data):
     """See `base.Task.init`; the frozen network's parameters are in `extra`."""

@@ -140,10 +140,15 @@ class VideoVAE:
         raise errors.UserError(
           f"task.{name} must not be negative; got {getattr(self, name)}."
         )
+    if self.adversarial_from > base.MAX_START:
+      raise errors.UserError(
+        f"task.adversarial_from must be at most {base.MAX_START}; got "
+        f"{self.adversarial_from}. Set task.adversarial=False for none."
+      )
     perceptual.forward(self.perceptual)
+    self.discriminator_optimizer.check()
     if self.adversarial:
       video_discriminator.check(self.discriminator, self.image_shape)
-      self.discriminator_optimizer.check()
 
   def init(self, key, data):
     """See `base.Task.init`; the frozen network's parameters are in `extra`.

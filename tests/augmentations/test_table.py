@@ -80,6 +80,8 @@ def test_names_and_fields():
     ("blur", {"padding": "zero"}, "Choose one of: circular, reflect"),
     ("blur", {"rate": "fast"}, "number"),
     ("high_order_blur", {"rate": -0.1}, "between 1 and 20"),
+    ("blur", {"frames": 1001, "rate": 0.0}, "frames must be at most 1000; got"),
+    ("identity", {"frames": 10**9}, "frames must be at most 1000; got 1000000"),
   ],
 )
 def test_a_wrong_value_is_one_sentence(name, fields, sentence):

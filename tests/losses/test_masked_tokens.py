@@ -195,7 +195,8 @@ def test_the_critic_learns_from_all_tokens():
   ("fields", "words"),
   [
     ({"schedule": "phenakki"}, "did you mean 'phenaki'"),
-    ({"steps": 0}, "masking.steps must be at least 1; got 0"),
+    ({"steps": 0}, "masking.steps must be at least 1 and at most 10000; got 0"),
+    ({"steps": 10**9}, "at least 1 and at most 10000; got 1000000000"),
   ],
 )
 def test_impossible_fields_are_refused(fields, words):

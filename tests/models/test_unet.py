@@ -115,7 +115,7 @@ def test_bfloat16_is_close_and_keeps_float32_parameters(params, batch):
     (dict(multipliers=()), "at least one level"),
     (dict(blocks=0), "model.blocks"),
     (dict(heads=3), "model.heads"),
-    (dict(attention=(2,)), "levels 0 to 1"),
+    (dict(attention=(2,)), "levels 0 to 1 of model.multipliers"),
     (dict(dropout=1.0), "model.dropout"),
     (dict(conditioning="add"), "additive, scale_shift"),
     (dict(dtype="float16"), "bfloat16, float32"),

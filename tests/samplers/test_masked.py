@@ -320,8 +320,10 @@ def test_samples_do_not_notice_the_batch_size(key, network, preset, judged):
   ("fields", "words"),
   [
     ({"rule": "maskgitt"}, "did you mean 'maskgit'"),
-    ({"steps": 0}, "sampler.steps must be at least 1; got 0"),
-    ({"temperature": -1}, "sampler.temperature must not be negative; got -1"),
+    ({"steps": 0}, "sampler.steps must be at least 1 and at most 10000; got 0"),
+    ({"steps": 10**9}, "at least 1 and at most 10000; got 1000000000"),
+    ({"temperature": -1}, "sampler.temperature must be between 0 and 1e6; got"),
+    ({"critic_noise": 1e9}, "sampler.critic_noise must be between 0 and 1e6"),
     ({"choice_temperature": -0.5}, "choice_temperature"),
     ({"critic_noise": -2}, "critic_noise"),
   ],

@@ -196,8 +196,10 @@ def test_truncated_draws_follow_what_is_left():
 @pytest.mark.parametrize(
   "fields, words",
   [
-    (dict(temperature=-0.1), "temperature must be 0 or more; got -0.1"),
-    (dict(temperature=float("nan")), "temperature must be 0 or more"),
+    (dict(temperature=-0.1), "must be 0, or between 1e-6 and 1e6; got -0.1"),
+    (dict(temperature=1e-9), "must be 0, or between 1e-6 and 1e6; got 1e-09"),
+    (dict(temperature=1e9), "must be 0, or between 1e-6 and 1e6; got 1000000"),
+    (dict(temperature=float("nan")), "temperature must be 0, or between"),
     (dict(top_k=-1), "between 1 and the 11 codes"),
     (dict(top_k=12), "between 1 and the 11 codes.*got 12"),
     (dict(top_p=0.0), "above 0 and at most 1; got 0.0"),

@@ -129,6 +129,11 @@ def test_binarized_images_are_black_and_white_before_the_blur(digits, key):
   "fields, words",
   [
     (dict(levels=1), "task.levels must be at least 2"),
+    (dict(levels=10**6), "at most 1000; got 1000000"),
+    (dict(sigma_max=1e30), "must be at most 1e"),
+    (dict(levels=2, sigmas=(1.0, 1e30)), "must be at most 1e"),
+    (dict(sigma_h=1e-30), "from 1e-6 to 1e6; got 1e-30"),
+    (dict(delta_ratio=1e30), "from 1e-6 to 1e6; got 1e"),
     (dict(sigma_min=6.0, sigma_max=6.0), "task.sigma_min < task.sigma_max"),
     (dict(sigma_h=0.0), "must be positive"),
     (dict(image_shape=(7, 8, 1)), "divisible by 2"),

@@ -192,6 +192,8 @@ def test_pseudo_video_is_the_encoders_path(digits, fresh, key):
   "fields, words",
   [
     (dict(levels=1), "task.levels"),
+    (dict(levels=10**6), "at most 1000; got 1000000"),
+    (dict(warmup_steps=2**31), "at most 1073741824; got 2147483648"),
     (dict(initial_sigma=5.0), "task.initial_sigma"),
     (dict(decoder_levels="some"), "all, one"),
     (dict(scan="scan"), "auto, remat, unroll"),

@@ -220,6 +220,14 @@ def test_vectors_of_look_up_free_ids_are_their_signs():
     (dict(gradient_penalty=-1.0), "task.gradient_penalty must not be negat"),
     (dict(most_adaptive=-1.0), "task.most_adaptive must not be negative"),
     (dict(adversarial_from=-1), "must not be negative; got -1."),
+    (dict(adversarial_from=2**31), "at most 1073741824; got 2147483648"),
+    (
+      dict(
+        adversarial=False,
+        discriminator_optimizer=optimizers.AdamConfig(learning_rate=-1.0),
+      ),
+      "discriminator_optimizer.learning_rate must be positive; got -1.0.",
+    ),
     (dict(judged_frame="lst"), "did you mean 'last'"),
     (dict(perceptual="vgg"), "did you mean 'vgg16'"),
     (dict(image_shape=(28, 28, 1)), "sides must be 8, 16, 32, 64 or so on"),

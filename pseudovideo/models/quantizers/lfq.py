@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
+from pseudovideo.models import sizes
 from pseudovideo.models.quantizers import common
 
 
@@ -50,6 +51,7 @@ class LookupFree:
 
   def check(self) -> None:
     """See `Quantizer.check`."""
+    sizes.check("quantizer", self)
     if self.codes < 2 or self.codes != 2**self.bits:
       raise errors.UserError(
         "quantizer.codes of a look-up-free quantizer must be a power of two, "

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors, keys
+from pseudovideo.models import sizes
 from pseudovideo.models.quantizers import common
 
 State = dict[str, jax.Array]
@@ -55,6 +56,7 @@ class Codebook:
 
   def check(self) -> None:
     """See `Quantizer.check`."""
+    sizes.check("quantizer", self)
     if self.codes < 2 or self.width < 1:
       raise errors.UserError(
         "quantizer.codes must be at least 2 and quantizer.width at least 1; "

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pseudovideo import errors
+from pseudovideo.models import sizes
 from pseudovideo.models.unet import DTYPES
 from pseudovideo.models.video_vae import branches, decoder, encoder, geometry
 from pseudovideo.models.video_vae.branches import BRANCHES, CONVOLUTIONS
@@ -200,6 +201,7 @@ class IVVAE(nn.Module):
     for place in self.attention:
       if place not in ATTENTION:
         raise errors.unknown("place in model.attention", place, ATTENTION)
+    sizes.check("model", self)
     for name in ("base", "latent_channels", "blocks"):
       if getattr(self, name) < 1:
         raise errors.UserError(

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from pseudovideo import errors
-from pseudovideo.models import convolution
+from pseudovideo.models import convolution, sizes
 from pseudovideo.models.video_vae import branches, geometry, iv_vae, tae_layers
 
 
@@ -159,6 +159,7 @@ class TAE(nn.Module):
     Raises:
       UserError: says which field, what it is, and what is allowed.
     """
+    sizes.check("model", self)
     geometry.check_levels(self.multipliers, self.temporal)
     image_vae(self).check(image_shape, frames)
 
