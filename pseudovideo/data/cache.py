@@ -129,26 +129,12 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   Raises:
     DamagedError: says what is not as it was written.
   """
-  try:
-    meta = json.loads((folder / "meta.json").read_bytes())
-    facts = meta["facts"]
-    if _hash(facts) != meta["sha256"]:
-      raise DamagedError("meta.json does not match its checksum")
-    for file, digest in facts["files"].items():
-      path = folder / file
-      if (size := path.stat().st_size) > 1e9:
-        logging.info("Checking %s (%.1f GB)", path, size / 1e9)
-      if _file_hash(path) != digest:
-        raise DamagedError(f"{file} does not match its checksum")
-    arrays = {
-      pathlib.Path(file).stem: np.load(
-        folder / file, mmap_mode="r", allow_pickle=False
-      )
-      for file in facts["files"]
-    }
-    return arrays, {"about": {}, **facts}
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise DamagedError(f"{type(error).__name__}: {error}") from error
+  facts = _read_facts(folder / "meta.json")
+  arrays = {
+    pathlib.Path(file).stem: _read_array(folder / file, digest)
+    for file, digest in facts["files"].items()
+  }
+  return arrays, {"about": {}, **facts}
 
 
 def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
@@ -176,6 +162,33 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
     for name, array in arrays.items()
   }
   return _hash(facts)
+
+
+def _read_facts(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    meta = json.loads(path.read_bytes())
+    if _hash(meta["facts"]) == meta["sha256"]:
+      return meta["facts"]
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise _unreadable(path, error) from error
+  raise DamagedError(f"{path.name} does not match its checksum")
+
+
+def _read_array(path: pathlib.Path, digest: str) -> np.ndarray:
+  try:
+    if (size := path.stat().st_size) > 1e9:
+      logging.info("Checking %s (%.1f GB)", path, size / 1e9)
+    if _file_hash(path) == digest:
+      return np.load(path, mmap_mode="r", allow_pickle=False)
+  except (OSError, ValueError) as error:
+    raise _unreadable(path, error) from error
+  raise DamagedError(f"{path.name} does not match its checksum")
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> DamagedError:
+  return DamagedError(
+    f"{path.name} cannot be read ({type(error).__name__}: {error})"
+  )
 
 
 def _stamp(path: pathlib.Path) -> tuple[int, int, str]:

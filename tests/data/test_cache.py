@@ -133,7 +133,7 @@ def test_damaged_entry_is_reported_and_made_again(
   with caplog.at_level(logging.WARNING, "absl"):
     check(cache.load("set", [1], build))
   assert build.calls == 2
-  assert "is damaged" in caplog.text and str(only_folder(home)) in caplog.text
+  assert f"{only_folder(home)} is damaged ({file} " in caplog.text
   check(cache.load("set", [1], build))
   assert build.calls == 2
 
