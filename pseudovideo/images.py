@@ -13,6 +13,8 @@ import pathlib
 
 import numpy as np
 
+from pseudovideo import folders
+
 BORDER = (112, 120, 136)
 """Colour of the lines between cells; seen beside black and beside white."""
 
@@ -136,6 +138,5 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  part = path.with_name(f".{path.name}.{os.getpid()}.part")
-  part.write_bytes(png_bytes(image))
-  part.replace(path)
+  with folders.replacing(path) as part:
+    part.write_bytes(png_bytes(image))

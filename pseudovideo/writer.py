@@ -9,6 +9,7 @@ A value that is not finite is written as null, so that the file is valid JSON,
 and is read back as nan.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from typing import Any, TextIO
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors, images
+from pseudovideo import errors, events, folders, images
 
 METRICS_FILE = "metrics.jsonl"
 FIRST = "compiling the first step"
@@ -55,11 +56,11 @@ class MetricWriter:
     if not self._active:
       return
     self._workdir.mkdir(parents=True, exist_ok=True)
-    path = self._workdir / METRICS_FILE
+    self._path = path = self._workdir / METRICS_FILE
     _cut(path, math.inf if resume_step is None else resume_step)
     self._lines = path.open("a", encoding="utf-8")
     if tensorboard:
-      self._events = _event_writer(self._workdir / "tensorboard", resume_step)
+      self._events = _event_file(self._workdir / "tensorboard", resume_step)
 
   def scalars(
     self, step: int, values: Mapping[str, Any], split: str = "train"
@@ -68,6 +69,7 @@ class MetricWriter:
 
     Raises:
       ValueError: a value is named `step` or `split`.
+      OSError: it cannot be written; names the file.
     """
     if not self._active:
       return
@@ -79,11 +81,12 @@ class MetricWriter:
       for name, value in numbers.items()
     }
     row = {"step": int(step), "split": split, **row}
-    self._lines.write(json.dumps(row, allow_nan=False) + "\n")
-    self._lines.flush()
+    with folders.naming(self._path):
+      self._lines.write(json.dumps(row, allow_nan=False) + "\n")
+      self._lines.flush()
     if self._events:
       for name, value in numbers.items():
-        self._events.add_scalar(f"{split}/{name}", value, step)
+        self._events.scalar(int(step), f"{split}/{name}", value)
 
   def images(self, step: int, name: str, image: np.ndarray) -> None:
     """Logs one uint8 (H, W, 1 or 3) picture, as `images/{name}_{step}.png`."""
@@ -93,18 +96,20 @@ class MetricWriter:
     file = f"{name}_{step:08d}.png"
     images.save_png(self._workdir / "images" / file, image)
     if self._events:
-      self._events.add_image(name, image, step, dataformats="HWC")
+      self._events.image(step, name, image)
 
   def text(self, step: int, name: str, text: str) -> None:
     """Logs a text (Markdown), to TensorBoard only."""
     if self._events:
-      self._events.add_text(name, text, step)
+      self._events.text(step, name, text)
 
   def close(self) -> None:
     """Writes what is pending; nothing may be logged afterwards."""
     if not self._active:
       return
-    self._lines.close()
+    # Every line was flushed, or its failure raised, when it was logged.
+    with contextlib.suppress(OSError):
+      self._lines.close()
     if self._events:
       self._events.close()
 
@@ -149,24 +154,19 @@ def _cut(path: pathlib.Path, last_step: float) -> None:
   if not path.exists():
     return
   kept = [row for row in _rows(path) if row["step"] <= last_step]
-  part = path.with_name(f".{path.name}.{os.getpid()}.part")
-  part.write_text("".join(json.dumps(row) + "\n" for row in kept))
-  part.replace(path)
+  with folders.replacing(path) as part:
+    part.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
 
-def _event_writer(folder: pathlib.Path, resume_step: int | None) -> Any:
-  """A tensorboardX writer, or None where that package is missing."""
+def _event_file(
+  folder: pathlib.Path, resume_step: int | None
+) -> events.EventFile | None:
+  """TensorBoard's file, or None where tensorboardX is missing."""
   try:
-    import tensorboardX
+    return events.EventFile(folder, resume_step)
   except ImportError:
     logging.warning("No TensorBoard logs: tensorboardX is not installed.")
     return None
-  return tensorboardX.SummaryWriter(
-    str(folder),
-    purge_step=None if resume_step is None else resume_step + 1,
-    # Its own file names change once a second, and it overwrites.
-    filename_suffix=f".{time.time_ns()}",
-  )
 
 
 def clock_text(seconds: float) -> str:

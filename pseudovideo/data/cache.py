@@ -25,7 +25,7 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -238,44 +238,41 @@ def _write(
     return arrays[name]
 
   build(new_array)
-  for array in arrays.values():
-    array.flush()
-  facts = {
-    "fingerprint": fingerprint(arrays),
-    "files": {f"{n}.npy": _file_hash(folder / f"{n}.npy") for n in arrays},
-    "about": dict(about or {}),
-  }
-  meta = json.dumps({"facts": facts, "sha256": _hash(facts)}, indent=2)
-  (folder / "meta.json").write_text(meta)
-  for path in folder.iterdir():
-    _sync(path)
-  _sync(folder)
+  with _writing(folder.parent):
+    for array in arrays.values():
+      array.flush()
+    facts = {
+      "fingerprint": fingerprint(arrays),
+      "files": {f"{n}.npy": _file_hash(folder / f"{n}.npy") for n in arrays},
+      "about": dict(about or {}),
+    }
+    meta = json.dumps({"facts": facts, "sha256": _hash(facts)}, indent=2)
+    (folder / "meta.json").write_text(meta)
+    for path in folder.iterdir():
+      _sync(path)
+    _sync(folder)
 
 
 def _reserve(
   path: pathlib.Path, shape: tuple[int, ...], dtype: Any
 ) -> np.ndarray:
   """A writable array on disk; a full disk is an error here, not a crash."""
-  array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-  if hasattr(os, "posix_fallocate"):
-    with path.open("r+b") as file:
-      try:
+  with _writing(path.parent.parent):
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+      with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-      except OSError as error:
-        raise _unwritable(path.parent.parent, error) from error
   return array
 
 
 @contextlib.contextmanager
-def _temporary(folder: pathlib.Path):
+def _temporary(folder: pathlib.Path) -> Iterator[pathlib.Path]:
   """A new folder beside `folder`, removed at the end if it is still there."""
   parent = folder.parent
-  try:
+  with _writing(parent):
     parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
     temporary.chmod(0o755)
-  except OSError as error:
-    raise _unwritable(parent, error) from error
   try:
     yield temporary
   finally:
@@ -315,9 +312,14 @@ def _sync(path: pathlib.Path) -> None:
     os.close(descriptor)
 
 
-def _unwritable(folder: pathlib.Path, error: OSError) -> errors.UserError:
-  return errors.UserError(
-    f"Arrays cannot be kept in {folder} ({error.strerror}); make room there, "
-    "or use another folder that you may write (for caches, set XDG_CACHE_HOME "
-    "to a folder with room)."
-  )
+@contextlib.contextmanager
+def _writing(folder: pathlib.Path) -> Iterator[None]:
+  """A full disk, and whatever else refuses, as a sentence."""
+  try:
+    yield
+  except OSError as error:
+    raise errors.UserError(
+      f"Arrays cannot be kept in {folder} ({error.strerror}); make room there, "
+      "or use another folder that you may write (for caches, set "
+      "XDG_CACHE_HOME to a folder with room)."
+    ) from error
