@@ -50,7 +50,8 @@ def load_config(spec: str) -> ml_collections.ConfigDict:
     raise _broken(path, module_spec.origin, error) from error
   if not hasattr(config, "items"):
     raise errors.UserError(
-      f"get_config of {path} must return a ConfigDict; it returned {config!r}."
+      f"get_config of {path} must return a ConfigDict; it returned "
+      f"{errors.shown(config)}."
     )
   return ml_collections.ConfigDict(configuration.complete(config))
 
@@ -107,7 +108,7 @@ def parse(
     raise _wrong_value(str(error), values, config) from None
   if len(left) > 1:
     raise errors.UserError(
-      f"{left[1]!r} is not a flag; flags look like --workdir=DIR."
+      f"{errors.shown(left[1])} is not a flag; flags look like --workdir=DIR."
     )
   return config
 
@@ -140,7 +141,8 @@ def _field(override: str, config: ml_collections.ConfigDict):
     parent = ".".join(names[:i]) or "the config"
     if not isinstance(node, ml_collections.ConfigDict):
       raise errors.UserError(
-        f"{parent} is a value, {node!r}, and has no field {name!r}."
+        f"{parent} is a value, {errors.shown(node)}, and has no field "
+        f"{errors.shown(name)}."
       )
     if name not in node:
       configuration.refuse_derived(config, parent, [name])
@@ -178,12 +180,14 @@ def _wrong_value(
     names, node = _field(f"--{name}", config)
     return errors.UserError(
       f"{'.'.join(names)} must be {configuration.spoken(type(node))}, like "
-      f"{node!r}; got {value!r}."
+      f"{errors.shown(node)}; got {errors.shown(value)}."
     )
   parser = values[name].parser
   if isinstance(parser, flags.EnumParser):
     return errors.unknown(f"--{name}", value, parser.enum_values)
-  return errors.UserError(f"--{name} must be an integer; got {value!r}.")
+  return errors.UserError(
+    f"--{name} must be an integer; got {errors.shown(value)}."
+  )
 
 
 def asks_for_help(

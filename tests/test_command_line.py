@@ -161,6 +161,13 @@ def test_flags_that_are_wrong(argument, message):
     assert message in refused(CONFIG, argument), "also beside a config"
 
 
+@pytest.mark.parametrize("value", ["x" * 9999, "9" * 9999])
+def test_long_values_are_shortened_in_messages(value):
+  for argument in ("--config.train.seed", "--number", "--mood"):
+    assert len(refused(CONFIG, f"{argument}={value}")) < 300
+  assert len(refused(CONFIG, value)) < 300
+
+
 def test_the_wrong_one_of_two_overrides_is_named():
   good, bad = "--config.train.steps=3", "--config.train.steps=4.0"
   assert refused(CONFIG, good, bad).endswith("got '4.0'.")
