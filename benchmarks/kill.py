@@ -48,6 +48,7 @@ from pseudovideo import (
 ROOT = pathlib.Path(__file__).parents[1]
 SAVE_EVERY = 20
 KEEP = 2
+PARTS = tuple(field.name for field in dataclasses.fields(state.TrainState))
 # Names of what a kill leaves half done, see `pseudovideo.checkpoints`.
 HALF_DONE = {"save": "*.orbax-checkpoint-tmp*", "deletion": "deleting-*"}
 PATIENCE = 300.0  # seconds
@@ -329,8 +330,7 @@ def _saved(workdir: pathlib.Path) -> list[int]:
 
 def leaves(workdir: pathlib.Path) -> dict[str, tuple[str, tuple, bytes]]:
   """Name -> dtype, shape and bytes of every array of the last checkpoint."""
-  parts = [field.name for field in dataclasses.fields(state.TrainState)]
-  _, tree, _ = checkpoints.load(workdir, parts=parts)
+  _, tree, _ = checkpoints.load(workdir, parts=PARTS)
   return {
     name: (str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes())
     for name, (_, leaf) in checkpoints.disk.named_leaves(tree).items()
