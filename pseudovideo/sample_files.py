@@ -7,16 +7,19 @@ with it is a sentence.
 
 import dataclasses
 import hashlib
-import io
 import os
 import pathlib
-import zipfile
+from collections.abc import Mapping
 
 import numpy as np
 
-from pseudovideo import errors
+from pseudovideo import errors, foreign, npz_files
 
 NAME = "samples.npz"
+# Of `images` and `videos` in memory: 80,000 images of 128x128, say.
+MAX_BYTES = 2**32
+_ARRAYS = ("images", "videos", "seed", "step")
+_NAMED = 8  # arrays that a message lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,45 +68,83 @@ def load(path: str | os.PathLike) -> Samples:
   """Reads an npz file with `images`, never executing anything in it.
 
   Raises:
-    UserError: it is no such file.
+    UserError: it is no such file, or its arrays are larger than `MAX_BYTES`.
   """
   try:
-    content = pathlib.Path(path).read_bytes()
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-      raise ValueError("it is no zip file")
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-      loaded = {name: file[name] for name in file.files}
+    with foreign.opened(path) as file:
+      digest = hashlib.file_digest(file, "sha256").hexdigest()
+    loaded = _read(path)
+  except errors.UserError:
+    raise
   except Exception as error:  # A damaged file can raise a dozen kinds.
     raise errors.UserError(
       f"{path} cannot be read as an npz file of arrays: "
-      f"{str(error).rstrip('.')}."
+      f"{foreign.reason(error)}."
     ) from error
-  frames, videos = loaded.get("images"), loaded.get("videos")
-  if not _are_pictures(frames, 4) or not (
-    videos is None or _are_pictures(videos, 5)
-  ):
-    raise errors.UserError(
-      f"{path} must hold an array `images`, uint8 (N, H, W, C), and may hold "
-      "`videos`, uint8 (n, T, H, W, C); it has "
-      f"{ {name: (a.dtype.name, a.shape) for name, a in loaded.items()} }."
-    )
   numbers = {
     name: int(loaded[name])
     for name in ("seed", "step")
-    if name in loaded and loaded[name].shape == ()
+    if name in loaded and _is_number(loaded[name])
   }
   return Samples(
-    frames,
-    videos,
+    loaded["images"],
+    loaded.get("videos"),
     numbers.get("seed"),
     None,
     numbers.get("step"),
-    {
-      "name": pathlib.Path(path).name,
-      "sha256": hashlib.sha256(content).hexdigest(),
-    },
+    {"name": pathlib.Path(path).name, "sha256": digest},
   )
 
 
-def _are_pictures(array: np.ndarray | None, ndim: int) -> bool:
-  return array is not None and array.ndim == ndim and array.dtype == np.uint8
+def _read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  """The arrays of `_ARRAYS` that are there, after all headers were checked."""
+  with npz_files.opened(path) as archive:
+    infos, headers = {}, {}
+    for info in archive.infolist():
+      npz_files.check_entry(path, info)
+      name = info.filename.removesuffix(".npy")
+      with archive.open(info) as file:
+        headers[name] = npz_files.read_header(file, info.file_size, name)
+      infos[name] = info
+    _check(path, headers)
+    size = sum(i.file_size for n, i in infos.items() if n in _ARRAYS)
+    if size > MAX_BYTES:
+      raise errors.UserError(
+        f"{path} has arrays of {size:,} bytes, and at most {MAX_BYTES:,} are "
+        "read into memory; keep fewer images, or score them with python -m "
+        "pseudovideo.metrics, which reads them part by part."
+      )
+    return {
+      name: npz_files.read_array(archive, infos[name])
+      for name in _ARRAYS
+      if name in infos
+    }
+
+
+def _check(
+  path: str | os.PathLike, headers: Mapping[str, npz_files.Header]
+) -> None:
+  frames, videos = headers.get("images"), headers.get("videos")
+  if not _are_pictures(frames, 4) or not (
+    videos is None or _are_pictures(videos, 5)
+  ):
+    first = list(headers.items())[:_NAMED]
+    found = {n[:80]: (h.dtype.name, h.shape) for n, h in first}
+    raise errors.UserError(
+      f"{path} must hold an array `images`, uint8 (N, H, W, C), and may hold "
+      f"`videos`, uint8 (n, T, H, W, C), with C = 1 or 3; it has {found}."
+    )
+
+
+def _are_pictures(header: npz_files.Header | None, ndim: int) -> bool:
+  return (
+    header is not None
+    and header.dtype == np.uint8
+    and len(header.shape) == ndim
+    and min(header.shape) > 0
+    and header.shape[-1] in (1, 3)
+  )
+
+
+def _is_number(array: np.ndarray) -> bool:
+  return array.shape == () and array.dtype.kind in "iu"

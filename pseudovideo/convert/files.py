@@ -4,16 +4,14 @@ Files of weights come from strangers. Nothing in them is executed, and nothing
 is allocated before the size that they claim was compared with the file's.
 """
 
-import math
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pseudovideo import errors
+from pseudovideo import errors, foreign, npz_files
 from pseudovideo.convert import legacy_torch_files, safetensors, torch_files
 
 FORMATS = "a safetensors, npz or torch file"
@@ -37,7 +35,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
       is compressed, or a pickle in it asks for more than tensors.
   """
   try:
-    with open(path, "rb") as file:
+    with foreign.opened(path) as file:
       start = file.read(64)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
       return _read_zip(path)
@@ -47,9 +45,8 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
       return _state_dict(legacy_torch_files.read(path))
     raise ValueError(f"it begins with {start[:8]!r}")
   except Exception as error:  # A damaged file can raise a dozen kinds.
-    reason = getattr(error, "strerror", None) or str(error) or repr(error)
     raise errors.UserError(
-      f"{path} cannot be read as {FORMATS}: {reason.rstrip('.')}."
+      f"{path} cannot be read as {FORMATS}: {foreign.reason(error)}."
     ) from error
 
 
@@ -84,35 +81,14 @@ def check_suffix(path: str | os.PathLike) -> None:
 
 
 def _read_zip(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  with zipfile.ZipFile(path) as archive:
+  with npz_files.opened(path) as archive:
     torch_files.check_plain(archive, path)
     if torch_files.pickle_name(archive) is not None:
       return _state_dict(torch_files.read(archive))
     return {
-      info.filename.removesuffix(".npy"): _read_npy(archive, info)
+      info.filename.removesuffix(".npy"): npz_files.read_array(archive, info)
       for info in archive.infolist()
     }
-
-
-def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-  headers = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-  }
-  with archive.open(info) as file:
-    version = np.lib.format.read_magic(file)
-    if version not in headers:
-      raise ValueError(f"{info.filename!r} is of version {version}")
-    shape, fortran, dtype = headers[version](file)
-    if dtype.hasobject:
-      raise ValueError(f"{info.filename!r} holds Python objects, not numbers")
-    size = info.file_size - file.tell()
-    if math.prod(shape) * dtype.itemsize != size:
-      raise ValueError(
-        f"{info.filename!r} has {size} bytes for an array of shape {shape}"
-      )
-    flat = np.frombuffer(file.read(), dtype)
-  return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _state_dict(loaded: Any) -> dict[str, np.ndarray]:
@@ -123,7 +99,10 @@ def _state_dict(loaded: Any) -> dict[str, np.ndarray]:
     raise ValueError(
       f"it holds a {type(loaded).__name__} and no mapping of names to tensors"
     )
-  found = [name for name, value in loaded.items() if _is_state_dict(value)]
+  # A pickle may name one object many times.
+  different = {id(value): value for value in loaded.values()}
+  good = {key for key, value in different.items() if _is_state_dict(value)}
+  found = [name for name, value in loaded.items() if id(value) in good]
   if len(found) != 1:
     raise ValueError(
       f"of its entries, {', '.join(map(repr, list(loaded)[:8]))}, "

@@ -58,7 +58,9 @@ def _check_start(stream: io.BytesIO) -> None:
     raise ValueError("it is a pickle that does not begin as those of torch")
   version = _plain(stream)
   if version != VERSION:
-    raise ValueError(f"its version is {version!r} and not {VERSION}")
+    # Other objects than numbers could take for ever to print.
+    found = version if type(version) is int else type(version).__name__
+    raise ValueError(f"its version is {found} and not {VERSION}")
   machine = _plain(stream)
   if not isinstance(machine, dict) or machine.get("little_endian") is not True:
     raise ValueError("its numbers are not little-endian")

@@ -28,6 +28,9 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _STORE = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _SKIP = {"PROTO", "FRAME"}
 _MARK = object()
+_MAX_ARGUMENTS = 16
+# Longer ones can be made to fall into one place of a dict.
+_LONGEST_NAME = 2**63
 
 
 class Inert:
@@ -40,6 +43,36 @@ class Global:
   def __init__(self, name: str, call: Callable[..., Any] | None):
     self.name = name
     self.call = call
+
+
+def mapping(pairs: list | None = None) -> dict[Any, Any]:
+  """Stands for an ordered mapping, empty or, as Python 2 wrote it, of pairs.
+
+  The list of pairs is emptied, so that no pickle, by calling this with the same
+  list again and again, takes more memory than its own length allows.
+  """
+  if pairs is None:
+    return {}
+  if type(pairs) is not list:
+    raise TypeError
+  made = {}
+  for pair in pairs:
+    if type(pair) not in (list, tuple) or len(pair) != 2:
+      raise TypeError
+    _check_name(pair[0])
+    made[pair[0]] = pair[1]
+  pairs.clear()
+  return made
+
+
+def _check_name(name: Any) -> None:
+  """Of an entry of a mapping."""
+  if not isinstance(name, str | int | float | None):
+    raise ValueError(
+      f"a mapping in its pickle has a {type(name).__name__} for a name"
+    )
+  if isinstance(name, int) and abs(name) >= _LONGEST_NAME:
+    raise ValueError("a mapping in its pickle has a number of 64 bits or more")
 
 
 def load(
@@ -148,26 +181,25 @@ class _Machine:
     if type(self.stack[-1]) is not dict:
       raise TypeError
     for name, value in zip(flat[::2], flat[1::2], strict=True):
-      if not isinstance(name, str | int | float | None):
-        raise ValueError(
-          f"a mapping in its pickle has a {type(name).__name__} for a name"
-        )
+      _check_name(name)
       self.stack[-1][name] = value
 
   def do_global(self, name):
     name = name.replace(" ", ".")
     if name not in self._known:
       raise ValueError(
-        f"it asks to run {name}, which is not among what a file of weights "
-        f"may name ({', '.join(sorted(self._known))}); nothing was run"
+        f"it asks to run {name[:80]}, which is not among what a file of "
+        f"weights may name ({', '.join(sorted(self._known))}); nothing was run"
       )
     self.stack.append(Global(name, self._known[name]))
 
   do_inst = do_global
 
   def do_stack_global(self, _):
-    module, name = self._pop(2)
-    self.do_global(f"{module} {name}")
+    names = self._pop(2)
+    if any(type(name) is not str for name in names):
+      raise TypeError
+    self.do_global(" ".join(names))
 
   def do_binpersid(self, _):
     self.stack.append(self._persistent(self.stack.pop()))
@@ -176,7 +208,7 @@ class _Machine:
     function, args = self._pop(2)
     if type(function) is not Global or function.call is None:
       raise ValueError("its pickle calls what cannot be called")
-    if type(args) is not tuple:
+    if type(args) is not tuple or len(args) > _MAX_ARGUMENTS:
       raise TypeError
     self.stack.append(function.call(*args))
 

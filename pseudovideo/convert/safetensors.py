@@ -16,6 +16,7 @@ import numpy as np
 
 # A network of 600 arrays needs 0.1 MB.
 HEADER_LIMIT = 4 * 2**20
+MAX_AXES = 64  # numpy's
 
 DTYPES = {
   "F64": "<f8",
@@ -96,7 +97,7 @@ def _entry(
     raise ValueError(f"{name!r} lacks its dtype, shape or data_offsets")
   shape, places = entry["shape"], entry["data_offsets"]
   numbers = isinstance(shape, list) and isinstance(places, list)
-  if not numbers or any(type(n) is not int or n < 0 for n in shape + places):
+  if not numbers or len(shape) > MAX_AXES or not _are_sizes(shape + places):
     raise ValueError(f"{name!r} has the shape {shape!r} at {places!r}")
   if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
     raise ValueError(
@@ -110,6 +111,10 @@ def _entry(
       f"places {places}"
     )
   return dtype, tuple(shape), tuple(places)
+
+
+def _are_sizes(numbers: list[Any]) -> bool:
+  return all(type(n) is int and 0 <= n < 2**63 for n in numbers)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

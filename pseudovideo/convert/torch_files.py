@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pseudovideo import npz_files
 from pseudovideo.convert import pickles, torch_tensors
 
 
@@ -18,7 +19,7 @@ def check_plain(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
   """Refuses archives that could be larger in memory than on the disk.
 
   Raises:
-    ValueError: compressed, overlapping or repeated entries; a clause.
+    ValueError: compressed, encrypted or overlapping entries; a clause.
   """
   entries = archive.infolist()
   for entry in entries:
@@ -27,10 +28,9 @@ def check_plain(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
         f"its entry {entry.filename!r} is compressed; save the arrays "
         "uncompressed, as numpy.savez and torch.save do"
       )
+    npz_files.check_entry(path, entry)
   if sum(entry.file_size for entry in entries) > os.path.getsize(path):
     raise ValueError("its entries claim more bytes than the file has")
-  if len({entry.filename for entry in entries}) < len(entries):
-    raise ValueError("an entry occurs twice in it")
 
 
 def pickle_name(archive: zipfile.ZipFile) -> str | None:
@@ -93,10 +93,11 @@ class _Storages:
 
   def _read(self, kind: Any, key: Any, length: Any) -> np.ndarray:
     entry = f"{self._root}data/{key}"
-    if entry not in self._archive.namelist():
+    info = self._archive.NameToInfo.get(entry)
+    if info is None:
       raise ValueError(f"it lacks the entry {entry!r}")
     dtype = torch_tensors.storage_dtype(kind)
-    size = self._archive.getinfo(entry).file_size
+    size = info.file_size
     if size != length * dtype.itemsize:
       raise ValueError(
         f"its entry {entry!r} has {size} bytes and should hold {length} "

@@ -12,6 +12,8 @@ from pseudovideo.convert import pickles
 # A network of 600 tensors needs 0.1 MB.
 PICKLE_LIMIT = 4 * 2**20
 
+MAX_AXES = 64  # numpy's
+
 STORAGES = {
   "DoubleStorage": "<f8",
   "FloatStorage": "<f4",
@@ -40,7 +42,7 @@ def known(
     "torch._utils._rebuild_tensor_v2": tensor,
     "torch._utils._rebuild_parameter": parameter,
     "torch.nn.parameter.Parameter": parameter,
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": pickles.mapping,
     "argparse.Namespace": pickles.Inert,
   }
 
@@ -52,9 +54,11 @@ def storage_dtype(kind: pickles.Global) -> np.dtype:
 
 def rebuild(storage, offset, size, stride, *_) -> np.ndarray:
   """A view of the storage; strides count numbers, not bytes."""
-  numbers = (offset, *size, *stride)
+  if {type(size), type(stride)} - {tuple, list} or len(size) > MAX_AXES:
+    raise TypeError
+  numbers = (offset, *size, *stride[: MAX_AXES + 1])
   if type(storage) is not np.ndarray or any(
-    type(n) is not int for n in numbers
+    type(n) is not int or n >= 2**63 for n in numbers
   ):
     raise TypeError
   count = math.prod(size)
@@ -62,8 +66,8 @@ def rebuild(storage, offset, size, stride, *_) -> np.ndarray:
   inside = not count or (last < storage.size and count <= storage.size)
   if len(size) != len(stride) or min(numbers) < 0 or not inside:
     raise ValueError(
-      f"a tensor of shape {size} and strides {stride} does not fit its "
-      f"storage of {storage.size} numbers"
+      f"a tensor of shape {size} and strides {stride[:MAX_AXES]} does not fit "
+      f"its storage of {storage.size} numbers"
     )
   if not count:
     return np.zeros(size, storage.dtype)

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pseudovideo import data, errors
+from pseudovideo import data, errors, foreign, npz_files
 from pseudovideo.data import cache, decoding, folder
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.metrics import drawn
@@ -20,6 +19,7 @@ from pseudovideo.metrics import drawn
 BLOCK = 256
 BLOCK_BYTES = 1 << 28  # of a block, unless one item has more
 MAX_BYTES = 1 << 26  # of one image or video
+MAX_NUM = 10**7  # of images; scores hold some numbers of each in memory
 SPLITS = ("train", "test")
 # Names that samples have in npz files: ours, that of `np.savez`, others'.
 NAMES = ("images", "arr_0", "samples", "videos")
@@ -183,24 +183,30 @@ def _of_file(path: pathlib.Path) -> Source:
 
 
 def _of_npy(path: pathlib.Path) -> Source:
-  array = np.load(path, mmap_mode="r", allow_pickle=False)
-  _check(path, path.name, array.shape, array.dtype)
+  with foreign.opened(path) as file:
+    size = path.stat().st_size
+    header = npz_files.read_header(file, size, path.name)
+    _check(path, path.name, header)
+    order = "F" if header.fortran else "C"
+    array = np.memmap(file, np.uint8, "r", file.tell(), header.shape, order)
   source = of_array(array, path.name, _file_identity(path))
   return dataclasses.replace(source, blocks=_guarded(source.blocks, path))
 
 
 def _of_npz(path: pathlib.Path) -> Source:
   """Its blocks are decompressed as they are asked for."""
-  with zipfile.ZipFile(path) as archive:
+  with npz_files.opened(path) as archive:
     info = _member(archive, path)
-    with archive.open(info) as file:
-      shape, dtype = _header(file, info)
+    npz_files.check_entry(path, info)
     name = info.filename.removesuffix(".npy")
-    _check(path, name, shape, dtype)
+    with archive.open(info) as file:
+      header = _header(file, info)
+    _check(path, name, header)
+  shape = header.shape
 
   def blocks():
     size, length = math.prod(shape[1:]), block_length(shape[1:])
-    with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+    with npz_files.opened(path) as archive, archive.open(info) as file:
       _header(file, info)
       for start in range(0, shape[0], length):
         num = min(length, shape[0] - start)
@@ -222,57 +228,43 @@ def _member(archive: zipfile.ZipFile, path: pathlib.Path) -> zipfile.ZipInfo:
       return infos[name]
   if len(infos) == 1:
     return next(iter(infos.values()))
+  names = ", ".join(repr(name[:80]) for name in list(infos)[:8])
   raise errors.UserError(
-    f"{path} holds {', '.join(map(repr, list(infos)[:8])) or 'nothing'}; name "
-    f"the array that is meant {NAMES[0]!r}."
+    f"{path} holds {names or 'nothing'}; name the array that is meant "
+    f"{NAMES[0]!r}."
   )
 
 
-def _header(file: Any, info: zipfile.ZipInfo) -> tuple[tuple, np.dtype]:
-  """Shape and type of an array in C order; the file is then at its data."""
-  readers = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-  }
-  version = np.lib.format.read_magic(file)
-  if version not in readers:
-    raise ValueError(f"{info.filename!r} is of version {version}")
-  shape, fortran, dtype = readers[version](file)
-  if fortran and len(shape) > 1:
-    raise ValueError(f"{info.filename!r} is stored in Fortran order")
-  count = 1
-  for length in shape:
-    count *= length
-  if count * dtype.itemsize != info.file_size - file.tell():
-    raise ValueError(
-      f"{info.filename!r} has another number of bytes than its shape {shape}"
-    )
-  return shape, dtype
+def _header(file: Any, info: zipfile.ZipInfo) -> npz_files.Header:
+  """Of an array in C order; the file is then at its data."""
+  header = npz_files.read_header(file, info.file_size, info.filename)
+  if header.fortran and len(header.shape) > 1:
+    raise ValueError(f"{info.filename[:80]!r} is stored in Fortran order")
+  return header
 
 
-def _check(
-  path: pathlib.Path,
-  name: str,
-  shape: tuple[int, ...],
-  dtype: np.dtype,
-) -> None:
-  if dtype != np.uint8:
+def _check(path: pathlib.Path, name: str, header: npz_files.Header) -> None:
+  name, shape = name[:80], header.shape
+  if header.dtype != np.uint8:
     raise errors.UserError(
-      f"{name!r} in {path} holds {dtype} numbers; images are scored as uint8 "
-      "0..255, so round and clip them yourself, in the range that they have."
+      f"{name!r} in {path} holds {str(header.dtype)[:80]} numbers; images are "
+      "scored as uint8 0..255, so round and clip them yourself, in the range "
+      "that they have."
     )
   if len(shape) not in (4, 5) or shape[-1] not in (1, 3):
     raise errors.UserError(
       f"{name!r} in {path} has the shape {shape}; images are (N, H, W, C) and "
       "videos (N, T, H, W, C), with 1 or 3 channels."
     )
-  size = 1
-  for length in shape[1:]:
-    size *= length
-  if min(shape) < 1 or size > MAX_BYTES:
+  if min(shape) < 1 or math.prod(shape[1:]) > MAX_BYTES:
     raise errors.UserError(
       f"{name!r} in {path} has the shape {shape}; every size must be at least "
       f"1, and one image or video at most {MAX_BYTES >> 20} MiB."
+    )
+  if shape[0] > MAX_NUM:
+    raise errors.UserError(
+      f"{name!r} in {path} holds {shape[0]:,} images, and at most {MAX_NUM:,} "
+      "are scored at once; give fewer."
     )
 
 
@@ -291,15 +283,14 @@ def _guarded(
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> errors.UserError:
-  reason = getattr(error, "strerror", None) or str(error) or repr(error)
   return errors.UserError(
     f"{path} cannot be read as an npz or npy file of images: "
-    f"{reason.rstrip('.')}."
+    f"{foreign.reason(error)}."
   )
 
 
 def _file_identity(path: pathlib.Path) -> dict[str, str]:
-  with open(os.fspath(path), "rb") as file:
+  with foreign.opened(path) as file:
     return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
