@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pseudovideo import errors, foreign, npz_files
+from pseudovideo import errors, folders, foreign, npz_files
 
 NAME = "samples.npz"
 # Of `images` and `videos` in memory: 80,000 images of 128x128, say.
@@ -53,15 +53,13 @@ def save(path: pathlib.Path, drawn: Samples) -> None:
 
   What is None is left out.
   """
-  part = path.with_name(f".{path.name}.{os.getpid()}.part")
-  with part.open("wb") as file:
-    known = {
-      name: value
-      for name in ("images", "videos", "seed", "step")
-      if (value := getattr(drawn, name)) is not None
-    }
+  known = {
+    name: value
+    for name in ("images", "videos", "seed", "step")
+    if (value := getattr(drawn, name)) is not None
+  }
+  with folders.replacing(path) as part, part.open("wb") as file:
     np.savez_compressed(file, **known)
-  part.replace(path)
 
 
 def load(path: str | os.PathLike) -> Samples:
