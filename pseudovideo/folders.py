@@ -18,7 +18,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    if error.filename is None:
+    if error.filename is None and error.errno is not None:
       error.filename = str(path)
     raise
 

@@ -1,0 +1,321 @@
+"""Fills a small disk, really, and looks what is said and what is left.
+
+  python -m benchmarks.full_disk --sizes=12 --seed=0 --out=full_disk.json
+
+Every size is a new disk of so many kilobytes in memory (a tmpfs, mounted where
+only this process sees it: Linux with `unshare` is needed, root is not). On it
+
+  checkpoint  saves one step after another
+  data_cache  keeps decoded arrays
+  metrics     logs numbers, for TensorBoard too
+  pictures    saves png files
+  samples     saves generated images
+  training    is the whole command; it then goes on, on a larger disk
+
+until there is no room. Then one sentence must have been said, nothing half done
+may be left, and all that was finished before must read back bit for bit.
+"""
+
+import contextlib
+import io
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from pseudovideo import (
+  checkpoints,
+  command_line,
+  errors,
+  images,
+  results,
+  sample_files,
+  writer,
+)
+from pseudovideo.data import cache
+
+ROOT = pathlib.Path(__file__).parents[1]
+UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
+UNFINISHED = ("**/.*.part", "**/.new-*", "**/*.orbax-checkpoint-tmp*")
+INSIDE = "PSEUDOVIDEO_OWN_MOUNTS"
+
+
+def can_mount() -> bool:
+  """Whether a process may have mounts of its own here."""
+  try:
+    done = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)
+  except OSError:
+    return False
+  return done.returncode == 0
+
+
+@contextlib.contextmanager
+def disk(kilobytes: int) -> Iterator[pathlib.Path]:
+  """A folder with so much room."""
+  with tempfile.TemporaryDirectory() as folder:
+    _mount(f"size={kilobytes}k", folder)
+    try:
+      yield pathlib.Path(folder)
+    finally:
+      subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _mount(options: str, folder: str | pathlib.Path) -> None:
+  subprocess.run(
+    ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True
+  )
+
+
+# Rows: each fills a disk, and checks what it holds afterwards.
+
+
+def _random(seed: int, *shape: int) -> np.ndarray:
+  return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def _save_steps(folder: pathlib.Path) -> None:
+  store = checkpoints.Checkpoints(folder / "run" / checkpoints.FOLDER, keep=99)
+  for step in range(1, 100):
+    parts = {"params": {"w": _random(step, 200, 150)}, "extra": {}}
+    store.save(step, parts, config={}, wait=True)
+
+
+def _check_steps(folder: pathlib.Path) -> int:
+  store = checkpoints.Checkpoints(
+    folder / "run" / checkpoints.FOLDER, cleanup=False
+  )
+  like = {"params": {"w": _random(0, 200, 150)}, "extra": {}}
+  for step in store.steps():
+    found = store.restore(step, like=like)[1]["params"]["w"]
+    np.testing.assert_array_equal(found, _random(step, 200, 150))
+  return len(store.steps())
+
+
+def _save_arrays(folder: pathlib.Path) -> None:
+  os.environ["XDG_CACHE_HOME"] = str(folder)
+  for number in range(100):
+    cache.load(f"set{number}", number, _builder(number))
+
+
+def _builder(number: int) -> Callable[[cache.NewArray], None]:
+  def build(new_array: cache.NewArray) -> None:
+    for name in ("train_images", "test_images"):
+      new_array(name, (100, 150))[:] = _random(number, 100, 150)
+
+  return build
+
+
+def _check_arrays(folder: pathlib.Path) -> int:
+  found = sorted((folder / "pseudovideo" / "data").glob("set*"))
+  for path in found:
+    number = int(path.name.partition("-")[0].removeprefix("set"))
+    for array in cache.read(path)[0].values():
+      np.testing.assert_array_equal(array, _random(number, 100, 150))
+  return len(found)
+
+
+def _log_numbers(folder: pathlib.Path) -> None:
+  log = writer.MetricWriter(folder)
+  try:
+    for step in range(100_000):
+      log.scalars(step, {"loss": step / 3})
+  finally:
+    log.close()
+
+
+def _check_numbers(folder: pathlib.Path) -> int:
+  found = writer.read_metrics(folder)
+  assert [row["loss"] for row in found] == [i / 3 for i in range(len(found))]
+  return len(found)
+
+
+def _save_pictures(folder: pathlib.Path) -> None:
+  for number in range(1000):
+    path = folder / "images" / f"{number}.png"
+    images.save_png(path, _random(number, 60, 60, 3))
+
+
+def _check_pictures(folder: pathlib.Path) -> int:
+  found = list((folder / "images").glob("*.png"))
+  for path in found:
+    expected = images.png_bytes(_random(int(path.stem), 60, 60, 3))
+    assert path.read_bytes() == expected
+  return len(found)
+
+
+def _save_samples(folder: pathlib.Path) -> None:
+  for number in range(1000):
+    drawn = _random(number, 40, 16, 16, 3)
+    path = folder / f"{number}.npz"
+    sample_files.save(path, sample_files.Samples(drawn, None, 0, None, 1))
+
+
+def _check_samples(folder: pathlib.Path) -> int:
+  found = list(folder.glob("*.npz"))
+  for path in found:
+    expected = _random(int(path.stem), 40, 16, 16, 3)
+    np.testing.assert_array_equal(sample_files.load(path).images, expected)
+  return len(found)
+
+
+Row = tuple[Callable[[pathlib.Path], None], Callable[[pathlib.Path], int]]
+ROWS: dict[str, Row] = {
+  "checkpoint": (_save_steps, _check_steps),
+  "data_cache": (_save_arrays, _check_arrays),
+  "metrics": (_log_numbers, _check_numbers),
+  "pictures": (_save_pictures, _check_pictures),
+  "samples": (_save_samples, _check_samples),
+}
+
+
+def fill(row: Row, kilobytes: int) -> dict[str, Any]:
+  """Fills a disk by one of `ROWS`.
+
+  Returns:
+    The exit code a command would have, what was `said`, how many things are
+    `whole`, what is `left` unfinished.
+  """
+  use, check = row
+  said = io.StringIO()
+  with disk(kilobytes) as folder:
+    with contextlib.redirect_stderr(said):
+      code = command_line.exit_code(lambda argv: use(folder), [])
+    return {
+      "kilobytes": kilobytes,
+      "code": code,
+      "said": said.getvalue().replace(str(folder), "DISK").strip(),
+      "whole": check(folder),
+      "left": _unfinished(folder),
+    }
+
+
+def _unfinished(folder: pathlib.Path) -> list[str]:
+  return [
+    path.relative_to(folder).as_posix()
+    for pattern in UNFINISHED
+    for path in folder.glob(pattern)
+  ]
+
+
+def train(kilobytes: int) -> dict[str, Any]:
+  """Trains on a small disk, and after it became larger to the end."""
+  with disk(kilobytes) as folder:
+    argv = [
+      *(sys.executable, "-m", "pseudovideo.main", "--mode=train"),
+      *("--config=configs/hvae.py:preset=tiny", f"--workdir={folder}/run"),
+      *("--config.train.save_every=1", "--config.train.eval_every=0"),
+    ]
+
+    def start() -> subprocess.CompletedProcess:
+      return subprocess.run(
+        argv, cwd=ROOT, capture_output=True, text=True, check=False
+      )
+
+    first = start()
+    left = _unfinished(folder)
+    whole = 0
+    if (folder / "run" / checkpoints.FOLDER / "1").exists():
+      whole, _, _ = checkpoints.load(folder / "run")
+    _mount("remount,size=100m", folder)
+    second = start()
+    lines = first.stderr.replace(str(folder), "DISK").splitlines()
+    kinds = ("Error: ", "Traceback", "Exception")
+    return {
+      "kilobytes": kilobytes,
+      "code": first.returncode,
+      "said": "\n".join(line for line in lines if line.startswith(kinds)),
+      "whole": whole,
+      "left": left,
+      "then": second.returncode,
+    }
+
+
+def good(found: dict[str, Any]) -> bool:
+  """Whether a full disk met one sentence, and nothing was left behind."""
+  sentence = found["said"].splitlines()
+  full = ("No space left on device", "the disk is full")
+  return (
+    found["code"] in (1, 2)
+    and len(sentence) == 1
+    and any(text in sentence[0] for text in full)
+    and not found["left"]
+    and found.get("then", 0) == 0
+  )
+
+
+def define_flags() -> flags.FlagValues:
+  """What can be said on the command line."""
+  names = ",".join([*ROWS, "training"])
+  values = flags.FlagValues()
+  for define, name, default, meaning in (
+    (flags.DEFINE_string, "rows", names, "Which, with commas."),
+    (flags.DEFINE_integer, "sizes", 12, "Disks of each row; 3 of training."),
+    (flags.DEFINE_integer, "seed", 0, "Of the sizes."),
+    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+  ):
+    define(name, default, meaning, flag_values=values)
+    values.register_key_flag_for_module(sys.argv[0], values[name])
+  return values
+
+
+def run(argv: Sequence[str]) -> int:
+  """Fills, prints, and writes a file if asked to; returns the exit code."""
+  values = define_flags()
+  if command_line.parse(argv, values) is not None:
+    raise errors.UserError("This command takes no config; leave --config away.")
+  names = values.rows.split(",")
+  for name in names:
+    errors.look_up("--rows", name, {**ROWS, "training": None})
+  if values.sizes < 1:
+    raise errors.UserError(f"--sizes must be at least 1; got {values.sizes}.")
+  if not os.environ.get(INSIDE):
+    return _again_inside(argv)
+  table = {}
+  for name in names:
+    rng = random.Random(f"{name} {values.seed}")
+    if name == "training":
+      found = [train(kb) for kb in (300, 1000, rng.randrange(1500, 2500))]
+    else:
+      sizes = [rng.randrange(20, 800) for _ in range(values.sizes)]
+      found = [fill(ROWS[name], kb) for kb in sizes]
+    table[name] = found
+    fine = sum(good(each) for each in found)
+    print(f"{name:<12}{fine:>4} of {len(found)} good", flush=True)
+    for each in found:
+      if not good(each):
+        print(f"  {each}", flush=True)
+  if values.out:
+    record = {"values": table, "seed": values.seed}
+    results.write_json(
+      values.out, {**record, "provenance": results.provenance()}
+    )
+  return 0 if all(good(each) for row in table.values() for each in row) else 1
+
+
+def _again_inside(argv: Sequence[str]) -> int:
+  """The same command, where it may mount."""
+  if not can_mount():
+    raise errors.UserError(
+      "Small disks cannot be mounted here; use Linux, with `unshare` and user "
+      "namespaces allowed."
+    )
+  command = [*UNSHARE, sys.executable, "-m", "benchmarks.full_disk", *argv]
+  return subprocess.run(
+    command, env={**os.environ, INSIDE: "1"}, check=False
+  ).returncode
+
+
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return command_line.answer(run, argv, __doc__, define_flags())
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))

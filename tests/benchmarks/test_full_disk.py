@@ -1,0 +1,62 @@
+"""On disks that are really full one sentence is said, and nothing is lost."""
+
+import json
+
+import pytest
+
+from benchmarks import full_disk
+
+needs_mounts = pytest.mark.skipif(
+  not full_disk.can_mount(), reason="needs Linux with user namespaces"
+)
+IN_PROCESS = ",".join(full_disk.ROWS)
+
+
+@needs_mounts
+def test_full_disks(tmp_path):
+  out = tmp_path / "full.json"
+  argv = [f"--rows={IN_PROCESS}", "--sizes=3", f"--out={out}"]
+  assert full_disk.main(argv) == 0
+  table = json.loads(out.read_text())["values"]
+  assert list(table) == list(full_disk.ROWS)
+  for found in table.values():
+    assert any(each["whole"] for each in found), "some fit before"
+    assert all("Error: " in each["said"] for each in found)
+    assert not any(each["left"] for each in found)
+
+
+@pytest.mark.slow
+@needs_mounts
+def test_training_on_a_full_disk_goes_on_when_there_is_room():
+  assert full_disk.main(["--rows=training"]) == 0
+
+
+FINE = {"code": 2, "said": "Error: the disk is full; wait.", "left": []}
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    {"code": 0},
+    {"said": ""},
+    {"said": "Error: the disk is full;\nTraceback"},
+    {"said": "Error: something."},
+    {"left": [".x.part"]},
+    {"then": 1},
+  ],
+)
+def test_what_is_not_good(change):
+  assert full_disk.good(FINE)
+  assert not full_disk.good({**FINE, **change})
+
+
+@pytest.mark.parametrize(
+  "flag, sentence",
+  [
+    ("--rows=all", "no --rows named 'all'"),
+    ("--sizes=0", "--sizes must be at least 1; got 0."),
+  ],
+)
+def test_a_mistake_is_one_sentence(flag, sentence, capsys):
+  assert full_disk.main([flag]) == 2
+  assert sentence in capsys.readouterr().err
