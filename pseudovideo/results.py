@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 import pseudovideo
-from pseudovideo import errors, state
+from pseudovideo import errors, foreign, state
 
 # Every field of a record, its type and its meaning.
 FIELDS = {
@@ -54,6 +54,7 @@ PROVENANCE_FIELDS = {
   "git_changed": (bool | None, "whether tracked files differed from it"),
   "date": (str, "UTC, ISO 8601"),
 }
+SIZE_LIMIT = 2**24  # bytes of a file that is read; a long one has 30,000
 PACKAGES = (
   "jax",
   "jaxlib",
@@ -112,22 +113,27 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
       missing or of another type.
   """
   try:
+    with foreign.opened(path) as file:
+      content = file.read(SIZE_LIMIT + 1)
+    if len(content) > SIZE_LIMIT:
+      raise ValueError(f"it has more than {SIZE_LIMIT:,} bytes")
     record = json.loads(
-      pathlib.Path(path).read_text(encoding="utf-8"), parse_constant=_constant
+      content.decode(), parse_constant=_constant, parse_float=_finite
     )
   except OSError as error:
     raise errors.UserError(
       f"The results {path} cannot be read ({error.strerror}); evaluate the run "
       "to write them."
     ) from error
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise errors.UserError(
-      f"The results {path} are not valid ({error}); evaluate the run again."
+      f"The results {path} are not valid ({foreign.reason(error)}); evaluate "
+      "the run again."
     ) from error
   try:
     _validate(record)
-  except errors.UserError as error:
-    raise errors.UserError(f"In {path}: {error}") from error
+  except (errors.UserError, RecursionError) as error:
+    raise errors.UserError(f"In {path}: {foreign.reason(error)}.") from error
   return record
 
 
@@ -209,6 +215,12 @@ def _git() -> tuple[str | None, bool | None]:
 
 def _constant(name: str):
   raise ValueError(f"it holds {name}")
+
+
+def _finite(text: str) -> float:
+  if not math.isfinite(number := float(text)):
+    raise ValueError(f"it holds {text[:80]}, which is too large")
+  return number
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -1,6 +1,7 @@
 import copy
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -129,3 +130,38 @@ def test_provenance_outside_a_checkout(tmp_path, monkeypatch):
   assert found["device"]["platform"] == "cpu"
   assert found["device"]["count"] == 4
   assert set(found) == set(results.PROVENANCE_FIELDS)
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    '"more": ' + "[" * 200_000 + "]" * 200_000,
+    '"more": 1e999',
+    '"more": -1e999',
+    '"more": ' + "9" * 5000,
+    '"more": "\\ud800',
+    '"provenance": ' + "[" * 900 + "]" * 900,
+    '"step": "' + "x" * 1_000_000 + '"',
+    '"step": "\\u001b[31m\\n"',
+  ],
+)
+def test_hostile_files_are_one_line(tmp_path, change):
+  path = tmp_path / "results.json"
+  results.write(path, _record())
+  good = path.read_text().rstrip()
+  path.write_text(f"{good[:-1].rstrip()}, {change}}}")
+  with pytest.raises(errors.UserError) as caught:
+    results.read(path)
+  said = str(caught.value)
+  assert str(path) in said and said.isprintable() and len(said) < 2000
+
+
+def test_files_without_an_end_or_too_long(tmp_path, monkeypatch):
+  os.mkfifo(tmp_path / "pipe")
+  for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
+    with pytest.raises(errors.UserError, match="cannot be read"):
+      results.read(path)
+  results.write(tmp_path / "results.json", _record())
+  monkeypatch.setattr(results, "SIZE_LIMIT", 500)
+  with pytest.raises(errors.UserError, match="has more than 500 bytes"):
+    results.read(tmp_path / "results.json")

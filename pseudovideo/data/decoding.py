@@ -4,12 +4,13 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from pseudovideo import errors
+from pseudovideo import errors, foreign
 
 if TYPE_CHECKING:
   from PIL import Image
@@ -17,18 +18,30 @@ if TYPE_CHECKING:
 # A decompression bomb is refused before it is decoded; below Pillow's own
 # bound, which only warns.
 MAX_PIXELS = 2**26
+# Images of more pixels are decoded one after another: with all that is made of
+# them, they take 12 bytes per pixel.
+LARGE = 2**22
+# Of Pillow's formats. It knows others that run programs, as EPS does.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "F")  # and I;16, I;16B, ...
 BLOCK = 256
 
+_large = threading.Lock()
+
 
 @contextlib.contextmanager
-def opened(source: pathlib.Path | IO[bytes], where: str) -> Iterator:
+def opened(
+  source: pathlib.Path | IO[bytes],
+  where: str,
+  formats: Sequence[str] = FORMATS,
+) -> Iterator:
   """The image in a file, opened but not yet decoded.
 
   Args:
     source: a path or an open file.
     where: what to call it in an error.
+    formats: Pillow's names of those that are tried, whatever the file's ending.
 
   Raises:
     UserError: not an image, a broken one, too large, or more than 8 bits per
@@ -37,19 +50,29 @@ def opened(source: pathlib.Path | IO[bytes], where: str) -> Iterator:
   from PIL import Image
 
   try:
-    with Image.open(source) as image:
-      _check(image, where)
+    with contextlib.ExitStack() as stack:
+      if isinstance(source, pathlib.Path):
+        source = stack.enter_context(foreign.opened(source))
+      image = stack.enter_context(Image.open(source, formats=formats))
+      check(image, where)
       yield image
   except errors.UserError:
     raise
   except Exception as error:  # Pillow's plug-ins raise many types.
     raise errors.UserError(
-      f"{where} cannot be read as an image ({type(error).__name__}: {error}); "
-      "replace or remove it."
+      f"{where} cannot be read as an image ({type(error).__name__}: "
+      f"{foreign.reason(error)}); replace or remove it."
     ) from error
 
 
-def _check(image: "Image.Image", where: str) -> None:
+def check(image: "Image.Image", where: str) -> None:
+  """Refuses images by their headers.
+
+  Raises:
+    UserError: no pixels, too many, or more than 8 bits per channel.
+  """
+  if not image.width * image.height:
+    raise errors.UserError(f"{where} is an image without pixels; remove it.")
   if image.width * image.height > MAX_PIXELS:
     raise errors.UserError(
       f"{where} is an image of {image.width}x{image.height}, more than "
@@ -95,10 +118,12 @@ def to_array(
     channels: 1 for grey, 3 for RGB.
     side: if given, see `square`.
   """
-  image = image.convert("L" if channels == 1 else "RGB")
-  if side is not None:
-    image = square(image, side)
-  return np.asarray(image).reshape(image.height, image.width, channels)
+  large = image.width * image.height > LARGE
+  with _large if large else contextlib.nullcontext():
+    image = image.convert("L" if channels == 1 else "RGB")
+    if side is not None:
+      image = square(image, side)
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def in_blocks(work: Callable[[int, int], None], total: int, title: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors
+from pseudovideo import errors, foreign
 from pseudovideo.data import cache, decoding, image_set
 from pseudovideo.data.image_set import ImageSet
 
@@ -78,7 +78,11 @@ def parse(argument: str) -> tuple[pathlib.Path, int | None]:
 
 
 def list_images(root: pathlib.Path) -> list[pathlib.Path]:
-  """Every image below `root`, sorted by relative path; hidden ones excluded."""
+  """Every image below `root`, sorted by relative path; hidden ones excluded.
+
+  Raises:
+    UserError: one is a pipe, a device, a link to nothing, or may not be read.
+  """
   files = []
   for folder, subfolders, names in os.walk(root):
     subfolders[:] = [name for name in subfolders if not name.startswith(".")]
@@ -87,6 +91,8 @@ def list_images(root: pathlib.Path) -> list[pathlib.Path]:
       for name in names
       if name.lower().endswith(SUFFIXES) and not name.startswith(".")
     ]
+  for path in files:
+    foreign.check(path)
   return sorted(files, key=lambda path: _relative(root, path))
 
 

@@ -17,11 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from pseudovideo import errors
+from pseudovideo import errors, foreign
 from pseudovideo.data import cache, decoding
 from pseudovideo.data.image_set import ImageSet
 
 SPLITS = ("train", "test")
+INFO_LIMIT = 2**24  # bytes of a JSON file; those of the sets have some 1,000
+FEATURES = "tensorflow_datasets.core.features."
+CLASS_KEYS = ("type", "pythonClassName", "python_class_name")
+OPTIONAL = ("fileFormat", "moduleName", "description")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +112,7 @@ def _find(name: str, data_dir: pathlib.Path) -> pathlib.Path:
   versions = {
     tuple(int(part) for part in folder.name.split(".")): folder
     for folder in found
-    if folder.name.replace(".", "").isdigit()
+    if folder.name.replace(".", "").isdecimal()
   }
   if not versions:
     raise errors.UserError(
@@ -119,10 +123,65 @@ def _find(name: str, data_dir: pathlib.Path) -> pathlib.Path:
 
 
 def _read_info(folder: pathlib.Path) -> dict[str, Any]:
+  """What dataset_info.json says, of the right types where it is used."""
+  info = _read_json(folder, "dataset_info.json")
+  texts = {"name": None, "version": None, **dict.fromkeys(OPTIONAL, "")}
+  good = all(type(info.get(k, texts[k])) is str for k in texts)
+  splits = info.get("splits", [])
+  good = good and type(splits) is list and all(map(_is_split, splits))
+  if not good or info["name"] != folder.parent.name:
+    raise _damaged(folder, "dataset_info.json describes something else")
+  return info
+
+
+def _is_split(split: Any) -> bool:
+  return (
+    type(split) is dict
+    and type(split.get("name")) is str
+    and type(split.get("shardLengths", [])) is list
+  )
+
+
+def _read_json(folder: pathlib.Path, name: str) -> dict[str, Any]:
   try:
-    return json.loads((folder / "dataset_info.json").read_bytes())
-  except ValueError as error:
-    raise _damaged(folder, f"dataset_info.json is no JSON, {error}") from error
+    with foreign.opened(folder / name) as file:
+      content = file.read(INFO_LIMIT + 1)
+    if len(content) > INFO_LIMIT:
+      raise ValueError(f"it has more than {INFO_LIMIT:,} bytes")
+    found = json.loads(content)
+  except (OSError, ValueError, RecursionError) as error:
+    raise _damaged(
+      folder, f"{name} is no JSON, {foreign.reason(error)}"
+    ) from error
+  if type(found) is not dict:
+    raise _damaged(folder, f"{name} holds no mapping")
+  return found
+
+
+def _check_features(folder: pathlib.Path) -> None:
+  """Refuses features that are not TFDS's own.
+
+  features.json names Python classes, and TFDS imports whatever module they are
+  said to be in.
+  """
+  if not (folder / "features.json").exists():
+    return  # TFDS then knows the set itself, or refuses it.
+  left = [_read_json(folder, "features.json")]
+  while left:
+    node = left.pop()
+    if isinstance(node, dict):
+      for key in CLASS_KEYS:
+        name = node.get(key, FEATURES)
+        if not isinstance(name, str | dict | list) or (
+          isinstance(name, str) and not name.startswith(FEATURES)
+        ):
+          raise _damaged(
+            folder,
+            f"features.json names {str(name)[:80]!r}, which is no feature of "
+            "TFDS; nothing was imported",
+          )
+    if isinstance(node, dict | list):
+      left += node.values() if isinstance(node, dict) else node
 
 
 def _damaged(folder: pathlib.Path, what: str) -> errors.UserError:
@@ -176,6 +235,7 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
       f"To read {name!r}, tensorflow-datasets must be installed ({error}); "
       "run: pip install tensorflow-datasets array_record importlib_resources"
     ) from error
+  _check_features(folder)
   try:
     for split in SPLITS:
       records = tfds.data_source(
@@ -186,8 +246,10 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
         decoders={"image": tfds.decode.SkipDecoding()},
       )
       _decode(SPECS[name], f"{folder} ({split})", split, records, new_array)
-  except RuntimeError as error:  # What array_record raises.
-    raise _damaged(folder, str(error)) from error
+  except (errors.UserError, OSError):
+    raise
+  except Exception as error:  # Of TFDS, protobuf and array_record.
+    raise _damaged(folder, foreign.reason(error)) from error
 
 
 def _decode(
@@ -202,9 +264,16 @@ def _decode(
   def image_of(record: dict[str, Any], index: int) -> np.ndarray:
     place = f"Record {index} of {where}"
     with decoding.opened(io.BytesIO(record["image"]), place) as image:
+      if spec.side is not None and min(image.size) < spec.side:
+        raise errors.UserError(
+          f"{place} is {image.width}x{image.height}, and the shorter side must "
+          f"have {spec.side} pixels or more; prepare the set again."
+        )
       return decoding.to_array(image, spec.channels, spec.side)
 
   total = len(records)
+  if not total:
+    raise errors.UserError(f"{where} has no records; prepare the set again.")
   shape = image_of(records[0], 0).shape
   images = new_array(f"{split}_images", (total, *shape))
   labels = np.zeros(total, np.int32)
@@ -220,8 +289,15 @@ def _decode(
           f"{shape}; a set must have one size."
         )
       images[i] = image
-      labels[i] = record.get("label", -1)
       ids[i] = record.get("id", b"")
+      if spec.num_classes is None:
+        continue
+      labels[i] = label = record["label"]
+      if label not in range(spec.num_classes):
+        raise errors.UserError(
+          f"Record {i} of {where} has the label {label}, and there are "
+          f"{spec.num_classes}; prepare the set again."
+        )
 
   decoding.in_blocks(work, total, f"decoding {split}")
   # Stable: without ids, which are all equal then, nothing moves.

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pseudovideo import errors
+from pseudovideo import errors, foreign
 from pseudovideo.data import decoding, folder
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def size(files: list[pathlib.Path]) -> tuple[int, int]:
   if files[0].suffix.lower() in CONTAINERS:
     with _opened(files[0]) as (_, stream):
       return stream.codec_context.width, stream.codec_context.height
-  with decoding.opened(files[0], str(files[0])) as image:
+  formats = ("GIF",) if files[0].suffix.lower() == GIF else decoding.FORMATS
+  with decoding.opened(files[0], str(files[0]), formats) as image:
     return image.size
 
 
@@ -131,12 +132,13 @@ def _of_file(
 def _of_gif(
   path: pathlib.Path, interval: int
 ) -> Iterator[tuple[str, "Image.Image"]]:
-  with decoding.opened(path, str(path)) as image:
+  with decoding.opened(path, str(path), ("GIF",)) as image:
     for number in itertools.count(0, interval):
       try:
         image.seek(number)
       except EOFError:
         return
+      decoding.check(image, str(path))  # A later frame may be larger.
       yield f"{path}, frame {number},", image.convert("RGB")
 
 
@@ -157,7 +159,7 @@ def _opened(path: pathlib.Path) -> Iterator[tuple[Any, Any]]:
     ) from error
   try:
     with (
-      path.open("rb") as file,
+      foreign.opened(path) as file,
       av.open(file, format=CONTAINERS[path.suffix.lower()]) as container,
     ):
       stream = container.streams.best("video")
@@ -177,8 +179,8 @@ def _opened(path: pathlib.Path) -> Iterator[tuple[Any, Any]]:
     raise
   except Exception as error:  # FFmpeg's errors have many types.
     raise errors.UserError(
-      f"{path} cannot be read as a video ({type(error).__name__}: {error}); "
-      "replace or remove it."
+      f"{path} cannot be read as a video ({type(error).__name__}: "
+      f"{foreign.reason(error)}); replace or remove it."
     ) from error
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pseudovideo import convert, errors, folders
+from pseudovideo import convert, errors, folders, foreign
 
 VARIABLE = "PSEUDOVIDEO_WEIGHTS_DIR"
 
@@ -127,7 +127,7 @@ def read(
 
 def _sha256(path: Any) -> str:
   try:
-    with open(path, "rb") as file:
+    with foreign.opened(path) as file:
       return hashlib.file_digest(file, "sha256").hexdigest()
   except OSError as error:
     raise errors.UserError(

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from pseudovideo import convert
+from pseudovideo import convert, errors
 from pseudovideo.convert import __main__ as main
+from pseudovideo.metrics import weights
 from tests import hostile
 
 READ = "pseudovideo.convert:read"
@@ -103,3 +104,10 @@ def test_the_command_says_one_sentence(files, tmp_path, capsys):
   assert said.startswith(f"Error: {path} cannot be read as ")
   assert said.count("\n") == 1
   assert not (tmp_path / "run").exists()
+
+
+def test_published_weights_that_have_no_end(tmp_path):
+  os.mkfifo(tmp_path / "pipe")
+  for path in (tmp_path / "pipe", pathlib.Path("/dev/zero")):
+    with pytest.raises(errors.UserError, match="is a pipe or a device"):
+      weights.read(weights.VGG16, path)

@@ -1,5 +1,6 @@
 """TFDS sets in ArrayRecord form, written and read without TensorFlow."""
 
+import dataclasses
 import io
 import json
 import os
@@ -315,3 +316,102 @@ def test_real_set(name: str):
     record = records[expected[row][1]]
     np.testing.assert_array_equal(images.test_images[row], record["image"])
     assert images.test_labels[row] == record["label"]
+
+
+# --- files of strangers ---
+
+
+@pytest.mark.parametrize(
+  "key", ["pythonClassName", "python_class_name", "type"]
+)
+def test_no_module_is_imported_that_a_file_names(
+  mnist: pathlib.Path, tmp_path: pathlib.Path, monkeypatch, key: str
+):
+  """TFDS would: a module of that name needs only to lie where Python looks."""
+  (tmp_path / "planted.py").write_text("open('executed', 'w').close()\n")
+  monkeypatch.syspath_prepend(str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  path = mnist / "features.json"
+  features = json.loads(path.read_text())
+  inner = features["featuresDict"]["features"]["label"]
+  del inner["pythonClassName"]
+  inner |= {key: "planted.Label", "content": {}}
+  path.write_text(json.dumps(features))
+  expect(mnist, "features.json names 'planted.Label', which is no feature of")
+  assert "planted" not in sys.modules
+  assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+  ("name", "content"),
+  [
+    ("dataset_info.json", "[" * 200_000),
+    ("dataset_info.json", "[]"),
+    ("dataset_info.json", "{}"),
+    ("dataset_info.json", '{"name": 1e999}'),
+    ("dataset_info.json", "9" * 5000),
+    ("features.json", "[" * 200_000 + "]" * 200_000),
+    ("features.json", "[]"),
+    ("features.json", "{}"),
+    ("features.json", '{"type": 3}'),
+  ],
+)
+def test_hostile_descriptions(mnist: pathlib.Path, name: str, content: str):
+  (mnist / name).write_text(content)
+  expect(mnist, "The data set in")
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {"name": "../../mnist"},
+    {"name": ["mnist"]},
+    {"version": None},
+    {"splits": {"train": 3}},
+    {"splits": [3]},
+    {"splits": [{"name": "train", "shardLengths": 3}]},
+    {"splits": [{"shardLengths": [1]}]},
+    {"description": 7},
+  ],
+)
+def test_descriptions_of_wrong_types(mnist: pathlib.Path, changes: dict):
+  edit(mnist, **changes)
+  expect(mnist, "is damaged (")
+
+
+def test_a_description_that_is_too_long(mnist: pathlib.Path, monkeypatch):
+  monkeypatch.setattr(tfds_sets, "INFO_LIMIT", 100)
+  expect(mnist, "it has more than 100 bytes")
+
+
+def test_labels_and_sides_that_do_not_fit(prepared: pathlib.Path, monkeypatch):
+  few = dataclasses.replace(tfds_sets.SPECS["mnist"], num_classes=3)
+  wide = dataclasses.replace(tfds_sets.SPECS["celeb_a"], side=200)
+  monkeypatch.setattr(tfds_sets, "SPECS", {"mnist": few, "celeb_a": wide})
+  for name, said in (
+    ("mnist", r"has the label \d, and there are 3; prepare"),
+    ("celeb_a", r"is 178x218, and the shorter side must have 200 pixels"),
+  ):
+    with pytest.raises(errors.UserError, match=said):
+      tfds_sets.load(name, str(prepared))
+
+
+def test_many_damaged_records_are_sentences(mnist: pathlib.Path):
+  """One byte of the file changed, or its end cut off."""
+  (file,) = mnist.glob("mnist-test.*")
+  content = file.read_bytes()
+  places = range(0, len(content), len(content) // 40)
+  damaged = [content[:place] for place in places]
+  damaged += [
+    content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+    for place in places
+  ]
+  noticed = 0
+  for number, changed in enumerate(damaged):
+    file.write_bytes(changed)
+    try:
+      data.load("mnist", data_dir=str(mnist.parent.parent))
+    except errors.UserError as error:
+      assert str(mnist) in str(error), number
+      noticed += 1
+  assert noticed > len(damaged) // 2
