@@ -14,8 +14,8 @@ checkpoint is compared with that of an undisturbed run, bit for bit, and so is
 every line of the log; 1 is returned where anything differs.
 
 The checkpoint of step s is written while later steps are taken. A kill repeats
-at most the steps of one interval, or, where it hits that writing, those of the
-interval and the few taken meanwhile.
+at most the steps of one interval between checkpoints; where it hits that
+writing, also those taken meanwhile, at most another interval.
 """
 
 import collections
