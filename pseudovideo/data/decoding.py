@@ -25,8 +25,12 @@ LARGE = 2**22
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "F")  # and I;16, I;16B, ...
+# Each scan of a JPEG goes over all its pixels and can have but 95 bytes;
+# progressive ones have about ten.
+MAX_SCANS = 100
 BLOCK = 256
 
+_SCAN = b"\xff\xda"
 _large = threading.Lock()
 
 
@@ -55,6 +59,7 @@ def opened(
         source = stack.enter_context(foreign.opened(source))
       image = stack.enter_context(Image.open(source, formats=formats))
       check(image, where)
+      _check_scans(image, source, where)
       yield image
   except errors.UserError:
     raise
@@ -82,6 +87,20 @@ def check(image: "Image.Image", where: str) -> None:
     raise errors.UserError(
       f"{where} has more than 8 bits per channel (Pillow mode {image.mode!r}); "
       "convert it to 8 bits."
+    )
+
+
+def _check_scans(image: "Image.Image", file: IO[bytes], where: str) -> None:
+  if image.format not in ("JPEG", "MPO"):
+    return
+  place = file.tell()
+  file.seek(0)
+  scans = file.read().count(_SCAN)
+  file.seek(place)
+  if scans > MAX_SCANS:
+    raise errors.UserError(
+      f"{where} is a JPEG of {scans:,} scans, more than {MAX_SCANS}; save it "
+      "again or remove it."
     )
 
 

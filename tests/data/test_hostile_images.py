@@ -124,6 +124,22 @@ def test_large_images_are_decoded_one_at_a_time(plain, monkeypatch):
   assert len(most) == 16 and max(most) == 1
 
 
+def test_a_jpeg_of_many_scans(tmp_path: pathlib.Path):
+  """Each is 100 bytes and costs as much as decoding the image."""
+  path = tmp_path / "a.jpg"
+  Image.new("L", (640, 640), 128).save(path, progressive=True)
+  scans = path.read_bytes().split(b"\xff\xda")
+  assert 5 <= len(scans) - 1 <= 20
+  for times, good in ((50, True), (101, False)):
+    more = [*scans[:2], *times * [scans[2]], *scans[2:]]
+    path.write_bytes(b"\xff\xda".join(more))
+    if good:
+      hostile.open_image(str(path))
+    else:
+      with pytest.raises(errors.UserError, match=r"a JPEG of 10\d scans"):
+        hostile.open_image(str(path))
+
+
 def test_a_gif_whose_frames_grow(tmp_path: pathlib.Path):
   small_videos.write_gif(tmp_path / "good.gif", small_videos.plain(3))
   for i, sizes in enumerate([[(9, 9), (60_000, 60_000)], [(9, 9), (20, 20)]]):
