@@ -58,6 +58,8 @@ RESUMABLE = (
   "train.keep",
   "train.keep_every",
   "train.grid",
+  "train.fsdp",
+  "train.skip_bad_steps",
   "tokenizer.workdir",
   "tokenizer.tokens",
   "autoencoder.workdir",
@@ -97,6 +99,11 @@ class TrainConfig:
     keep: how many of the newest checkpoints stay.
     keep_every: steps divisible by it stay too; 0 for no others.
     grid: images in the sample grids.
+    fsdp: whether the weights, their average and the optimizer's moments are
+      cut over the devices, instead of a copy on each.
+    skip_bad_steps: how many steps in a row may be left out because their loss
+      or gradient is not finite; one more ends the run, as the first does if
+      this is 0.
   """
 
   steps: int
@@ -109,6 +116,8 @@ class TrainConfig:
   keep: int = 3
   keep_every: int = 0
   grid: int = 16
+  fsdp: bool = False
+  skip_bad_steps: int = 0
 
   def check(self) -> None:
     """Raises `UserError` for values outside their range."""

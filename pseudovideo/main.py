@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from pseudovideo import command_line, errors
+from pseudovideo import command_line, distributed, errors
 
 MODES = ("train", "sample", "evaluate")
 # Which modes read these flags; in the others they are a mistake.
@@ -24,6 +24,7 @@ READ_BY = {
   "step": ("sample", "evaluate"),
   "num_samples": ("sample", "evaluate"),
   "samples": ("evaluate",),
+  **{name: ("train",) for name in distributed.FLAGS},
 }
 
 
@@ -44,6 +45,7 @@ def define_flags() -> flags.FlagValues:
   flags.DEFINE_string(
     "samples", None, "Evaluate these (npz), draw none.", flag_values=values
   )
+  distributed.define_flags(values)
   return values
 
 
@@ -60,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
         f"with --mode={values.mode}."
       )
   command_line.set_up()
+  distributed.start(values)
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo import evaluate, runs, train
 
@@ -89,7 +92,9 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  return command_line.answer(run, argv, __doc__, define_flags())
+  return distributed.exit_code(
+    lambda: command_line.answer(run, argv, __doc__, define_flags())
+  )
 
 
 if __name__ == "__main__":

@@ -18,10 +18,17 @@ Sampler = Callable[..., jax.Array]
 FILM_STRIPS = 4
 
 
-def make_sampler(task: Any, mesh: jax.sharding.Mesh) -> Sampler:
+def make_sampler(
+  task: Any, mesh: jax.sharding.Mesh, weights: Any = None
+) -> Sampler:
   """A jitted function (params, extra, keys (B,)) -> uint8 (B, T, H, W, C).
 
   That of an autoencoder takes the images after the keys, uint8 (B, H, W, C).
+
+  Args:
+    task: what is sampled.
+    mesh: see `sharding.make_mesh`.
+    weights: shardings of the parameters; None if they are replicated.
   """
 
   def sample(params, extra, rows):
@@ -33,18 +40,24 @@ def make_sampler(task: Any, mesh: jax.sharding.Mesh) -> Sampler:
     return pixels.to_uint8(video, task.value_range)
 
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  weights = whole if weights is None else weights
   if base.is_autoencoder(task):
     function, per_example = reconstruct, (cut, cut)
   else:
     function, per_example = sample, (cut,)
   jitted = jax.jit(
-    function, in_shardings=(whole, whole, *per_example), out_shardings=cut
+    function,
+    in_shardings=(weights, whole, *per_example),
+    # Every process looks at all of them.
+    out_shardings=cut if cut.is_fully_addressable else whole,
   )
 
   def padded(params, extra, rows, *images):
     num = rows.shape[0]
     size = -(-num // mesh.size) * mesh.size
-    filled = [x[np.arange(size) % num] for x in (rows, *images)]
+    filled = [
+      sharding.put(x[np.arange(size) % num], cut) for x in (rows, *images)
+    ]
     return jitted(params, extra, *filled)[:num]
 
   return padded

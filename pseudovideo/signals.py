@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM as a request that a loop can honour at its next step."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 
@@ -13,11 +14,16 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def catch_stop() -> Iterator[StopRequest]:
+def catch_stop(*, several: bool = False) -> Iterator[StopRequest]:
   """Within it, SIGINT and SIGTERM only take a note.
 
   A second SIGINT raises KeyboardInterrupt, for whoever cannot wait. Must be
   entered in the main thread.
+
+  Args:
+    several: whether there are other processes, which have to stop at the same
+      step: SIGTERM is left to JAX, see `distributed.should_stop`, and SIGINT
+      becomes one.
   """
   request = StopRequest()
 
@@ -26,8 +32,10 @@ def catch_stop() -> Iterator[StopRequest]:
     if request.signal is not None and number == signal.SIGINT:
       raise KeyboardInterrupt
     request.signal = signal.Signals(number)
+    if several:
+      os.kill(os.getpid(), signal.SIGTERM)
 
-  caught = (signal.SIGINT, signal.SIGTERM)
+  caught = (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM)
   before = {number: signal.signal(number, handle) for number in caught}
   try:
     yield request

@@ -6,6 +6,7 @@ batch sharded over a mesh the compiler splits the work and sums the gradients;
 step with `pmean`.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,7 @@ def make_step(
   ema_decay: float,
   ema_warmup: bool = False,
   accumulate: int = 1,
+  skip_bad: bool = False,
 ) -> Step:
   """Builds the update of a task.
 
@@ -65,11 +67,15 @@ def make_step(
     ema_warmup: see `OptimizerConfig`.
     accumulate: number of equal micro-batches whose gradients are averaged; the
       result is that of the whole batch when terms have equal weights.
+    skip_bad: whether a step whose loss or gradient is not finite changes
+      nothing but the step number.
 
   Returns:
     step(state, batch, key) -> (state, metrics): `key` is the run's scalar key,
     from which the keys of this step's examples are derived; metrics are
-    (sum, weight) pairs of every term, of `loss` and of `grad_norm`.
+    (sum, weight) pairs of every term, of `loss` and of `grad_norm`, and with
+    `skip_bad` of `skipped`, which is 1 for a step that was left out; the
+    others have no weight then.
   """
 
   def loss_fn(params, extra, batch, example_keys, step):
@@ -101,9 +107,24 @@ def make_step(
     one = jnp.float32(1)
     sums["loss"] = jnp.stack([loss, one])
     sums["grad_norm"] = jnp.stack([optax.tree.norm(grads), one])
-    return state.TrainState(done, params, ema, opt_state, extra), sums
+    updated = state.TrainState(done, params, ema, opt_state, extra)
+    return _if_good(updated, train_state, sums) if skip_bad else (updated, sums)
 
   return step
+
+
+def _if_good(
+  updated: state.TrainState, before: state.TrainState, sums: Metrics
+) -> tuple[state.TrainState, Metrics]:
+  """The update, or the state as it was, one step further."""
+  good = jnp.isfinite(sums["loss"][0]) & jnp.isfinite(sums["grad_norm"][0])
+  kept = jax.tree.map(
+    lambda new, old: jnp.where(good, new, old), updated, before
+  )
+  kept = dataclasses.replace(kept, step=updated.step)
+  sums = {name: jnp.where(good, pair, 0) for name, pair in sums.items()}
+  skipped = jnp.stack([1 - good.astype(jnp.float32), jnp.float32(1)])
+  return kept, sums | {"skipped": skipped}
 
 
 def _accumulated(gradient, train_state, batch, rows, accumulate):

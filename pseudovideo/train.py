@@ -21,8 +21,10 @@ from pseudovideo import (
   checkpoints,
   configuration,
   data,
+  distributed,
   errors,
   first_stages,
+  guards,
   keys,
   optimizers,
   runs,
@@ -88,11 +90,6 @@ class Loop:
     self._workdir = pathlib.Path(workdir)
     self._image_set = data.load(config.data.name, data_dir=data_dir)
     self._task = config.make_task(self._image_set.image_shape)
-    if jax.process_count() > 1:
-      raise errors.RunError(
-        f"Training runs in one process so far; this is one of "
-        f"{jax.process_count()}."
-      )
     self._mesh = sharding.make_mesh(devices)
     sharding.check_batch_size(
       "train.batch_size / train.accumulate",
@@ -133,6 +130,8 @@ class Loop:
     )
     self._seconds = _logged_seconds(self._workdir)
     self._pending: list[tuple[int, steps.Metrics]] = []
+    self._guard = guards.Guard(config.train.skip_bad_steps)
+    self._skipped = 0
 
   def close(self) -> None:
     """Finishes what is being written."""
@@ -154,7 +153,9 @@ class Loop:
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
-    key = keys.named(self._key, "train")
+    key = sharding.put(
+      keys.named(self._key, "train"), sharding.replicated(self._mesh)
+    )
     feed = pipeline.prefetch(
       batches,
       step,
@@ -163,11 +164,14 @@ class Loop:
     )
     self._clock = time.monotonic()
     with (
-      signals.catch_stop() as stop,
+      signals.catch_stop(several=distributed.several()) as stop,
       contextlib.closing(feed),
       contextlib.closing(
         writer.Progress(
-          config.steps, step, config.batch_size, description=self._config.title
+          config.steps,
+          step,
+          config.batch_size,
+          description=distributed.label(self._config.title),
         )
       ) as progress,
     ):
@@ -177,13 +181,16 @@ class Loop:
         self._pending.append((step, metrics))
         if len(self._pending) > _RUN_AHEAD:
           jax.block_until_ready(self._pending[-_RUN_AHEAD][1])
-        progress.update(step, metrics["loss"][0])
+        progress.update(step, metrics["loss"].addressable_data(0)[0])
         # Looked at once: a signal that comes now is for the next step.
+        if distributed.should_stop(step):
+          stop.signal = signal.SIGTERM
         stopping = stop.signal is not None
         self._after_step(step, stopping=stopping)
         if stopping:
           break
     self._checkpoints.wait()
+    distributed.wait_for_all("end of training")
     stopped = step < config.steps
     return Outcome(step, stop.signal if stopped else None)
 
@@ -215,22 +222,21 @@ class Loop:
       RunError: names the step and the last good checkpoint.
     """
     self._pending = jax.device_get(self._pending)
-    for step, metrics in self._pending:
-      for name in ("loss", "grad_norm"):
-        value = metrics[name][0]
-        if not np.isfinite(value):
-          self._checkpoints.wait()
-          good = self._checkpoints.latest_step()
-          where = (
-            f"the last good checkpoint is that of step {good}"
-            if good is not None
-            else "there is no checkpoint yet"
-          )
-          raise errors.RunError(
-            f"The {name} is {value} at step {step}; {where}, in "
-            f"{self._workdir}. Lower optimizer.learning_rate or set "
-            "optimizer.clip_norm."
-          )
+    try:
+      self._skipped += self._guard.count(self._pending)
+    except errors.RunError as error:
+      self._checkpoints.wait()
+      good = self._checkpoints.latest_step()
+      where = (
+        f"the last good checkpoint is that of step {good}"
+        if good is not None
+        else "there is no checkpoint yet"
+      )
+      raise errors.RunError(
+        f"{error}; {where}, in {self._workdir}. Lower optimizer.learning_rate, "
+        "set optimizer.clip_norm, or have such steps left out by "
+        "train.skip_bad_steps."
+      ) from None
 
   def _log(self, step: int) -> None:
     now = time.monotonic()
@@ -238,6 +244,10 @@ class Loop:
     self._clock = now
     means = steps.average([metrics for _, metrics in self._pending])
     self._pending = []
+    means.setdefault("loss", float("nan"))  # If all steps were left out.
+    if self._config.train.skip_bad_steps:
+      means["skipped"] = self._skipped
+      self._skipped = 0
     means["learning_rate"] = float(self._schedule(step - 1))
     means["images_seen"] = step * self._config.train.batch_size
     means["seconds"] = self._seconds
@@ -256,7 +266,9 @@ class Loop:
     ):
       rows = keys.example_keys(key, size, seen)
       seen += size
-      batch = sharding.put_batch(batch, self._mesh)
+      batch, rows = sharding.put(
+        (batch, rows), sharding.split_batch(self._mesh)
+      )
       sums.append(
         self._eval_step(self._state.ema, self._state.extra, batch, rows)
       )
@@ -287,9 +299,11 @@ class Loop:
     params, extra = self._task.init(
       keys.named(self._key, "init"), self._image_set
     )
-    fresh = jax.device_put(
-      state.create(params, extra, tx), sharding.replicated(self._mesh)
+    fresh = state.create(params, extra, tx)
+    self._places = sharding.of_state(
+      fresh, self._mesh, fsdp=self._config.train.fsdp
     )
+    fresh = sharding.put(fresh, self._places)
     found = self._checkpoints.restore(like=state.to_dict(fresh))
     if found is None:
       return fresh
@@ -298,9 +312,10 @@ class Loop:
     return state.TrainState(**parts)
 
   def _compile(self, tx) -> None:
-    """Jits the steps: the state replicated and donated, the batch cut."""
+    """Jits the steps: the state donated, the batch cut."""
     whole = sharding.replicated(self._mesh)
     cut = sharding.split_batch(self._mesh)
+    places = self._places
     self._step = jax.jit(
       steps.make_step(
         self._task,
@@ -308,17 +323,20 @@ class Loop:
         ema_decay=self._config.optimizer.ema_decay,
         ema_warmup=self._config.optimizer.ema_warmup,
         accumulate=self._config.train.accumulate,
+        skip_bad=self._config.train.skip_bad_steps > 0,
       ),
-      in_shardings=(whole, cut, whole),
-      out_shardings=whole,
+      in_shardings=(places, cut, whole),
+      out_shardings=(places, whole),
       donate_argnums=0,
     )
     self._eval_step = jax.jit(
       steps.make_eval_step(self._task),
-      in_shardings=(whole, whole, cut, cut),
+      in_shardings=(places.ema, whole, cut, cut),
       out_shardings=whole,
     )
-    self._sampler = sampling.make_sampler(self._task, self._mesh)
+    self._sampler = sampling.make_sampler(
+      self._task, self._mesh, weights=places.ema
+    )
 
 
 def _logged_seconds(workdir: pathlib.Path) -> float:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
@@ -454,13 +455,13 @@ def test_a_failed_save_surfaces_and_leaves_the_rest(
   directory = copy(pair, tmp_path)
   store = checkpoints.Checkpoints(directory)
 
-  def fail(path, *args, **kwargs):
-    del args, kwargs
+  def fail(self, path, *args, **kwargs):
+    del self, args, kwargs
     path.with_name(f"{path.name}.orbax-checkpoint-tmp").mkdir()
     raise RuntimeError("somewhere above") from failure
 
   with monkeypatch.context() as patch:
-    patch.setattr(ocp, "save", fail)
+    patch.setattr(orbax.checkpoint.Checkpointer, "save", fail)
     store.save(3, make_state(3), config=CONFIG)
     with pytest.raises(errors.UserError, match=re.escape(text)) as caught:
       store.save(4, make_state(4), config=CONFIG)
@@ -478,7 +479,7 @@ def test_a_disk_without_room_is_noticed_before_writing(
   store = checkpoints.Checkpoints(copy(pair, tmp_path))
   usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
   monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-  monkeypatch.setattr(ocp, "save", None)
+  monkeypatch.setattr(orbax.checkpoint.Checkpointer, "save", None)
   large = {"params": {"w": np.zeros(10_000)}}
   with pytest.raises(
     errors.UserError, match=r"Step 3 .* the disk is full.* free"

@@ -25,9 +25,10 @@ from typing import Any
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import tensorstore as ts
 from absl import logging
-from orbax.checkpoint import v1 as ocp
+from jax.experimental import multihost_utils
 
 import pseudovideo
 
@@ -89,6 +90,8 @@ def copy_to_host(
 ) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
   """Copies every leaf, so that the caller may donate the state afterwards.
 
+  Of several processes all must call it: the pieces of a leaf come together.
+
   Args:
     state: {part: pytree of jax or numpy arrays}.
 
@@ -96,7 +99,7 @@ def copy_to_host(
     {name: entry of the manifest, still without hash}, {name: copy}.
 
   Raises:
-    ValueError: a leaf that is not an array, or is spread over processes.
+    ValueError: a leaf that is not an array.
   """
   entries, sources = {}, {}
   for name, (path, leaf) in named_leaves(dict(state)).items():
@@ -111,17 +114,20 @@ def copy_to_host(
     if isinstance(leaf, jax.Array):
       if leaf.is_fully_replicated:
         leaf = leaf.addressable_data(0)
-      elif not leaf.is_fully_addressable:
-        raise ValueError(
-          f"{name} is split over several processes, which checkpoints do not "
-          "support; replicate it over the processes."
-        )
-      leaf.copy_to_host_async()
+      if leaf.is_fully_addressable:
+        leaf.copy_to_host_async()
     sources[name] = leaf
-  copies = {name: np.array(leaf) for name, leaf in sources.items()}
+  copies = {name: _on_host(leaf) for name, leaf in sources.items()}
   for name, copy in copies.items():
     entries[name]["stored"] = describe(copy)
   return entries, copies
+
+
+def _on_host(leaf: Any) -> np.ndarray:
+  """A copy; of an array that is cut over processes, gathered from all."""
+  if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+    return np.array(multihost_utils.process_allgather(leaf, tiled=True))
+  return np.array(leaf)
 
 
 def _array_hash(entry: Mapping[str, Any], array: np.ndarray) -> str:
@@ -173,17 +179,35 @@ def write(
     for name, entry in arrays.items()
     if copies[name].size  # orbax refuses empty arrays; the entry says it all
   )
-  context = ocp.Context()
-  context.array.saving.use_ocdbt = context.array.saving.use_zarr3 = True
-  with context:
-    ocp.save(
+  with _orbax() as checkpointer:
+    checkpointer.save(
       path,
-      tree,
+      args=ocp.args.Composite(state=ocp.args.PyTreeSave(tree)),
       custom_metadata={
         "manifest": manifest,
         "sha256": _manifest_hash(manifest),
       },
     )
+
+
+def _orbax() -> ocp.Checkpointer:
+  """Writes what it is given, and waits for no other process.
+
+  Orbax's newer interface, `orbax.checkpoint.v1`, compares the path with that
+  of the other processes on the devices, which may be in the middle of a step.
+  """
+  me = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(
+    primary_host=me, active_processes={me}, barrier_sync_key_prefix="alone"
+  )
+  arrays = ocp.PyTreeCheckpointHandler(
+    use_ocdbt=True, use_zarr3=True, multiprocessing_options=alone
+  )
+  options = ocp.CompositeOptions(multiprocessing_options=alone)
+  parts = ocp.CompositeCheckpointHandler(
+    composite_options=options, state=arrays
+  )
+  return ocp.Checkpointer(parts, multiprocessing_options=alone)
 
 
 def read_manifest(path: pathlib.Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors
+from pseudovideo import errors, sharding
 from pseudovideo.checkpoints import disk
 
 FOLDER = "checkpoints"  # inside a workdir
@@ -124,8 +124,10 @@ def place(array: np.ndarray, entry: Mapping[str, Any], like: Any) -> Any:
   """
   if isinstance(like, np.ndarray | np.generic):
     return array
-  sharding = like.sharding if getattr(like, "committed", True) else None
-  return _typed(jax.device_put(array, sharding), entry)
+  where = like.sharding if getattr(like, "committed", True) else None
+  if isinstance(where, jax.sharding.NamedSharding):
+    return _typed(sharding.put(array, where), entry)
+  return _typed(jax.device_put(array, where), entry)
 
 
 def load(

@@ -1,4 +1,8 @@
-"""The checkpoints of one run: saved in the background, pruned, restored."""
+"""The checkpoints of one run: saved in the background, pruned, restored.
+
+Of several processes the first one writes, and all read: they must see the same
+folder.
+"""
 
 import errno
 import json
@@ -11,14 +15,14 @@ from typing import Any
 import jax
 from absl import logging
 
-from pseudovideo import errors
+from pseudovideo import distributed, errors
 from pseudovideo.checkpoints import disk, restoring
 
 DELETING = "deleting-"
 
 
 class Checkpoints:
-  """The checkpoints in one directory, of which this process is the writer.
+  """The checkpoints in one directory, of which this run is the writer.
 
   A step is written beside its final name and renamed at the end, and renamed
   before it is deleted: whenever the process is killed, every directory named
@@ -92,7 +96,7 @@ class Checkpoints:
     Args:
       step: at least 0.
       state: {part: pytree of jax or numpy arrays}; jax arrays may be sharded
-        over the devices of this process, and may be typed random keys.
+        over the devices of all processes, and may be typed random keys.
       config: what JSON can hold; tuples come back as lists.
       wait: return only when the checkpoint is on disk.
 
@@ -102,15 +106,9 @@ class Checkpoints:
       TypeError: a config that JSON cannot hold.
     """
     self.wait()
-    if step in self.steps():
-      try:
-        path = self._directory / str(step)
-        disk.read_arrays(path, disk.read_manifest(path)["arrays"])
-        return
-      except disk.Damaged as fault:
-        logging.warning("Checkpoint %s is damaged: %s.", path, fault)
-        self._set_aside(step)
     entries, copies = disk.copy_to_host(state)
+    if not self._primary or self._is_good(step):
+      return
     manifest = {
       "step": int(step),
       "config": json.loads(json.dumps(config)),
@@ -152,6 +150,10 @@ class Checkpoints:
       return list(disk.named_leaves(dict(like)))
 
     found = restoring.read_good(self._directory, step, fallback, select)
+    distributed.agree(
+      f"newest good checkpoint in {self._directory}",
+      -1 if found is None else found[0]["step"],
+    )
     if found is None:
       return None
     manifest, arrays, damaged = found
@@ -199,8 +201,20 @@ class Checkpoints:
         f"{_last_cause(error)}. The earlier checkpoints are untouched; mend "
         f"this and start again{then}"
       ) from error
-    if self._primary:
-      self._prune()
+    self._prune()
+
+  def _is_good(self, step: int) -> bool:
+    """Whether it is there already; if it is damaged, it is renamed."""
+    if step not in self.steps():
+      return False
+    path = self._directory / str(step)
+    try:
+      disk.read_arrays(path, disk.read_manifest(path)["arrays"])
+    except disk.Damaged as fault:
+      logging.warning("Checkpoint %s is damaged: %s.", path, fault)
+      self._set_aside(step)
+      return False
+    return True
 
   def _prune(self) -> None:
     for step in self.steps()[: -self._keep]:

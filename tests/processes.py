@@ -1,0 +1,69 @@
+"""Several processes that train together, each with its own devices."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import textwrap
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# The command, with processes that miss each other sooner.
+COMMAND = """
+import sys
+from pseudovideo import distributed, main
+distributed.HEARTBEAT_TIMEOUT = 10
+distributed.CONNECT_TIMEOUT = 120
+sys.exit(main.main(sys.argv[1:]))
+"""
+
+
+def start(num, arguments, *, devices=2, code=COMMAND):
+  """Starts `num` processes, each with `devices` simulated devices.
+
+  Args:
+    num: how many.
+    arguments: a list, or a function of the number of the process that gives it.
+    devices: of each process.
+    code: what each of them runs.
+  """
+  with socket.socket() as free:
+    free.bind(("localhost", 0))
+    port = free.getsockname()[1]
+  flags = f"--xla_force_host_platform_device_count={devices}"
+  # A group of threads each, on machines with few cores.
+  environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
+  return [
+    subprocess.Popen(
+      [
+        sys.executable, "-c", textwrap.dedent(code),
+        *(arguments(i) if callable(arguments) else arguments),
+        f"--coordinator_address=localhost:{port}",
+        f"--num_processes={num}", f"--process_id={i}",
+      ],
+      cwd=ROOT, env=environment, text=True,
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    for i in range(num)
+  ]  # fmt: skip
+
+
+def finish(processes, timeout=300):
+  """Exit codes and outputs (standard output and error together)."""
+  outputs = []
+  try:
+    for process in processes:
+      out, err = process.communicate(timeout=timeout)
+      outputs.append(out + err)
+  finally:
+    for process in processes:
+      process.kill()
+  return [process.returncode for process in processes], outputs
+
+
+def run(num, arguments, **kwargs):
+  """Starts them and waits; returns their outputs."""
+  codes, outputs = finish(start(num, arguments, **kwargs))
+  assert codes == [0] * num, "\n".join(outputs)
+  return outputs
