@@ -68,12 +68,67 @@ EXTREME = (1e-50, 1e-40, 1e-30, 1e-7, 1 - 1e-12, 1e10, 1e37, 1e39, 1e300)
 NO_NUMBERS = (math.nan, math.inf, -math.inf)
 WORDS = ("", " ", "x", "none", "None", "auto", "a\nb", "ü", "x" * 999, "1", "4")
 ODD = (None, True, False, 1, 0, 1.0, 2.5, "", "3", (), [], [1], {}, ((1,),))
+_DIFFUSION = (
+  {"process.variance": "learned", "process.loss": "hybrid"},
+  {
+    "process.variance": "learned",
+    "process.loss": "vlb",
+    "process.timesteps": "loss_second_moment",
+  },
+  {"process.schedule": "cosine", "sampler.method": "dpm_solver"},
+  {"sampler.method": "ddim", "sampler.eta": 0.5, "sampler.respacing": "ddim4"},
+)
+_VAE = (
+  {"task.adversarial": True},
+  {"task.order": "forward", "model.dtype": "bfloat16"},
+)
+# Per task, fields that only go together.
+VARIANTS = {
+  "heat_hvae": (
+    {"sampler.start": "training_images"},
+    {"task.sigmas": (0.5, 1.0, 2.0, 4.0)},
+    {"data.binarize": "threshold", "task.last_step": "bernoulli"},
+  ),
+  "learned_hvae": (
+    {"task.latent_downscale": 2, "task.decoder_levels": "all"},
+    {"task.latent_downscale": 4, "task.scan": "remat"},
+    {"data.binarize": "bernoulli", "task.last_step": "bernoulli"},
+  ),
+  "image_diffusion": _DIFFUSION,
+  "video_diffusion": (
+    *_DIFFUSION,
+    {
+      **{"task.scheme": "blockwise", "task.context": 0},
+      **{"task.window": 3, "task.new_frames": 2},
+    },
+    {"task.training_windows": "random", "task.fixed_noise": True},
+  ),
+  "latent_diffusion": (*_DIFFUSION, {"task.latents": "means"}),
+  "video_tokenizer": (
+    {"quantizer.name": "euclidean", "task.judged_frame": "last"},
+    {"quantizer": {"name": "lookup_free", "codes": 16, "width": 16}},
+    {
+      **{"augmentation": {"name": "blur", "frames": 9}, "model.frames": 9},
+      **{"model.grid": "first_frame", "model.temporal_layers": 1},
+    },
+  ),
+  "next_token": (
+    {"model.embedding": "learned"},
+    {"sampler.top_k": 3, "sampler.top_p": 0.5, "model.remat": True},
+  ),
+  "masked_token": (
+    {"task.critic": "separate", "sampler.rule": "phenaki"},
+    {"task.critic": "shared", "model.offset_bias": False},
+  ),
+  "video_vae": _VAE,
+  "video_tae": _VAE,
+}
 # What must be equal.
 TIED = (
   (("model", "width"), ("quantizer", "width")),
   (("model", "frames"), ("augmentation", "frames")),
 )
-# Fields and sections on which no shape of anything compiled depends.
+# Sections on which no shape of anything compiled depends.
 UNTRACED = ("evaluate", "optimizer", "discriminator_optimizer")
 TRACED_OF_TRAIN = ("batch_size", "accumulate")
 # Fields in which a large number makes a network deep or a loop long to trace.
@@ -171,6 +226,7 @@ def fields(raw: dict, traced: bool) -> list[tuple[str, str]]:
     (section, name)
     for section, name in found
     if section not in UNTRACED
+    and not name.endswith(("_weight", "_from", "most_adaptive"))
     and (section != "train" or name in TRACED_OF_TRAIN)
   ]
 
@@ -217,15 +273,17 @@ def changed(draw, cases, *, traced: bool):
     traced: whether numbers that are slow to trace are left out.
 
   Returns:
-    File, argument, config, and {(section, field): value} of what was changed.
+    File, argument, config, and {(section, field): value} of what was changed,
+    the fields of a variant among them.
   """
   file = draw(st.sampled_from(sorted({file for file, _ in cases})))
   argument = draw(st.sampled_from([a for f, a in cases if f == file]))
   raw = copy.deepcopy(complete(file, argument))
+  variants = VARIANTS[raw["task"]["name"]]
+  raw, changes = _varied(raw, draw(st.sampled_from(({}, *variants))))
   found = st.sampled_from(fields(raw, traced))
   most = draw(st.sampled_from((1, 1, 2, 3)))
   chosen = draw(st.lists(found, min_size=1, max_size=most, unique=True))
-  changes = {}
   for section, name in chosen:
     present = raw[section].get(name)
     deep = traced and name in DEEP
@@ -234,6 +292,20 @@ def changed(draw, cases, *, traced: bool):
   if draw(st.booleans()):
     _tie(draw, raw, changes)
   return file, argument, raw, changes
+
+
+def _varied(raw, variant):
+  """The config with the fields of a variant, and what they are."""
+  changes = {}
+  for path, value in variant.items():
+    section, _, name = path.partition(".")
+    if name:
+      raw[section][name] = value
+      changes[section, name] = value
+    else:
+      raw[section] = value
+      changes |= {(section, name): value[name] for name in value}
+  return configuration.complete(raw), changes
 
 
 def _tie(draw, raw, changes):

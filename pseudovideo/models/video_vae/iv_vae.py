@@ -250,6 +250,10 @@ class IVVAE(nn.Module):
 
   @nn.nowrap
   def _check_rates(self, side):
+    if len(set(self.rates)) < len(self.rates):
+      raise errors.UserError(
+        f"model.rates must differ from each other; got {self.rates}."
+      )
     alive = geometry.rates_below(self.rates, side)
     if alive != tuple(self.rates) or min(self.rates, default=1) < 1:
       raise errors.UserError(

@@ -74,6 +74,7 @@ def test_latents_have_a_frame_per_group():
     ({"branches": "image"}, "cannot halve time"),
     ({"image_channels": 3}, "channels of the images, 2; got 3"),
     ({"rates": (1, 3, 6)}, r"below the side of the latents, 4.* use \(1, 3\)"),
+    ({"rates": (1, 1)}, r"rates must differ from each other; got \(1, 1\)"),
     ({"rates": (0, 1)}, r"must be 1 or more.* use \(1,\)"),
     ({"temporal": (False, True)}, None),
   ],
