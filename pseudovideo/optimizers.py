@@ -28,7 +28,7 @@ class AdamConfig:
     weight_decay: decoupled.
     b1: decay of the first moment.
     b2: decay of the second moment.
-    eps: added to the root of the second moment.
+    eps: added to the root of the second moment, above 0.
   """
 
   learning_rate: float = 1e-4
@@ -58,7 +58,13 @@ class AdamConfig:
           f"{self.section}.{name} must lie in [0, 1); got "
           f"{getattr(self, name)}."
         )
-    for name in ("warmup_steps", "clip_norm", "weight_decay", "eps"):
+    if self.eps <= 0:
+      # Where a gradient is 0, as behind layers that start at 0, it would be
+      # divided by 0.
+      raise errors.UserError(
+        f"{self.section}.eps must be positive; got {self.eps}."
+      )
+    for name in ("warmup_steps", "clip_norm", "weight_decay"):
       if getattr(self, name) < 0:
         raise errors.UserError(
           f"{self.section}.{name} must not be negative; got "

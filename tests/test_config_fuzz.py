@@ -129,7 +129,7 @@ def test_what_is_not_refused_can_be_traced(change):
 
 
 @pytest.mark.slow
-@examples(200)
+@examples(400)
 @given(drawn.changed(TINY, traced=True))
 def test_what_is_not_refused_can_be_traced_at_length(change):
   refused_or_traced(change)
