@@ -9,12 +9,13 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# The command, with processes that miss each other sooner.
+# The command, with processes that miss each other sooner and cut more arrays.
 COMMAND = """
 import sys
-from pseudovideo import distributed, main
+from pseudovideo import distributed, main, sharding
 distributed.HEARTBEAT_TIMEOUT = 10
 distributed.CONNECT_TIMEOUT = 120
+sharding.SMALLEST_CUT = 64
 sys.exit(main.main(sys.argv[1:]))
 """
 
@@ -32,7 +33,6 @@ def start(num, arguments, *, devices=2, code=COMMAND):
     free.bind(("localhost", 0))
     port = free.getsockname()[1]
   flags = f"--xla_force_host_platform_device_count={devices}"
-  # A group of threads each, on machines with few cores.
   environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
   return [
     subprocess.Popen(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from absl import flags
 
-import processes
 from pseudovideo import checkpoints, distributed, errors, main
+from tests import processes
 
 PARTS = ("params", "ema", "opt_state", "extra")
 # Adam makes equal steps out of rounding errors, unless eps is large.
@@ -85,8 +85,137 @@ def test_two_processes_train_as_one(alone, pair):
 
 
 def test_one_process_goes_on_from_two(alone, pair, tmp_path):
-  workdir = tmp_path / "run"
-  shutil.copytree(pair, workdir)
-  shutil.rmtree(workdir / checkpoints.FOLDER / "4")
+  workdir = first_half(pair, tmp_path)
   assert main.main(command(workdir)) == 0
   assert_same_losses(alone, workdir)
+
+
+@pytest.mark.slow
+def test_cut_states_train_as_whole_ones_do(alone, tmp_path):
+  """Two processes with FSDP; four and one go on from what they saved."""
+  processes.run(2, command(tmp_path / "two", "--config.train.fsdp=True"))
+  assert_same_losses(alone, tmp_path / "two")
+  assert_same_weights(alone, tmp_path / "two", rtol=1e-4, atol=1e-6)
+  for num, devices in ((4, 1), (1, 4)):
+    workdir = first_half(tmp_path / "two", tmp_path / str(num))
+    processes.run(
+      num, command(workdir, "--config.train.fsdp=True"), devices=devices
+    )
+    assert_same_losses(alone, workdir)
+
+
+def first_half(run, folder):
+  """A copy of a run without its last checkpoint."""
+  workdir = folder / "run"
+  shutil.copytree(run, workdir)
+  shutil.rmtree(workdir / checkpoints.FOLDER / "4")
+  return workdir
+
+
+def wait_for_checkpoint(workdir, started):
+  for _ in range(1200):
+    if any(
+      path.name.isdecimal()
+      for path in pathlib.Path(workdir).glob(f"{checkpoints.FOLDER}/*")
+    ):
+      return
+    assert all(process.poll() is None for process in started)
+    time.sleep(0.1)
+  raise AssertionError("nothing was saved in two minutes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 1])
+def test_when_a_process_dies_the_other_ends_and_both_resume(tmp_path, dead):
+  steps = 40
+  workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+  started = processes.start(2, command(workdir, steps=steps))
+  wait_for_checkpoint(workdir, started)
+  started[dead].kill()
+  begin = time.monotonic()
+  codes, outputs = processes.finish(started, timeout=90)
+  assert time.monotonic() - begin < 60
+  assert codes[dead] == -signal.SIGKILL
+  assert codes[1 - dead] not in (0, None)
+  assert "another task died" in outputs[1 - dead]
+  saved = checkpoints.load(workdir)[0]
+  assert 0 < saved < steps
+  for folder in (workdir, undisturbed):
+    processes.run(2, command(folder, steps=steps))
+  assert losses(workdir) == losses(undisturbed)
+  assert_same_weights(workdir, undisturbed, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path, number):
+  started = processes.start(2, command(tmp_path, steps=10_000))
+  wait_for_checkpoint(tmp_path, started)
+  started[1].send_signal(number)
+  codes, outputs = processes.finish(started, timeout=120)
+  assert codes == [128 + signal.SIGTERM] * 2, outputs
+  (stopped,) = {
+    int(re.search(r"Stopped by SIGTERM at step (\d+)", output).group(1))
+    for output in outputs
+  }
+  assert checkpoints.load(tmp_path)[0] == stopped
+  assert max(step for _, step in losses(tmp_path)) == stopped
+
+
+@pytest.mark.slow
+def test_processes_that_see_different_files_are_told(pair, tmp_path):
+  """And a failure of one is not kept from the other."""
+  first = first_half(pair, tmp_path)
+  started = processes.start(
+    2, lambda i: command(first if i == 0 else tmp_path / "elsewhere")
+  )
+  codes, outputs = processes.finish(started, timeout=120)
+  assert all(code not in (0, None) for code in codes)
+  assert any(
+    "2 in process 0, -1 in process 1; they must run the same command" in output
+    for output in outputs
+  )
+
+
+def parse(*arguments):
+  values = flags.FlagValues()
+  distributed.define_flags(values)
+  values(["main", *arguments])
+  return values
+
+
+@pytest.mark.parametrize(
+  "arguments, message",
+  [
+    (["--num_processes=2"], "--coordinator_address and --process_id are miss"),
+    (
+      ["--num_processes=2", "--process_id=1", "--coordinator_address=here"],
+      "must look like 10.0.0.1:1234; got 'here'",
+    ),
+    (
+      ["--num_processes=2", "--process_id=2", "--coordinator_address=a:1"],
+      "got 2 of 2",
+    ),
+  ],
+)
+def test_flags_that_do_not_fit_together_are_refused(arguments, message):
+  with pytest.raises(errors.UserError, match=re.escape(message)):
+    distributed.start(parse(*arguments))
+
+
+def test_a_process_that_nothing_says_more_of_cannot_start():
+  with pytest.raises(errors.RunError, match="could not be connected"):
+    distributed.start(parse("--distributed"))
+
+
+def test_one_process_needs_none_of_it():
+  distributed.start(parse())
+  distributed.agree("answer", 42)
+  distributed.wait_for_all("end")
+  assert not distributed.should_stop(1)
+  assert distributed.label("title") == "title"
+
+
+def test_flags_are_for_training(capsys):
+  assert main.main(["--mode=sample", "--workdir=x", "--distributed"]) == 2
+  assert "--distributed is for --mode=train" in capsys.readouterr().err
