@@ -74,8 +74,23 @@ def checked(change):
     return config, task, traced_tasks.optimizer(config, task)
   except errors.UserError as error:
     assert drawn.is_sentence(error), error
-    names = [name.removesuffix("s") for _, name in changes]
-    assert any(name in str(error) for name in names), (file, changes, error)
+    assert any(named(error, *each) for each in changes.items()), (
+      file,
+      changes,
+      error,
+    )
+
+
+def named(error, path, value):
+  """Whether a sentence says which field is meant.
+
+  `name` is called by its section, and a data set by what it is.
+  """
+  section, name = path
+  called = section if name == "name" else name.removesuffix("s")
+  return called in str(error) or (
+    section == "data" and str(value) in str(error)
+  )
 
 
 def in_use(config, task, section, name):

@@ -21,9 +21,10 @@ def check(frames: int, window: int) -> None:
   """
   if not 1 <= window < frames:
     raise errors.UserError(
-      "Random windows must be shorter than the video: a window of all frames "
-      f"has room for every draw, so that drawing would never end. Got a window "
-      f"of {window} frames for videos of {frames}."
+      "With task.training_windows='random' a window, task.context + 1 or "
+      "task.window, must be shorter than the video: else it had room for every "
+      f"draw, and drawing would never end; got a window of {window} frames for "
+      f"videos of {frames}."
     )
 
 

@@ -63,8 +63,8 @@ def check_frames(frames: int, factor: int, first: bool = True) -> None:
     rule = f"1 + {factor} n frames" if first else f"{factor} n frames, n > 0"
     what = "A clip" if first else "A chunk behind the first"
     raise errors.UserError(
-      f"{what} has {rule} with this video VAE; got {frames}: use "
-      f"{_either(legal)}."
+      f"{what} has {rule} with the model.temporal of this video VAE; got "
+      f"{frames}: use {_either(legal)}."
     )
 
 
@@ -78,8 +78,9 @@ def check_sides(height: int, width: int, factor: int) -> None:
     legal = _nearest(side, factor, factor)
     if side not in legal:
       raise errors.UserError(
-        f"The {name} of frames must be a multiple of {factor} with this video "
-        f"VAE; got {side}: use {_either(legal)}."
+        f"The {name} of frames must be a multiple of {factor} with the "
+        f"model.multipliers of this video VAE; got {side}: use "
+        f"{_either(legal)}."
       )
 
 
