@@ -44,7 +44,7 @@ class Guard:
       skipped += 1
       if self._in_a_row > self._allowed:
         again = (
-          f", the {self._in_a_row}th step in a row that was left out"
+          f", and so were {self._in_a_row} steps in a row"
           if self._allowed
           else ""
         )

@@ -124,11 +124,8 @@ def wait_for_checkpoint(workdir, started):
   raise AssertionError("nothing was saved in two minutes")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dead", [0, 1])
-def test_when_a_process_dies_the_other_ends_and_both_resume(tmp_path, dead):
-  steps = 40
-  workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+def let_one_die(workdir, dead, steps):
+  """Kills one of two processes once something is saved; the other ends."""
   started = processes.start(2, command(workdir, steps=steps))
   wait_for_checkpoint(workdir, started)
   started[dead].kill()
@@ -138,10 +135,20 @@ def test_when_a_process_dies_the_other_ends_and_both_resume(tmp_path, dead):
   assert codes[dead] == -signal.SIGKILL
   assert codes[1 - dead] not in (0, None)
   assert "another task died" in outputs[1 - dead]
-  saved = checkpoints.load(workdir)[0]
-  assert 0 < saved < steps
+
+
+@pytest.mark.slow
+def test_the_others_end_when_the_first_process_dies(tmp_path):
+  let_one_die(tmp_path, 0, steps=1000)
+
+
+@pytest.mark.slow
+def test_a_process_dies_and_the_restart_resumes(tmp_path):
+  workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+  let_one_die(workdir, 1, steps=24)
+  assert 0 < checkpoints.load(workdir)[0] < 24
   for folder in (workdir, undisturbed):
-    processes.run(2, command(folder, steps=steps))
+    processes.run(2, command(folder, steps=24))
   assert losses(workdir) == losses(undisturbed)
   assert_same_weights(workdir, undisturbed, rtol=0)
 
