@@ -99,6 +99,22 @@ def timestep_embedding(timesteps: jax.Array, width: int) -> jax.Array:
   return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
+def again(
+  module: type[nn.Module], remat: bool, static: tuple[int, ...] = ()
+) -> type[nn.Module]:
+  """The module, if `remat` computed a second time for its gradient.
+
+  Its input is then all that is kept until the gradient comes. Parameters,
+  values and gradients are the same.
+
+  Args:
+    module: its name must be given when it is made.
+    remat: whether.
+    static: places of arguments that are no arrays; `self` is 0.
+  """
+  return nn.remat(module, static_argnums=static) if remat else module
+
+
 class TimeEmbedding(nn.Module):
   """Sinusoid of width C, then Linear(4C), SiLU, Linear(4C).
 

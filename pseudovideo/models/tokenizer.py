@@ -128,6 +128,8 @@ class Tokenizer(nn.Module):
       else; blurred frames carry them across the borders of patches.
     scrambled_peg: breaks causality, for comparison with weights and numbers of
       phenaki-pytorch (see `position.PEG`).
+    remat: whether a layer is computed again for its gradient. Without it
+      training keeps the weights of attention of all layers.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
   """
@@ -143,6 +145,7 @@ class Tokenizer(nn.Module):
   grid: str = "tubelets"
   normalised_patches: bool = True
   scrambled_peg: bool = False
+  remat: bool = False
   dtype: str = "float32"
 
   def setup(self):
@@ -151,7 +154,13 @@ class Tokenizer(nn.Module):
 
     def stack(depth, over):
       return transformer.Transformer(
-        depth, over, self.heads, self.head_width, self.scrambled_peg, dtype
+        depth,
+        over,
+        heads=self.heads,
+        head_width=self.head_width,
+        scrambled_peg=self.scrambled_peg,
+        remat=self.remat,
+        dtype=dtype,
       )
 
     # Of the image's and the tubelets' stem and head, only those that the grid

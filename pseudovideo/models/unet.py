@@ -35,6 +35,8 @@ class UNet(nn.Module):
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
     out_channels: channels of the output; None: those of the input.
+    remat: whether residual blocks and attention are computed again for their
+      gradient. Without it training keeps all that is inside them.
   """
 
   channels: int = 128
@@ -47,6 +49,7 @@ class UNet(nn.Module):
   conditioning: str = "scale_shift"
   dtype: str = "float32"
   out_channels: int | None = None
+  remat: bool = False
 
   @nn.compact
   def __call__(
@@ -71,8 +74,10 @@ class UNet(nn.Module):
       timesteps
     )
 
+    attention = layers.again(layers.SelfAttention, self.remat)
+
     def attend(h, name):
-      return layers.SelfAttention(
+      return attention(
         self.heads, self.groups, dtype, name=f"{name}_attention"
       )(h)
 
@@ -104,9 +109,10 @@ def torso(
     (B, H, W, out_channels) float32.
   """
   dtype = jnp.dtype(net.dtype)
+  res_block = layers.again(layers.ResBlock, net.remat)
 
   def residual(h, level, name):
-    return layers.ResBlock(
+    return res_block(
       net.channels * net.multipliers[level],
       net.groups,
       net.dropout,

@@ -65,15 +65,18 @@ class VideoUNet(unet.UNet):
     real = (observed + latent) > 0
     together = real[:, :, None] == real[:, None, :]
 
+    over_frames = layers.again(temporal.TemporalAttention, self.remat)
+    within_frames = layers.again(layers.SelfAttention, self.remat)
+
     def attend(h, name):
-      frames = temporal.TemporalAttention(
+      frames = over_frames(
         self.heads,
         self.groups,
         dtype,
         self.residual_on_normed,
         name=f"{name}_temporal",
       )(h.reshape(b, t, *h.shape[1:]), embedding, positions, together)
-      return layers.SelfAttention(
+      return within_frames(
         self.heads,
         self.groups,
         dtype,

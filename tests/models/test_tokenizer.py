@@ -181,6 +181,13 @@ def test_bfloat16_is_close_and_keeps_float32_parameters(made):
   assert {s.dtype for s in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
 
 
+def test_all_stacks_have_the_dtype_of_the_network():
+  net = TINY.clone(dtype="bfloat16").bind({})
+  for part in ("encoder", "decoder"):
+    for over in ("space", "time"):
+      assert getattr(net, f"{part}_{over}").dtype == jnp.bfloat16
+
+
 @pytest.mark.parametrize(
   "frames, grid, side, expected",
   [

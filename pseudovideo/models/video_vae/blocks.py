@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from pseudovideo.models.layers import again
 from pseudovideo.models.video_vae import branches, geometry, layers
 
 
@@ -90,10 +91,11 @@ class Attention(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """(B, T, H, W, C) -> (B, T, H, W, C)."""
+    layer = again(FrameAttention, self.design.remat)
     return branches.each(
       x,
       self.design.names,
-      lambda name, part: FrameAttention(self.design.dtype, name=name)(part),
+      lambda name, part: layer(self.design.dtype, name=name)(part),
     )
 
 
@@ -157,7 +159,8 @@ class Levels(nn.Module):
   def block(self, x: jax.Array, level: int, name: str, first: bool):
     """(B, T, H, W, C) through a residual block, to the width of the level."""
     group = geometry.group_sizes(self.temporal)[level]
-    return ResBlock(self.design, self.widths[level], group, name=name)(x, first)
+    layer = again(ResBlock, self.design.remat, static=(2,))
+    return layer(self.design, self.widths[level], group, name=name)(x, first)
 
   @nn.nowrap
   def attend(self, x: jax.Array, place: str, name: str) -> jax.Array:

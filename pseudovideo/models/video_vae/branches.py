@@ -32,11 +32,14 @@ class Design:
     branches: one of `BRANCHES`.
     convolution: one of `CONVOLUTIONS`.
     dtype: type of the arithmetic; norms and softmax are float32.
+    remat: whether residual blocks and attention are computed again for their
+      gradient.
   """
 
   branches: str
   convolution: str
   dtype: jnp.dtype
+  remat: bool = False
 
   @property
   def names(self) -> tuple[str, ...]:

@@ -60,6 +60,8 @@ class IVVAE(nn.Module):
       is a 3x3 layer.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
+    remat: whether residual blocks and attention are computed again for their
+      gradient. Without it training keeps all that is inside them.
   """
 
   base: int = 64
@@ -73,10 +75,11 @@ class IVVAE(nn.Module):
   attention: tuple[str, ...] = ATTENTION
   rates: tuple[int, ...] = (1, 3, 6, 9, 12)
   dtype: str = "float32"
+  remat: bool = False
 
   def setup(self):
     dtype = jnp.dtype(self.dtype)
-    design = branches.Design(self.branches, self.convolution, dtype)
+    design = branches.Design(self.branches, self.convolution, dtype, self.remat)
     num = len(design.names)
     z = self.latent_channels
     shared = dict(

@@ -44,6 +44,8 @@ class TAE(nn.Module):
     temporal: whether time is halved too, one flag fewer than levels.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
+    remat: whether residual blocks and attention are computed again for their
+      gradient. Without it training keeps all that is inside them.
   """
 
   base: int = 128
@@ -53,9 +55,12 @@ class TAE(nn.Module):
   blocks: int = 2
   temporal: tuple[bool, ...] = (True, True, True)
   dtype: str = "float32"
+  remat: bool = False
 
   def setup(self):
-    design = branches.Design("image", "causal", jnp.dtype(self.dtype))
+    design = branches.Design(
+      "image", "causal", jnp.dtype(self.dtype), self.remat
+    )
     shared = dict(
       design=design,
       widths=tuple(self.base * m for m in self.multipliers),
@@ -177,6 +182,7 @@ def image_vae(net: TAE) -> iv_vae.IVVAE:
     attention=("middle",),
     rates=(),
     dtype=net.dtype,
+    remat=net.remat,
   )
 
 

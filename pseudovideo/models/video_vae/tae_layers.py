@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from pseudovideo.models.layers import again
 from pseudovideo.models.video_vae import blocks, branches, resampling, temporal
 
 TIME = "_time"
@@ -114,7 +115,7 @@ class Encoder(nn.Module):
     h = _conv(x, design, self.widths[0], "stem")
     for level, width in enumerate(self.widths):
       for i in range(self.blocks):
-        h = ResBlock(design, width, name=f"level_{level}_{i}")(h)
+        h = _block(h, design, width, f"level_{level}_{i}")
       if level < last:
         name = f"level_{level}_down"
         h = resampling.Downsample(design, False, name=name)(h, True)
@@ -150,7 +151,7 @@ class Decoder(nn.Module):
     for level in reversed(range(last + 1)):
       for i in range(self.blocks):
         name = f"level_{level}_{i}"
-        h = ResBlock(design, self.widths[level], name=name)(h)
+        h = _block(h, design, self.widths[level], name)
       if level > 0:
         name = f"level_{level}_up"
         h = resampling.Upsample(design, False, name=name)(h, True)
@@ -168,10 +169,16 @@ def _conv(x, design, features, name):
   return TemporalConv(design.dtype, name=name + TIME)(x)
 
 
+def _block(x, design, features, name):
+  """A residual block; as `_conv`."""
+  return again(ResBlock, design.remat)(design, features, name=name)(x)
+
+
 def _middle(x, design):
   """Block, attention within frames and over time, block; as `_conv`."""
   width, name = x.shape[-1], "middle_attention"
-  x = ResBlock(design, width, name="middle_0")(x)
+  x = _block(x, design, width, "middle_0")
   x = blocks.Attention(design, name=name)(x)
-  x = TemporalAttention(design.dtype, name=name + TIME)(x)
-  return ResBlock(design, width, name="middle_1")(x)
+  over_time = again(TemporalAttention, design.remat)
+  x = over_time(design.dtype, name=name + TIME)(x)
+  return _block(x, design, width, "middle_1")
