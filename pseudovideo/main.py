@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from pseudovideo import command_line, distributed, errors
+from pseudovideo import command_line, determinism, distributed, errors
 
 MODES = ("train", "sample", "evaluate")
 # Which modes read these flags; in the others they are a mistake.
@@ -45,6 +45,12 @@ def define_flags() -> flags.FlagValues:
   flags.DEFINE_string(
     "samples", None, "Evaluate these (npz), draw none.", flag_values=values
   )
+  flags.DEFINE_bool(
+    "deterministic",
+    False,
+    "The same bits again on a GPU too, where it is slower.",
+    flag_values=values,
+  )
   distributed.define_flags(values)
   return values
 
@@ -62,6 +68,8 @@ def run(argv: Sequence[str]) -> int:
         f"with --mode={values.mode}."
       )
   command_line.set_up()
+  if values.deterministic:
+    determinism.enable()
   distributed.start(values)
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo import evaluate, runs, train
