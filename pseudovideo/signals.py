@@ -26,14 +26,17 @@ def catch_stop(*, several: bool = False) -> Iterator[StopRequest]:
       becomes one.
   """
   request = StopRequest()
+  noted = []
 
   def handle(number, frame):
     del frame
-    if request.signal is not None and number == signal.SIGINT:
+    if noted and number == signal.SIGINT:
       raise KeyboardInterrupt
-    request.signal = signal.Signals(number)
+    noted.append(number)
     if several:
       os.kill(os.getpid(), signal.SIGTERM)
+    else:
+      request.signal = signal.Signals(number)
 
   caught = (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM)
   before = {number: signal.signal(number, handle) for number in caught}

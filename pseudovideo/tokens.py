@@ -32,6 +32,7 @@ SPLITS = ("train", "test")
 CODING = ("network", "quantizer")
 """The parameters that encode and decode; others only serve the training."""
 HASH_DIGITS = 12
+REQUIRED = {"train_ids", "test_ids", "codebook"}
 """So many digits of a hash are quoted in sentences."""
 BLOCK = 4096
 
@@ -305,12 +306,13 @@ def load(folder: str | os.PathLike, *, tokenizer: str | None = None) -> Tokens:
       "write it again with python -m pseudovideo.tokenize."
     ) from damage
   about = facts["about"]
-  if "tokenizer" not in about:
+  described = about.get("tokenizer")
+  found = described.get("hash") if isinstance(described, dict) else None
+  if not isinstance(found, str) or not arrays.keys() >= REQUIRED:
     raise errors.UserError(
       f"{folder} holds arrays that are no tokens: {', '.join(sorted(arrays))}; "
       "give a folder that python -m pseudovideo.tokenize wrote."
     )
-  found = about["tokenizer"]["hash"]
   if tokenizer not in (None, found):
     raise errors.UserError(
       f"The tokens in {folder} are of the tokenizer {found[:HASH_DIGITS]}, not "

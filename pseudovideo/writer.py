@@ -138,15 +138,33 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
   lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
   for number, line in enumerate(lines, 1):
     try:
-      rows.append(json.loads(line))
-    except json.JSONDecodeError as error:
+      rows.append(_row(line))
+    except (ValueError, RecursionError) as error:
       if number == len(lines):
         break
       raise errors.UserError(
-        f"Line {number} of {path} is not a JSON object; delete that line to "
-        "go on with the others."
+        f"Line {number} of {path} is not a line of metrics; delete it to go on "
+        "with the others."
       ) from error
   return rows
+
+
+def _row(line: str) -> dict[str, Any]:
+  """Raises `ValueError` if it is not what `MetricWriter` writes."""
+  row = json.loads(line)
+  good = (
+    isinstance(row, dict)
+    and isinstance(row.get("step"), int)
+    and isinstance(row.get("split"), str)
+    and all(
+      value is None or (isinstance(value, int | float) and math.isfinite(value))
+      for name, value in row.items()
+      if name != "split"
+    )
+  )
+  if not good:
+    raise ValueError("no line of metrics")
+  return row
 
 
 def _cut(path: pathlib.Path, last_step: float) -> None:

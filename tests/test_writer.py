@@ -277,3 +277,24 @@ def test_a_terminal_gets_one_bar():
   )
   # Drawn at most every 0.2 s of 18.9 s.
   assert 40 < len(lines) < 60
+
+
+@pytest.mark.parametrize(
+  "line",
+  [
+    "[]",
+    "3",
+    "[" * 200_000,
+    '{"split": "train"}',
+    '{"step": 1}',
+    '{"step": "1", "split": "train"}',
+    '{"step": 1, "split": "train", "loss": "low"}',
+    '{"step": 1, "split": "train", "loss": 1e999}',
+    '{"step": 1, "split": "train", "loss": ' + "1" * 5000 + "}",
+  ],
+)
+def test_lines_that_nobody_writes_are_refused(tmp_path, line):
+  good = '{"step": 1, "split": "train", "loss": 2.0}'
+  (tmp_path / writer.METRICS_FILE).write_text(f"{line}\n{good}\n")
+  with pytest.raises(errors.UserError, match=r"Line 1 of .* is not a line of"):
+    writer.read_metrics(tmp_path)

@@ -161,7 +161,7 @@ def write(
   needed = sum(copy.nbytes for copy in copies.values())
   free = shutil.disk_usage(path.parent).free
   if needed > free:
-    text = f"{needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free"
+    text = f"{needed / 1e6:.3g} MB are needed, {free / 1e6:.3g} MB are free"
     raise OSError(errno.ENOSPC, text)
   versions = {name: importlib.metadata.version(name) for name in PACKAGES}
   versions |= {
@@ -219,7 +219,7 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
   try:
     record = json.loads((path / METADATA).read_bytes())["custom_metadata"]
     manifest, recorded = record["manifest"], record["sha256"]
-  except (OSError, ValueError, KeyError, TypeError) as error:
+  except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
     reason = f"{type(error).__name__}: {error}"
     raise Damaged(f"its manifest cannot be read ({reason})") from error
   if recorded != _manifest_hash(manifest):

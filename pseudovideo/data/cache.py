@@ -129,12 +129,13 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   Raises:
     DamagedError: says what is not as it was written.
   """
-  facts = _read_facts(folder / "meta.json")
+  facts = {"about": {}, **_read_facts(folder / "meta.json")}
+  _check_facts(facts)
   arrays = {
     pathlib.Path(file).stem: _read_array(folder / file, digest)
     for file, digest in facts["files"].items()
   }
-  return arrays, {"about": {}, **facts}
+  return arrays, facts
 
 
 def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
@@ -168,10 +169,23 @@ def _read_facts(path: pathlib.Path) -> dict[str, Any]:
   try:
     meta = json.loads(path.read_bytes())
     if _hash(meta["facts"]) == meta["sha256"]:
-      return meta["facts"]
-  except (OSError, ValueError, KeyError, TypeError) as error:
+      return dict(meta["facts"])
+  except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
     raise _unreadable(path, error) from error
   raise DamagedError(f"{path.name} does not match its checksum")
+
+
+def _check_facts(facts: dict[str, Any]) -> None:
+  """Refuses facts that `write` cannot have written, such as files elsewhere."""
+  files = facts.get("files")
+  good = (
+    isinstance(files, dict)
+    and all(name == pathlib.Path(name).name for name in files)
+    and isinstance(facts.get("fingerprint"), str)
+    and isinstance(facts["about"], dict)
+  )
+  if not good:
+    raise DamagedError("meta.json does not describe arrays of this folder")
 
 
 def _read_array(path: pathlib.Path, digest: str) -> np.ndarray:

@@ -10,6 +10,7 @@ relative paths have the smallest SHA-256.
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,12 +65,12 @@ def load(argument: str) -> ImageSet:
 def parse(argument: str) -> tuple[pathlib.Path, int | None]:
   """The folder in `PATH` or `PATH?size=32`, and the size or None."""
   path, question, size = argument.partition("?size=")
-  if question and not (size.isdecimal() and int(size) > 0):
+  if question and not re.fullmatch(r"0*[1-9]\d{0,5}", size, re.ASCII):
     raise errors.UserError(
       f"The size {size!r} in 'folder:{argument}' is not a positive number of "
       f"pixels; write {SYNTAX}."
     )
-  root = pathlib.Path(path).expanduser()
+  root = pathlib.Path(os.path.expanduser(path))
   if not path or not root.is_dir():
     raise errors.UserError(
       f"'folder:{argument}' names no folder that exists; write {SYNTAX}."

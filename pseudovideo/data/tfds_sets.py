@@ -92,12 +92,14 @@ def load(name: str, data_dir: str | None = None) -> ImageSet:
 
 def find_data_dir(data_dir: str | None) -> pathlib.Path:
   """`data_dir`, else $PSEUDOVIDEO_DATA_DIR, else the default of TFDS."""
-  return pathlib.Path(
+  found = (
     data_dir
     or os.environ.get("PSEUDOVIDEO_DATA_DIR")
     or os.environ.get("TFDS_DATA_DIR")
     or "~/tensorflow_datasets"
-  ).expanduser()
+  )
+  # Which, unlike pathlib's, leaves the home of a user that there is none as is.
+  return pathlib.Path(os.path.expanduser(found))
 
 
 def prepare_command(name: str, data_dir: pathlib.Path) -> str:

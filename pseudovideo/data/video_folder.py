@@ -10,7 +10,9 @@ All clips of a video are in one split. If PATH has sub-folders `train` and
 whose relative paths have the smallest SHA-256.
 """
 
+import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 from absl import logging
@@ -81,7 +83,7 @@ def parse(argument: str) -> tuple[pathlib.Path, clips.Cut]:
   given = {}
   for part in filter(None, query.split("&")):
     name, _, value = part.partition("=")
-    number = value.isascii() and value.isdecimal()
+    number = re.fullmatch(r"\d{1,9}", value, re.ASCII)
     if name not in FIELDS or FIELDS[name] in given or not number:
       raise errors.UserError(
         f"'videos:{argument}' has {part!r} where one of {', '.join(FIELDS)} is "
@@ -93,7 +95,7 @@ def parse(argument: str) -> tuple[pathlib.Path, clips.Cut]:
       f"'videos:{argument}' lacks a folder, the size or the number of frames; "
       f"write {SYNTAX}."
     )
-  return pathlib.Path(path).expanduser(), clips.Cut(**given)
+  return pathlib.Path(os.path.expanduser(path)), clips.Cut(**given)
 
 
 def _split(root: pathlib.Path) -> dict[str, Sequence[str]]:

@@ -1,5 +1,6 @@
 """The cache of decoded sets: intact, or made again."""
 
+import json
 import logging
 import os
 import pathlib
@@ -297,3 +298,28 @@ def test_fingerprint_tells_sets_apart(other: dict[str, np.ndarray]):
     base
   )
   assert cache.fingerprint(other) != cache.fingerprint(base)
+
+
+@pytest.mark.parametrize(
+  "facts",
+  [
+    [],
+    {"files": {}, "fingerprint": 3},
+    {"files": ["x.npy"], "fingerprint": "f"},
+    {"files": {"/etc/hostname": "0"}, "fingerprint": "f"},
+    {"files": {"../x.npy": "0"}, "fingerprint": "f"},
+    {"files": {}, "fingerprint": "f", "about": 3},
+  ],
+)
+def test_facts_that_nobody_writes_open_no_file(tmp_path, monkeypatch, facts):
+  text = json.dumps({"facts": facts, "sha256": cache._hash(facts)})
+  (tmp_path / "meta.json").write_text(text)
+  monkeypatch.setattr(cache, "_read_array", None)
+  with pytest.raises(cache.DamagedError, match=r"meta\.json"):
+    cache.read(tmp_path)
+
+
+def test_deep_nesting_is_damage(tmp_path):
+  (tmp_path / "meta.json").write_text("[" * 200_000)
+  with pytest.raises(cache.DamagedError, match="cannot be read"):
+    cache.read(tmp_path)

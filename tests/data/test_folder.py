@@ -225,3 +225,13 @@ def test_home_is_expanded(plain: pathlib.Path, monkeypatch):
   monkeypatch.setenv("HOME", str(plain.parent))
   assert os.path.expanduser("~") == str(plain.parent)
   assert data.load(f"folder:~/{plain.name}").image_shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize(
+  "argument", ["~nobody-has-this-name", "x?size=" + "9" * 5000, "x?size=0"]
+)
+def test_odd_arguments_are_refused(argument):
+  with pytest.raises(errors.UserError):
+    data.load(f"folder:{argument}")
+  with pytest.raises(errors.UserError):
+    data.load(f"videos:{argument}&frames=9")
