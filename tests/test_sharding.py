@@ -1,8 +1,10 @@
 import jax
 import numpy as np
+import optax
 import pytest
+from jax.sharding import PartitionSpec
 
-from pseudovideo import errors, keys, sharding
+from pseudovideo import errors, keys, sharding, state
 
 
 def test_a_batch_is_cut_and_a_state_is_copied():
@@ -23,6 +25,50 @@ def test_a_batch_is_cut_and_a_state_is_copied():
 def test_a_batch_that_cannot_be_cut_evenly_is_refused(size):
   with pytest.raises(errors.UserError, match=f"devices, 4; got {size}"):
     sharding.check_batch_size("train.batch_size", size, sharding.make_mesh())
+
+
+@pytest.mark.parametrize(
+  "shape, cut",
+  [
+    ((), ()),
+    ((4,), ()),  # Too small to be worth it.
+    ((63, 65), ()),  # Four divides neither.
+    ((4096,), ("data",)),
+    ((3, 3, 64, 128), (None, None, None, "data")),
+    ((3, 3, 128, 64), (None, None, "data")),
+    ((64, 64), (None, "data")),
+    ((4099, 8), (None, "data")),
+  ],
+)
+def test_the_longest_axis_that_can_be_is_cut(shape, cut):
+  params = {"w": jax.ShapeDtypeStruct(shape, np.float32)}
+  states = state.create(
+    jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), params),
+    {"seen": np.zeros(4096, np.float32)},
+    optax.adam(0.1),
+  )
+  mesh = sharding.make_mesh()
+  places = sharding.of_state(states, mesh, fsdp=True)
+  (moments, *_) = places.opt_state
+  for part in (places.params, places.ema, moments.mu, moments.nu):
+    assert part["w"].spec == PartitionSpec(*cut)
+  for alone in (places.step, places.extra["seen"], moments.count):
+    assert alone.is_fully_replicated
+  whole = sharding.of_state(states, mesh, fsdp=False)
+  assert all(place.is_fully_replicated for place in jax.tree.leaves(whole))
+
+
+def test_keys_and_arrays_are_put_where_they_belong():
+  mesh = sharding.make_mesh()
+  tree = {"keys": jax.random.split(jax.random.key(3), 8), "x": np.arange(8)}
+  placed = sharding.put(tree, sharding.split_batch(mesh))
+  for name, array in placed.items():
+    assert {shard.data.shape for shard in array.addressable_shards} == {(2,)}
+    assert array.dtype == jax.numpy.asarray(tree[name]).dtype
+  np.testing.assert_array_equal(
+    jax.random.key_data(placed["keys"]), jax.random.key_data(tree["keys"])
+  )
+  np.testing.assert_array_equal(placed["x"], tree["x"])
 
 
 NUM = 11

@@ -102,15 +102,16 @@ def start():
   return state.create(params, extra, TX)
 
 
-def run(start, images, key, *, devices, accumulate=1, count=3):
+def run(start, images, key, *, devices, accumulate=1, count=3, fsdp=False):
   mesh = sharding.make_mesh(jax.devices()[:devices])
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  places = sharding.of_state(start, mesh, fsdp=fsdp)
   step = jax.jit(
     steps.make_step(TASK, TX, accumulate=accumulate, **SETTINGS),
-    in_shardings=(whole, cut, whole),
-    out_shardings=whole,
+    in_shardings=(places, cut, whole),
+    out_shardings=(places, whole),
   )
-  now, losses = jax.device_put(start, whole), []
+  now, losses = sharding.put(start, places), []
   for _ in range(count):
     batch = sharding.put_batch({"image": images}, mesh)
     now, metrics = step(now, batch, key)
@@ -133,6 +134,30 @@ def test_four_devices_give_the_losses_of_one(one_device, start, images, key):
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
   assert_same(now.params, one_device[0].params, 2e-5)
   assert_same(now.ema, one_device[0].ema, 2e-5)
+
+
+def device_bytes(tree, device):
+  return sum(
+    shard.data.nbytes
+    for leaf in jax.tree.leaves(tree)
+    for shard in leaf.addressable_shards
+    if shard.device == device
+  )
+
+
+def test_a_cut_state_gives_the_losses_of_a_whole_one(
+  one_device, start, images, key, monkeypatch
+):
+  """And every device holds about a quarter of it, before and after."""
+  monkeypatch.setattr(sharding, "SMALLEST_CUT", 64)
+  now, losses = run(start, images, key, devices=4, fsdp=True)
+  np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
+  assert_same(now.params, one_device[0].params, 2e-5)
+  for part in ("params", "ema", "opt_state"):
+    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(getattr(start, part)))
+    for device in jax.devices()[:4]:
+      held = device_bytes(getattr(now, part), device)
+      assert whole / 4 <= held < 0.35 * whole
 
 
 def test_accumulation_gives_the_whole_batch(one_device, start, images, key):
