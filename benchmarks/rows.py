@@ -20,14 +20,14 @@ Found = dict[str, float]
 
 def define_flags(
   names: Sequence[str],
-  repeats: int,
+  repeats: int | None,
   integers: Mapping[str, tuple[int, str]] | None = None,
 ) -> flags.FlagValues:
   """--rows, --repeats, --out, and others.
 
   Args:
     names: of all rows, the default of --rows.
-    repeats: default.
+    repeats: default; None where nothing is timed, which leaves the flag away.
     integers: name of a flag -> default and meaning.
   """
   values = flags.FlagValues()
@@ -37,6 +37,8 @@ def define_flags(
     *((flags.DEFINE_integer, n, *rest) for n, rest in (integers or {}).items()),
     (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
   ):
+    if name == "repeats" and repeats is None:
+      continue
     define(name, default, meaning, flag_values=values)
     # --help shows flags of the program, which this module is not.
     values.register_key_flag_for_module(sys.argv[0], values[name])
@@ -106,7 +108,7 @@ def write(
     return
   record = {
     "values": table,
-    "repeats": values.repeats,
+    **({"repeats": values.repeats} if "repeats" in values else {}),
     **more,
     "provenance": results.provenance(),
   }
