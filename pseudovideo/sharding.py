@@ -109,6 +109,18 @@ def put(tree: Any, shardings: Any) -> Any:
   return jax.tree.map(_put_array, tree, shardings)
 
 
+def own_copy(tree: Any) -> Any:
+  """Arrays that are replicated over all processes -> of this process alone."""
+
+  def copy(array):
+    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+      data = copy(jax.random.key_data(array))
+      return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    return jax.numpy.asarray(np.asarray(array))
+
+  return jax.tree.map(copy, tree)
+
+
 def _put_array(array: Any, sharding: NamedSharding) -> jax.Array:
   if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
     placed = _put_array(jax.random.key_data(array), sharding)
@@ -165,6 +177,7 @@ def in_batches(
   for start in range(0, num, size):
     batch = np.asarray(examples[np.arange(start, start + size) % num])
     rows = keys.example_keys(key, size, start)
+    batch, rows = put((batch, rows), cut)
     found = jax.device_get(function(params, extra, batch, rows))
     stop = min(num, start + size)
     yield (

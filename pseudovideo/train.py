@@ -114,7 +114,7 @@ class Loop:
     self._state = self._initial_state(tx)
     self._examples = base.examples(
       self._task,
-      self._state.extra,
+      sharding.own_copy(self._state.extra),
       self._image_set,
       batch_size=config.evaluate.batch_size,
     )

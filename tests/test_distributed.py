@@ -104,6 +104,19 @@ def test_cut_states_train_as_whole_ones_do(alone, tmp_path):
     assert_same_losses(alone, workdir)
 
 
+@pytest.mark.slow
+def test_models_of_tokens_train_in_two_processes(tiny_tokenizer_run, tmp_path):
+  """Each encodes the data set for itself; the state holds the tokenizer."""
+  common = [
+    "--mode=train", "--config=configs/token_prior.py:preset=tiny",
+    f"--config.tokenizer.workdir={tiny_tokenizer_run}",
+    "--config.train.log_every=1", "--config.optimizer.eps=0.1",
+  ]  # fmt: skip
+  processes.run(2, [*common, f"--workdir={tmp_path / 'two'}"])
+  assert main.main([*common, f"--workdir={tmp_path / 'one'}"]) == 0
+  assert_same_losses(tmp_path / "one", tmp_path / "two")
+
+
 def first_half(run, folder):
   """A copy of a run without its last checkpoint."""
   workdir = folder / "run"
