@@ -52,6 +52,7 @@ MOST_SAMPLES = 10**7
 RESUMABLE = (
   "title",
   "task.start",
+  "model.remat",
   "train.log_every",
   "train.eval_every",
   "train.save_every",
