@@ -105,8 +105,8 @@ def tokenizer_steps() -> str:
       ("per CPU-s", _cell("tokens_per_cpu_second", "{:.0f}")),
     ),
     "Batches of {batch}, medians of {repeats}, {about}, beside other work, "
-    "with every layer computed again for its gradient (`model.remat=True`, then "
-    "the only way); {peer}.",
+    "with every layer computed again for its gradient (`model.remat=True`, "
+    "then the only way); {peer}.",
   )
 
 

@@ -520,6 +520,7 @@ def vae(options, dataset="cifar10"):
   return configuration.parse(raw).make_task(SHAPES[dataset])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("network", "millions"), [("iv_vae", 107.379150), ("motion_motion", 135.70)]
 )

@@ -35,7 +35,7 @@ for step in range(start + 1, steps + 1):
   time.sleep(0.002)
   stopping = bool(stop)
   with log.open("a") as file:
-    file.write(json.dumps({"step": step}) + "\\n")
+    file.write(json.dumps({"step": step, "split": "train"}) + "\\n")
   if step % 20 == 0 or stopping and flaw != "ignores":
     part = folder / f"{step}.orbax-checkpoint-tmp"
     part.mkdir()

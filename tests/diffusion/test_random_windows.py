@@ -30,6 +30,7 @@ def test_windows_are_what_they_should_be(frames, window):
     assert not np.any(np.diff(mask.astype(int)) > 0), "then padding"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "frames, window, unconditional, paper",
   [(4, 3, 0.71, 0.009), (8, 5, 0.66, 0.001)],

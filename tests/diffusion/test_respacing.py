@@ -57,7 +57,17 @@ def test_every_possible_number_of_steps_is_kept_once_each(steps):
     ("ddim1", 1000, "at least 2"),
     *[
       (text, 1000, "must be empty, a number of steps")
-      for text in ("fifty", "0", "-5", "10,,5", "ddim", "ddim10,5", "1.5", "²", "9" * 9999)
+      for text in (
+        "fifty",
+        "0",
+        "-5",
+        "10,,5",
+        "ddim",
+        "ddim10,5",
+        "1.5",
+        "²",
+        "9" * 9999,
+      )
     ],
   ],
 )

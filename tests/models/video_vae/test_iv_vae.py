@@ -51,6 +51,7 @@ def count(tree):
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "net, expected", PUBLISHED.values(), ids=PUBLISHED.keys()
 )
@@ -60,6 +61,7 @@ def test_parameter_counts_are_the_published_ones(net, expected):
   assert tuple(map(count, parts)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net, expected", COUNTS.values(), ids=COUNTS.keys())
 def test_parameter_counts_of_the_other_rows(net, expected):
   assert count(sizes(net)) == expected
