@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = """
 import sys
 from pseudovideo import distributed, main, sharding
-distributed.HEARTBEAT_TIMEOUT = 10
+distributed.HEARTBEAT_TIMEOUT = 20
 distributed.CONNECT_TIMEOUT = 120
 sharding.SMALLEST_CUT = 64
 sys.exit(main.main(sys.argv[1:]))

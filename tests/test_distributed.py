@@ -126,7 +126,7 @@ def first_half(run, folder):
 
 
 def wait_for_checkpoint(workdir, started):
-  for _ in range(1200):
+  for _ in range(3000):
     if any(
       path.name.isdecimal()
       for path in pathlib.Path(workdir).glob(f"{checkpoints.FOLDER}/*")
@@ -134,7 +134,7 @@ def wait_for_checkpoint(workdir, started):
       return
     assert all(process.poll() is None for process in started)
     time.sleep(0.1)
-  raise AssertionError("nothing was saved in two minutes")
+  raise AssertionError("nothing was saved in five minutes")
 
 
 def let_one_die(workdir, dead, steps):
@@ -143,8 +143,8 @@ def let_one_die(workdir, dead, steps):
   wait_for_checkpoint(workdir, started)
   started[dead].kill()
   begin = time.monotonic()
-  codes, outputs = processes.finish(started, timeout=90)
-  assert time.monotonic() - begin < 60
+  codes, outputs = processes.finish(started, timeout=150)
+  assert time.monotonic() - begin < 90
   assert codes[dead] == -signal.SIGKILL
   assert codes[1 - dead] not in (0, None)
   assert "another task died" in outputs[1 - dead]
@@ -172,7 +172,7 @@ def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path, number):
   started = processes.start(2, command(tmp_path, steps=10_000))
   wait_for_checkpoint(tmp_path, started)
   started[1].send_signal(number)
-  codes, outputs = processes.finish(started, timeout=120)
+  codes, outputs = processes.finish(started, timeout=240)
   assert codes == [128 + signal.SIGTERM] * 2, outputs
   (stopped,) = {
     int(re.search(r"Stopped by SIGTERM at step (\d+)", output).group(1))
@@ -189,7 +189,7 @@ def test_processes_that_see_different_files_are_told(pair, tmp_path):
   started = processes.start(
     2, lambda i: command(first if i == 0 else tmp_path / "elsewhere")
   )
-  codes, outputs = processes.finish(started, timeout=120)
+  codes, outputs = processes.finish(started, timeout=240)
   assert all(code not in (0, None) for code in codes)
   assert any(
     "2 in process 0, -1 in process 1; they must run the same command" in output

@@ -39,11 +39,11 @@ for step in range(start + 1, steps + 1):
   if step % 20 == 0 or stopping and flaw != "ignores":
     part = folder / f"{step}.orbax-checkpoint-tmp"
     part.mkdir()
-    time.sleep(0.05)
+    time.sleep(0.25)  # busy machines hit late
     part.rename(folder / str(step))
     for old in sorted(int(p.name) for p in folder.iterdir())[:-2]:
       doomed = (folder / str(old)).rename(folder / f"deleting-{old}")
-      time.sleep(0.05)
+      time.sleep(0.25)  # busy machines hit late
       doomed.rmdir()
   if stopping:
     break
@@ -52,7 +52,7 @@ CLOCK = kill.Clock(start=0.05, step=0.002, save=0.02)
 
 
 def disturbed(folder, moments, flaw="none", number=signal.SIGKILL):
-  argv = [sys.executable, "-c", STAND_IN, str(folder / "run"), "400", flaw]
+  argv = [sys.executable, "-c", STAND_IN, str(folder / "run"), "240", flaw]
   return kill.disturbed(
     argv,
     folder / "run",
@@ -77,7 +77,7 @@ def test_kills_find_what_they_aim_at_and_cost_an_interval(tmp_path, capsys):
     assert each.moment != "save" or each.found == ["save"]
   assert any(each.found == ["deletion"] for each in kills)
   assert [row["step"] for row in writer.read_metrics(tmp_path / "run")] == list(
-    range(1, 401)
+    range(1, 241)
   )
   found = kill.summary(kills)
   assert found["too_much_repeated"] == 0
