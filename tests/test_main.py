@@ -92,7 +92,7 @@ def test_compilations_are_noticed(tiny_run):
     # Out of range, or not together.
     ("model.multipliers=(1, 1, 1, 1, 1)", "sides must be divisible by 16; got"),
     ("model.multipliers=()", "needs at least one level"),
-    ("model.attention=(5,)", "lists levels 0 to 1; got (5,)"),
+    ("model.attention=(5,)", "levels 0 to 1 of model.multipliers; got (5,)"),
     ("model.channels=12", "even multiple of model.groups; got channels=12"),
     ("train.batch_size=18", "multiple of the number of devices, 4; got 18"),
     ("train.accumulate=3", "train.accumulate must divide train.batch_size"),
@@ -145,7 +145,10 @@ def test_mistakes_in_a_field_of_the_learned_one(
       "must be an integer, like 8; got 'x'",
     ),
     (["--config.train.steps=3"], "changes a config, but no --config=FILE.py"),
-    ([TINY, "--modus=train"], "'--mode'? Choose one of: --config, --data_dir"),
+    (
+      [TINY, "--modus=train"],
+      "'--mode'? Choose one of: --config, --coordinator_address",
+    ),
     ([TINY, "--mode=trian"], "'train'? Choose one of: evaluate, sample, train"),
     ([TINY, "train"], "'train' is not a flag; flags look like"),
     ([TINY, "--mode=sample"], "There is no checkpoint in"),
@@ -201,7 +204,9 @@ def test_mistakes_beside_a_trained_run(sentence, tiny_run, tmp_path):
     "there are 4, 8.": sentence(at, "--mode=sample", "--step=3"),
     "at least 1; got 0.": sentence(at, "--mode=sample", "--num_samples=0"),
     "2 for scores; got 1.": sentence(*evaluate, "--num_samples=1"),
-    "it is no zip file.": sentence(*evaluate, f"--samples={tmp_path}/bad.npz"),
+    "File is not a zip file.": sentence(
+      *evaluate, f"--samples={tmp_path}/bad.npz"
+    ),
     "No such file or directory": sentence(*evaluate, "--samples=no.npz"),
     "6 samples were to be scored but only 5": sentence(
       *evaluate, few, "--num_samples=6"
