@@ -15,7 +15,8 @@ every line of the log; 1 is returned where anything differs.
 
 The checkpoint of step s is written while later steps are taken. A kill repeats
 at most the steps of one interval between checkpoints; where it hits that
-writing, also those taken meanwhile, at most another interval.
+writing, also those taken meanwhile, at most another interval, unless training
+waits for it (--wait).
 """
 
 import collections
@@ -55,7 +56,9 @@ PATIENCE = 300.0  # seconds
 BEGAN = re.compile(rf"step (\d+)/\d+  {writer.FIRST}")
 
 
-def command(workdir: pathlib.Path, steps: int) -> list[str]:
+def command(
+  workdir: pathlib.Path, steps: int, *, wait: bool = False
+) -> list[str]:
   """Trains a tiny model in one process; the same for every start."""
   settings = dict(
     steps=steps,
@@ -64,6 +67,7 @@ def command(workdir: pathlib.Path, steps: int) -> list[str]:
     eval_every=0,
     save_every=SAVE_EVERY,
     keep=KEEP,
+    wait_for_saves=wait,
   )
   return [
     *(sys.executable, "-m", "pseudovideo.main", "--mode=train"),
@@ -393,6 +397,7 @@ def define_flags() -> flags.FlagValues:
     (flags.DEFINE_integer, "kills", 50, "SIGKILLs of one run."),
     (flags.DEFINE_integer, "sigterm", 10, "SIGTERMs of another run."),
     (flags.DEFINE_integer, "seed", 0, "Of the moments."),
+    (flags.DEFINE_bool, "wait", False, "With train.wait_for_saves."),
     (flags.DEFINE_string, "workdir", None, "New folder that keeps the runs."),
     (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
   ):
@@ -408,7 +413,12 @@ def _moments(mixture: Sequence[str], num: int, rng: random.Random) -> list[str]:
 
 
 def measure(
-  folder: pathlib.Path, *, kills: int, sigterm: int, seed: int
+  folder: pathlib.Path,
+  *,
+  kills: int,
+  sigterm: int,
+  seed: int,
+  wait: bool = False,
 ) -> dict[str, dict[str, Any]]:
   """Three runs in a folder: undisturbed, killed, stopped by SIGTERM.
 
@@ -421,7 +431,7 @@ def measure(
   quiet = folder / "undisturbed"
   print(f"{steps} steps, one checkpoint every {SAVE_EVERY}", flush=True)
   log = folder / "log.txt"
-  clock = undisturbed(command(quiet, steps), quiet, log, steps)
+  clock = undisturbed(command(quiet, steps, wait=wait), quiet, log, steps)
   print(
     f"undisturbed: {clock.start:.1f} s to the first step, then "
     f"{1e3 * clock.step:.0f} ms each; {1e3 * clock.save:.0f} ms for a save"
@@ -437,7 +447,7 @@ def measure(
     workdir = folder / name
     print(name)
     found = disturbed(
-      command(workdir, steps),
+      command(workdir, steps, wait=wait),
       workdir,
       log,
       moments=_moments(mixture, num, rng),
@@ -447,9 +457,12 @@ def measure(
     )
     total = {**summary(found), **compare(quiet, workdir, steps)}
     total["good"] = _good(total, may_repeat=name == "kill")
+    if wait:
+      total["good"] &= not total["more_than_an_interval"]
     print(f"{name}: {verdict(total)}", flush=True)
     total["each"] = [dataclasses.asdict(kill) for kill in found]
-    table[name] = {"steps": steps, "save_every": SAVE_EVERY, **total}
+    settings = dict(steps=steps, save_every=SAVE_EVERY, wait_for_saves=wait)
+    table[name] = settings | total
   return table
 
 
@@ -496,7 +509,11 @@ def run(argv: Sequence[str]) -> int:
       )
     folder.mkdir(parents=True, exist_ok=True)
     table = measure(
-      folder, kills=values.kills, sigterm=values.sigterm, seed=values.seed
+      folder,
+      kills=values.kills,
+      sigterm=values.sigterm,
+      seed=values.seed,
+      wait=values.wait,
     )
   if values.out:
     record = {"values": table, "seed": values.seed}

@@ -56,6 +56,7 @@ RESUMABLE = (
   "train.log_every",
   "train.eval_every",
   "train.save_every",
+  "train.wait_for_saves",
   "train.keep",
   "train.keep_every",
   "train.grid",
@@ -97,6 +98,9 @@ class TrainConfig:
     log_every: steps between lines of metrics.
     eval_every: steps between held-out losses and sample grids; 0 for none.
     save_every: steps between checkpoints.
+    wait_for_saves: whether training waits until a checkpoint is on disk, so
+      that a kill costs at most one interval; otherwise it goes on meanwhile,
+      and a kill in the middle of writing costs those steps too.
     keep: how many of the newest checkpoints stay.
     keep_every: steps divisible by it stay too; 0 for no others.
     grid: images in the sample grids.
@@ -114,6 +118,7 @@ class TrainConfig:
   log_every: int = 100
   eval_every: int = 1000
   save_every: int = 1000
+  wait_for_saves: bool = False
   keep: int = 3
   keep_every: int = 0
   grid: int = 16

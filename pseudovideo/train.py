@@ -213,7 +213,12 @@ class Loop:
       self._save(step)
 
   def _save(self, step: int) -> None:
-    self._checkpoints.save(step, state.to_dict(self._state), config=self._raw)
+    self._checkpoints.save(
+      step,
+      state.to_dict(self._state),
+      config=self._raw,
+      wait=self._config.train.wait_for_saves,
+    )
 
   def _check_finite(self) -> None:
     """Looks at every step since the last look.
