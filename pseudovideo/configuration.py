@@ -352,6 +352,10 @@ def _schemas(
     cls = hints[section]
     if section in NAMED:
       kind = raw.get(section, {}).get("name")
+      if kind is None:
+        raise errors.UserError(
+          f"The config lacks {section}.name, which task.name={name!r} needs."
+        )
       cls = errors.look_up(section, str(kind), NAMED[section])
     of_module = ("parent", "name") if issubclass(cls, nn.Module) else ()
     refuse_derived(raw, section, raw.get(section, {}))
