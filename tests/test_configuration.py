@@ -307,7 +307,7 @@ def test_a_section_of_another_task_is_refused():
       configuration.parse(raw)
   raw = tiny("video")
   del raw["augmentation"]
-  with pytest.raises(errors.UserError, match="no augmentation named 'None'"):
+  with pytest.raises(errors.UserError, match=r"lacks augmentation\.name"):
     configuration.parse(raw)
 
 
