@@ -40,6 +40,7 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
+from benchmarks import rows
 from configs import hvae, tokenizer
 from pseudovideo import (
   checkpoints,
@@ -48,7 +49,6 @@ from pseudovideo import (
   configuration,
   data,
   errors,
-  results,
   runs,
   state,
   tokens,
@@ -332,13 +332,13 @@ def untrained_tokenizer(folder: pathlib.Path) -> runs.Run:
 def part_of_digits(start: int) -> data.ImageSet:
   """64 digits to train on and 32 held out."""
   whole = data.load("digits")
-  rows = slice(start, start + 64), slice(start, start + 32)
+  cut = slice(start, start + 64), slice(start, start + 32)
   return dataclasses.replace(
     whole,
-    train_images=whole.train_images[rows[0]],
-    train_labels=whole.train_labels[rows[0]],
-    test_images=whole.test_images[rows[1]],
-    test_labels=whole.test_labels[rows[1]],
+    train_images=whole.train_images[cut[0]],
+    train_labels=whole.train_labels[cut[0]],
+    test_images=whole.test_images[cut[1]],
+    test_labels=whole.test_labels[cut[1]],
     fingerprint=f"{whole.fingerprint} from {start}",
   )
 
@@ -458,17 +458,10 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Damages, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
-  names = values.rows.split(",")
-  makers = [errors.look_up("--rows", name, ROWS) for name in names]
-  if values.damages < 1:
-    raise errors.UserError(
-      f"--damages must be at least 1; got {values.damages}."
-    )
+  makers = rows.chosen(argv, values, ROWS, {"damages": 1})
   compilation.enable_cache()
   table = {}
-  for name, make in zip(names, makers, strict=True):
+  for name, make in makers.items():
     with tempfile.TemporaryDirectory() as scratch:
       folder = pathlib.Path(scratch) / "kept"
       folder.mkdir()
@@ -477,11 +470,7 @@ def run(argv: Sequence[str]) -> int:
     table[name] = found
     counts = "".join(f"  {found['fates'][fate]:>4} {fate}" for fate in FATES)
     print(f"{name:<14}{counts}", flush=True)
-  if values.out:
-    record = {"values": table, "seed": values.seed}
-    results.write_json(
-      values.out, {**record, "provenance": results.provenance()}
-    )
+  rows.write(values, table, seed=values.seed)
   return 1 if any(found["bad"] for found in table.values()) else 0
 
 

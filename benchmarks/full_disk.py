@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from benchmarks import rows
 from pseudovideo import (
   checkpoints,
   command_line,
   errors,
   images,
-  results,
   sample_files,
   writer,
 )
@@ -268,13 +268,7 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Fills, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
-  names = values.rows.split(",")
-  for name in names:
-    errors.look_up("--rows", name, {**ROWS, "training": None})
-  if values.sizes < 1:
-    raise errors.UserError(f"--sizes must be at least 1; got {values.sizes}.")
+  names = rows.chosen(argv, values, {**ROWS, "training": None}, {"sizes": 1})
   if not os.environ.get(INSIDE):
     return _again_inside(argv)
   table = {}
@@ -291,11 +285,7 @@ def run(argv: Sequence[str]) -> int:
     for each in found:
       if not good(each):
         print(f"  {each}", flush=True)
-  if values.out:
-    record = {"values": table, "seed": values.seed}
-    results.write_json(
-      values.out, {**record, "provenance": results.provenance()}
-    )
+  rows.write(values, table, seed=values.seed)
   return 0 if all(good(each) for row in table.values() for each in row) else 1
 
 
