@@ -9,6 +9,7 @@ same step.
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 
@@ -24,6 +25,10 @@ HEARTBEAT_TIMEOUT = 60
 CONNECT_TIMEOUT = 300
 # The last checkpoint may still be written by process 0 when others are done.
 SHUTDOWN_TIMEOUT = 600
+
+# How collectives say that the process at the other end is gone: those of hosts,
+# of GPUs, and whatever sends through sockets.
+_LOST = ("gloo", "nccl", "by peer", "broken pipe", "socket", "unavailable:")
 
 _BY_HAND = ("coordinator_address", "num_processes", "process_id")
 FLAGS = ("distributed", *_BY_HAND)
@@ -117,19 +122,49 @@ def exit_code(command: Callable[[], int]) -> int:
 
   Python would wait for them at exit, and they for this process. Instead it ends
   at once, which they notice.
+
+  The death of another process is noticed by its heartbeat or, if this one is
+  just exchanging data with it, by the broken connection. Both end with the
+  message of JAX's coordination service, which names the process that died.
   """
   try:
     code = command()
-  except BaseException:
+  except BaseException as error:
     if not jax.distributed.is_initialized():
       raise
-    traceback.print_exc()
+    if _is_lost_connection(error):
+      _wait_for_the_heartbeat(error)
+    else:
+      traceback.print_exc()
     code = 1
   if code in (1, 2) and jax.distributed.is_initialized():
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
   return code
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+  text = str(error).lower()
+  of_jax = isinstance(error, jax.errors.JaxRuntimeError)
+  return several() and of_jax and any(word in text for word in _LOST)
+
+
+def _wait_for_the_heartbeat(error: BaseException) -> None:
+  """Returns only if the coordination service misses nobody."""
+  first = str(error).splitlines()[0]
+  print(
+    f"The connection to another process broke ({first}); which one died is "
+    f"known within {HEARTBEAT_TIMEOUT} seconds.",
+    file=sys.stderr,
+    flush=True,
+  )
+  time.sleep(2 * HEARTBEAT_TIMEOUT)
+  print(
+    "Error: all processes are alive, but one cannot reach another; look at the "
+    "network, and run the same commands again.",
+    file=sys.stderr,
+  )
 
 
 def label(title: str) -> str:

@@ -9,15 +9,20 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# The command, with processes that miss each other sooner and cut more arrays.
-COMMAND = """
-import sys
+# Processes that miss each other sooner and cut more arrays.
+SET_UP = """
+import os, signal, sys
+import jax
+from absl import flags
 from pseudovideo import distributed, main, sharding
 distributed.HEARTBEAT_TIMEOUT = 20
 distributed.CONNECT_TIMEOUT = 120
 sharding.SMALLEST_CUT = 64
-sys.exit(main.main(sys.argv[1:]))
+def die():
+  os.kill(os.getpid(), signal.SIGKILL)
 """
+RUN = "\nsys.exit(main.main(sys.argv[1:]))\n"
+COMMAND = f"{SET_UP}{RUN}"
 
 
 def start(num, arguments, *, devices=2, code=COMMAND):

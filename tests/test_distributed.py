@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import textwrap
 import time
 
 import jax
@@ -125,6 +126,71 @@ def first_half(run, folder):
   return workdir
 
 
+def dying(dead, step):
+  """The command; process `dead` is killed by itself after a step."""
+  hook = f"""
+    should_stop = distributed.should_stop
+    def stop_or_die(step):
+      if step == {step} and jax.process_index() == {dead}:
+        die()
+      return should_stop(step)
+    distributed.should_stop = stop_or_die
+    """
+  return f"{processes.SET_UP}{textwrap.dedent(hook)}{processes.RUN}"
+
+
+def assert_the_other_ends(started, dead):
+  """Ends with the sentence that says what happened."""
+  codes, outputs = processes.finish(started, timeout=240)
+  assert codes[dead] == -signal.SIGKILL, outputs
+  assert codes[1 - dead] not in (0, None)
+  assert "another task died" in outputs[1 - dead], outputs[1 - dead]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_broken_connection_ends_as_a_missing_heartbeat_does(dead):
+  """The process dies while the other one waits for its numbers."""
+  code = f"""{processes.SET_UP}
+values = flags.FlagValues()
+distributed.define_flags(values)
+values(sys.argv)
+def exchange():
+  distributed.start(values)
+  for number in range(10**6):
+    distributed.agree("number", number)
+    if number == 20 and jax.process_index() == {dead}:
+      die()
+sys.exit(distributed.exit_code(exchange))
+"""
+  started = processes.start(2, [], code=code)
+  assert_the_other_ends(started, dead)
+
+
+@pytest.mark.slow
+def test_the_others_end_when_the_first_process_dies(tmp_path):
+  """Which runs the coordination service itself."""
+  started = processes.start(
+    2, command(tmp_path, steps=1000), code=dying(dead=0, step=3)
+  )
+  assert_the_other_ends(started, 0)
+
+
+@pytest.mark.slow
+def test_a_process_dies_and_the_restart_resumes(tmp_path):
+  workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+  # What step 4 saves is on disk before step 6 is.
+  started = processes.start(
+    2, command(workdir, steps=8), code=dying(dead=1, step=7)
+  )
+  assert_the_other_ends(started, 1)
+  assert 0 < checkpoints.load(workdir)[0] < 8
+  for folder in (workdir, undisturbed):
+    processes.run(2, command(folder, steps=8))
+  assert losses(workdir) == losses(undisturbed)
+  assert_same_weights(workdir, undisturbed, rtol=0)
+
+
 def wait_for_checkpoint(workdir, started):
   for _ in range(3000):
     if any(
@@ -135,35 +201,6 @@ def wait_for_checkpoint(workdir, started):
     assert all(process.poll() is None for process in started)
     time.sleep(0.1)
   raise AssertionError("nothing was saved in five minutes")
-
-
-def let_one_die(workdir, dead, steps):
-  """Kills one of two processes once something is saved; the other ends."""
-  started = processes.start(2, command(workdir, steps=steps))
-  wait_for_checkpoint(workdir, started)
-  started[dead].kill()
-  begin = time.monotonic()
-  codes, outputs = processes.finish(started, timeout=150)
-  assert time.monotonic() - begin < 90
-  assert codes[dead] == -signal.SIGKILL
-  assert codes[1 - dead] not in (0, None)
-  assert "another task died" in outputs[1 - dead]
-
-
-@pytest.mark.slow
-def test_the_others_end_when_the_first_process_dies(tmp_path):
-  let_one_die(tmp_path, 0, steps=1000)
-
-
-@pytest.mark.slow
-def test_a_process_dies_and_the_restart_resumes(tmp_path):
-  workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
-  let_one_die(workdir, 1, steps=24)
-  assert 0 < checkpoints.load(workdir)[0] < 24
-  for folder in (workdir, undisturbed):
-    processes.run(2, command(folder, steps=24))
-  assert losses(workdir) == losses(undisturbed)
-  assert_same_weights(workdir, undisturbed, rtol=0)
 
 
 @pytest.mark.slow
