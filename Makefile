@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PRESET ?= small
+WORKERS ?= 2
+PYTEST = $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 PIP := $(if $(shell command -v uv 2>/dev/null),\
   uv pip install -q --python $(RUN),\
   $(RUN) -m pip install -q --disable-pip-version-check)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test test-slow lint format clean
+.PHONY: install demo test test-slow test-avx2 lint format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml constraints.txt
@@ -25,20 +27,26 @@ $(VENV)/.installed: setup.py pyproject.toml constraints.txt
 	@touch $@
 
 install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare, video or colab as well
-	@$(PIP) -e '.[$(EXTRA)]'
+	@$(PIP) -e '.$(if $(EXTRA),[$(EXTRA)])' && \
+	  echo "make install: $(VENV) is ready."
 
 demo: $(VENV)/.installed ## the motivating experiment on digits; PRESET=tiny: 2 minutes
 	@$(RUN) -m experiments.demo --preset=$(PRESET)
 
-test: $(VENV)/.installed ## all tests but the slow ones
-	@$(RUN) -m pytest -q -n 2 && echo "make test: all tests passed."
+test: $(VENV)/.installed ## all tests but the slow ones; WORKERS=8 on 8 cores
+	@$(PYTEST) && echo "make test: all tests passed."
 
 test-slow: $(VENV)/.installed
-	@$(RUN) -m pytest -q -n 2 -m slow && echo "make test-slow: all tests passed."
+	@$(PYTEST) -m slow && echo "make test-slow: all tests passed."
+
+test-avx2: $(VENV)/.installed ## tests that compare floats, as on older processors
+	@XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(PYTEST) \
+	  $$(grep -rlE 'assert_(allclose|array_equal)' tests --include='test_*.py') && \
+	  echo "make test-avx2: all tests passed."
 
 lint: $(VENV)/.installed
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && \
-	  echo "make lint: nothing to mend."
+	  echo "make lint: nothing to fix."
 
 format: $(VENV)/.installed
 	@$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
