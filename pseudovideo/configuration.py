@@ -140,7 +140,7 @@ class TrainConfig:
         raise errors.UserError(
           f"train.{name} must be at least 1; got {getattr(self, name)}."
         )
-    for name in ("eval_every", "keep_every"):
+    for name in ("eval_every", "keep_every", "skip_bad_steps"):
       if getattr(self, name) < 0:
         raise errors.UserError(
           f"train.{name} must not be negative; got {getattr(self, name)}."

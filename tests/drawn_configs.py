@@ -49,12 +49,7 @@ FIRST_STAGES = {
   "token_prior": ("tokenizer", tokenizer, "frames=8"),
   "latent_diffusion": ("autoencoder", video_vae, "frames=5,network=key_motion"),
 }
-SHAPES = {
-  "digits": (8, 8, 1),
-  "mnist": (28, 28, 1),
-  "cifar10": (32, 32, 3),
-  "celeb_a": (64, 64, 3),
-}
+DATASETS = ("digits", "mnist", "cifar10", "celeb_a")
 # What a run fills in by itself, and what is no value of a field.
 FILLED_IN = ("hash", "config")
 # Defaults of None are not among the fields of a completed config.
@@ -280,7 +275,7 @@ def changed(draw, cases, *, traced: bool):
   argument = draw(st.sampled_from([a for f, a in cases if f == file]))
   raw = copy.deepcopy(complete(file, argument))
   variants = VARIANTS[raw["task"]["name"]]
-  raw, changes = _varied(raw, draw(st.sampled_from(({}, *variants))))
+  raw, changes = varied(raw, draw(st.sampled_from(({}, *variants))))
   found = st.sampled_from(fields(raw, traced))
   most = draw(st.sampled_from((1, 1, 2, 3)))
   chosen = draw(st.lists(found, min_size=1, max_size=most, unique=True))
@@ -294,7 +289,7 @@ def changed(draw, cases, *, traced: bool):
   return file, argument, raw, changes
 
 
-def _varied(raw, variant):
+def varied(raw, variant):
   """The config with the fields of a variant, and what they are."""
   changes = {}
   for path, value in variant.items():
@@ -340,7 +335,7 @@ def all_cases() -> list[tuple[str, str]]:
   cases = []
   for file, arguments in TINY.items():
     for argument in arguments:
-      for dataset in SHAPES:
+      for dataset in DATASETS:
         for preset in PRESETS:
           parts = [p for p in argument.split(",") if "dataset=" not in p]
           parts += [f"dataset={dataset}", f"preset={preset}"]

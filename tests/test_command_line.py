@@ -84,41 +84,42 @@ def test_overrides(arguments, path, expected):
   assert value == expected and type(value) is type(expected)
 
 
-@pytest.mark.parametrize("form", ["{0}={1}", "{0} {1}", "-{0}={1}"])
-def test_ways_to_name_a_config(config_file, form):
-  path = config_file(WORKING)
-  argv = form.format("--config", f"{path}:some=argument:here").split(" ")
-  argv[0] = argv[0].replace("---", "-")
-  _, config = parse(*argv)
-  assert config.title == "some=argument:here"
-  assert config.train.log_every == configuration.TrainConfig.log_every
+def test_ways_to_name_a_config(config_file):
+  spec = f"{config_file(WORKING)}:some=argument:here"
+  for argv in ([f"--config={spec}"], ["--config", spec], [f"-config={spec}"]):
+    _, config = parse(*argv)
+    assert config.title == "some=argument:here"
+    assert config.train.log_every == configuration.TrainConfig.log_every
 
 
 @pytest.mark.parametrize(
-  ("text", "message"),
+  ("text", "words"),
   [
-    ("x = 1", "defines no function get_config."),
-    ("def get_config(arg):\n  return {", "SyntaxError: '{' was never closed"),
-    ("import no_such", "ModuleNotFoundError at line 1: No module named 'no_"),
+    ("x = 1", ["get_config"]),
+    ("def get_config(arg):\n  return {", ["SyntaxError"]),
+    ("import no_such", ["ModuleNotFoundError", "line 1", "no_such"]),
     (
       "def get_config(arg):\n  x = 1\n  return x / 0",
-      "ZeroDivisionError at line 3: division by zero.",
+      ["ZeroDivisionError", "line 3"],
     ),
-    ("def get_config(): pass", "TypeError: get_config() takes 0 positional"),
-    ("get_config = 3", "TypeError: 'int' object is not callable."),
-    (
-      "def get_config(arg): return 3",
-      "must return a ConfigDict; it returned 3",
-    ),
-    ("def get_config(arg): return {}", "Choose one of: heat_hvae, image_dif"),
-    ("def get_config(arg): return {'train': 3}", "train must be a section"),
+    ("def get_config(): pass", ["TypeError", "get_config()"]),
+    ("def get_config(arg): return 3", ["ConfigDict", "3"]),
   ],
 )
-def test_config_files_that_do_not_work(config_file, text, message):
+def test_config_files_that_do_not_work(config_file, text, words):
   path = config_file(text)
   said = refused(f"--config={path}")
-  assert message in said
-  assert path in said or "must" in said or "Choose" in said
+  assert all(word in said for word in (path, *words))
+
+
+def test_configs_that_do_not_work(config_file):
+  """Told as those of files that do."""
+  for returned, words in (
+    ("{}", "heat_hvae, image"),
+    ("{'train': 3}", "train"),
+  ):
+    path = config_file(f"def get_config(arg): return {returned}")
+    assert words in refused(f"--config={path}")
 
 
 def test_a_sentence_of_the_config_file_stays_as_it_is(config_file):
@@ -129,43 +130,38 @@ def test_a_sentence_of_the_config_file_stays_as_it_is(config_file):
   assert refused(f"--config={path}") == "Say please."
 
 
-@pytest.mark.parametrize("name", ["configs", "", "no_such.py", "configs/hvae"])
-def test_no_such_config_file(name):
-  assert refused(f"--config={name}") == (
-    f"There is no config file {name!r}; try --config=configs/hvae.py."
-  )
-
-
-def test_a_config_file_of_another_kind(config_file):
-  path = config_file("title: yaml", "config.yaml")
-  assert refused(f"--config={path}") == f"{path!r} is not a Python file."
+def test_no_such_config_file(config_file):
+  yaml = config_file("title: yaml", "config.yaml")
+  for name in ("configs", "", "no_such.py", "configs/hvae", yaml):
+    assert repr(name) in refused(f"--config={name}")
 
 
 @pytest.mark.parametrize(
-  ("argument", "message"),
+  ("argument", "words"),
   [
-    ("--mod=calm", "no flag named '--mod'; did you mean '--mood'"),
-    ("--mood=wilt", "--mood named 'wilt'; did you mean 'wild'? Choose one of"),
-    ("--number=1.5", "--number must be an integer; got '1.5'."),
-    ("--number=", "--number must be an integer; got ''."),
-    ("--text", "Missing value for flag --text."),
-    ("--flagfile=no_such", "Unable to open flagfile"),
-    ("calm", "'calm' is not a flag; flags look like --workdir=DIR."),
-    ("--config", "--config needs a value, as in --config=VALUE."),
-    ("--config.train.steps=3", "but no --config=FILE.py was given."),
+    ("--mod=calm", ["'--mod'", "'--mood'"]),
+    ("--mood=wilt", ["--mood", "'wilt'", "calm, wild"]),
+    ("--number=1.5", ["--number", "'1.5'"]),
+    ("--number=", ["--number", "''"]),
+    ("--text", ["--text"]),
+    ("--flagfile=no_such", ["no_such"]),
+    ("calm", ["'calm'"]),
+    ("--config", ["--config"]),
+    ("--config.train.steps=3", ["--config=FILE.py"]),
   ],
 )
-def test_flags_that_are_wrong(argument, message):
-  assert message in refused(argument)
+def test_flags_that_are_wrong(argument, words):
+  assert all(word in refused(argument) for word in words)
   if not argument.startswith("--config"):
-    assert message in refused(CONFIG, argument), "also beside a config"
+    beside = refused(CONFIG, argument)
+    assert all(word in beside for word in words), "also beside a config"
 
 
-@pytest.mark.parametrize("value", ["x" * 9999, "9" * 9999])
-def test_long_values_are_shortened_in_messages(value):
-  for argument in ("--config.train.seed", "--number", "--mood"):
-    assert len(refused(CONFIG, f"{argument}={value}")) < 300
-  assert len(refused(CONFIG, value)) < 300
+def test_long_values_are_shortened_in_messages():
+  for value in ("x" * 9999, "9" * 9999):
+    for argument in ("--config.train.seed", "--number", "--mood"):
+      assert len(refused(CONFIG, f"{argument}={value}")) < 300
+    assert len(refused(CONFIG, value)) < 300
 
 
 def test_the_wrong_one_of_two_overrides_is_named():
@@ -175,30 +171,22 @@ def test_the_wrong_one_of_two_overrides_is_named():
 
 
 @pytest.mark.parametrize(
-  ("error", "code", "text"),
+  ("error", "code", "words"),
   [
-    (errors.UserError("Write it so."), 2, "Error: Write it so.\n"),
-    (errors.RunError("The loss is nan."), 1, "Error: The loss is nan.\n"),
-    (
-      PermissionError(13, "Permission denied", "/a/b"),
-      1,
-      "Error: /a/b cannot be written or read (Permission denied); choose "
-      "another folder.\n",
-    ),
-    (
-      OSError(28, "No space left on device", "/a/b"),
-      1,
-      "Error: /a/b cannot be written or read (No space left on device); choose "
-      "another folder.\n",
-    ),
+    (errors.UserError("Write it so."), 2, ["Error: Write it so.\n"]),
+    (errors.RunError("The loss is nan."), 1, ["Error: The loss is nan.\n"]),
+    (PermissionError(13, "Permission denied", "/a/b"), 1, ["/a/b", "denied"]),
+    (OSError(28, "No space left on device", "/a/b"), 1, ["/a/b", "No space"]),
   ],
 )
-def test_exit_codes_of_errors(capsys, error, code, text):
+def test_exit_codes_of_errors(capsys, error, code, words):
   def command(argv):
     raise error
 
   assert command_line.exit_code(command, []) == code
-  assert capsys.readouterr() == ("", text)
+  out, said = capsys.readouterr()
+  assert out == "" and said.count("\n") == 1
+  assert all(word in said for word in words)
 
 
 def test_exit_codes_without_errors(capsys):
@@ -228,7 +216,5 @@ def test_help(capsys):
 
 def test_the_sentence_after_a_signal():
   outcome = train.Outcome(7, signal.SIGTERM)
-  assert command_line.stop_sentence(outcome) == (
-    "Stopped by SIGTERM at step 7, which is saved; the same command goes on "
-    "from there."
-  )
+  said = command_line.stop_sentence(outcome)
+  assert "SIGTERM" in said and "step 7" in said and said.endswith(".")

@@ -25,6 +25,7 @@ from pseudovideo import (
 )
 from tests import drawn_configs as drawn
 from tests import traced_tasks
+from tests.shapes import SHAPES
 
 TINY = drawn.tiny_cases()
 ALL = drawn.all_cases()
@@ -57,10 +58,10 @@ def examples(number):
 
 def shape_of(argument):
   """(H, W, C) of the data set in the argument of a config file."""
-  for name, shape in drawn.SHAPES.items():
+  for name, shape in SHAPES.items():
     if f"dataset={name}" in argument:
       return shape
-  return drawn.SHAPES["digits"]
+  return SHAPES["digits"]
 
 
 def checked(change):
@@ -68,7 +69,7 @@ def checked(change):
   file, argument, raw, changes = change
   try:
     config = configuration.parse(raw)
-    if config.data.name not in drawn.SHAPES:
+    if config.data.name not in drawn.DATASETS:
       data.load(config.data.name)
     task = config.make_task(shape_of(argument))
     return config, task, traced_tasks.optimizer(config, task)
@@ -137,7 +138,7 @@ def test_a_value_is_in_use_or_refused_at_length(change):
   refused_or_in_use(change)
 
 
-@examples(40)
+@examples(24)
 @given(drawn.changed(TINY, traced=True))
 def test_what_is_not_refused_can_be_traced(change):
   refused_or_traced(change)

@@ -130,11 +130,10 @@ def reads_of_package():
   return set().union(*(reads(path.read_text()) for path in sources))
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_every_field_of_a_section_is_read(section, reads_of_package):
-  cls = SECTIONS[section]
-  by_itself = {(section, field) for _, field in reads_of(cls)}
-  assert not unread(section, cls, reads_of_package | by_itself)
+def test_every_field_of_a_section_is_read(reads_of_package):
+  for section, cls in SECTIONS.items():
+    by_itself = {(section, field) for _, field in reads_of(cls)}
+    assert not unread(section, cls, reads_of_package | by_itself), section
 
 
 def test_every_section_of_a_task_is_tested():
@@ -146,25 +145,21 @@ def test_every_section_of_a_task_is_tested():
         assert (name, hint) in tested or issubclass(hint, nn.Module)
 
 
-@pytest.mark.parametrize(
-  ("section", "cls"), OF_TASKS, ids=[cls.__name__ for _, cls in OF_TASKS]
-)
-def test_every_field_of_a_section_of_a_task_is_read(
-  section, cls, reads_of_package
-):
+def test_every_field_of_a_section_of_a_task_is_read(reads_of_package):
   """By its own module, by one of these tasks, or where its type is named."""
-  by_tasks = set()
-  for task in tasks.TABLE.values():
-    if typing.get_type_hints(task).get(section) is cls:
-      classes = {c for t in (task, *PARTS.get(task, ())) for c in t.__mro__}
-      by_tasks |= {
-        (cls.__name__, field)
-        for module in {c.__module__ for c in classes - {object}}
-        for owner, field in reads(inspect.getsource(sys.modules[module]))
-        if owner == section
-      }
-  found = reads_of(cls) | by_tasks | reads_of_package
-  assert not unread(cls.__name__, cls, found)
+  for section, cls in OF_TASKS:
+    by_tasks = set()
+    for task in tasks.TABLE.values():
+      if typing.get_type_hints(task).get(section) is cls:
+        classes = {c for t in (task, *PARTS.get(task, ())) for c in t.__mro__}
+        by_tasks |= {
+          (cls.__name__, field)
+          for module in {c.__module__ for c in classes - {object}}
+          for owner, field in reads(inspect.getsource(sys.modules[module]))
+          if owner == section
+        }
+    found = reads_of(cls) | by_tasks | reads_of_package
+    assert not unread(cls.__name__, cls, found), cls
 
 
 def networks_and_tasks():
@@ -175,34 +170,27 @@ def networks_and_tasks():
         yield hint
 
 
-def by_name(classes):
-  classes = sorted(set(classes), key=lambda c: c.__name__)
-  return pytest.mark.parametrize("cls", classes, ids=lambda c: c.__name__)
-
-
-@by_name(networks_and_tasks())
-def test_every_field_of_a_task_or_network_is_read(cls):
+def test_every_field_of_a_task_or_network_is_read():
   # What all tasks have is read by `base`.
-  shared = reads(inspect.getsource(base))
-  of_base = {(cls.__name__, f) for owner, f in shared if owner == "Task"}
+  shared = {f for owner, f in reads(inspect.getsource(base)) if owner == "Task"}
   # That of the data; no config sets it, and models of tokens see no images.
-  of_base.add((cls.__name__, "image_shape"))
-  if cls not in tasks.TABLE.values():
-    of_base = set()
-  assert not unread(cls.__name__, cls, reads_of(cls) | of_base)
+  shared.add("image_shape")
+  for cls in set(networks_and_tasks()):
+    found = reads_of(cls)
+    if cls in tasks.TABLE.values():
+      found |= {(cls.__name__, name) for name in shared}
+    assert not unread(cls.__name__, cls, found), cls
 
 
-@by_name(augmentations.TABLE.values())
-def test_every_field_of_an_augmentation_is_read(cls, reads_of_package):
-  # Tasks read the number of frames.
-  by_tasks = {(cls.__name__, "frames")}
-  assert ("augmentation", "frames") in reads_of_package
-  assert not unread(cls.__name__, cls, reads_of(cls) | by_tasks)
-
-
-@by_name([*quantizers.TABLE.values(), optimizers.AdamConfig])
-def test_every_field_of_a_quantizer_or_second_optimizer_is_read(cls):
-  assert not unread(cls.__name__, cls, reads_of(cls))
+def test_every_field_of_a_part_with_a_name_is_read(reads_of_package):
+  parts = [*augmentations.TABLE.values(), *quantizers.TABLE.values()]
+  for cls in (*parts, optimizers.AdamConfig):
+    found = reads_of(cls)
+    if cls in augmentations.TABLE.values():
+      # Tasks read the number of frames.
+      assert ("augmentation", "frames") in reads_of_package
+      found |= {(cls.__name__, "frames")}
+    assert not unread(cls.__name__, cls, found), cls
 
 
 def test_readers_that_a_subclass_overrides_do_not_count():

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import json
-import re
 
 import ml_collections
 import pytest
@@ -45,9 +44,19 @@ def changed(path, value, system="heat"):
   return raw
 
 
-@pytest.mark.parametrize(
-  ("field", "given", "expected"),
-  [
+def checked(field, given):
+  return configuration.check_fields(Toy, {"count": 1, field: given}, "toy")
+
+
+def refused(field, given):
+  with pytest.raises(errors.UserError) as caught:
+    checked(field, given)
+  assert f"toy.{field}" in str(caught.value)
+  return str(caught.value)
+
+
+def test_values_that_fit():
+  for field, given, expected in (
     ("count", 3, 3),
     ("rate", 3, 3.0),
     ("rate", 0.25, 0.25),
@@ -58,74 +67,54 @@ def changed(path, value, system="heat"):
     ("rates", (1, 2.5), (1.0, 2.5)),
     ("limit", None, None),
     ("limit", 4, 4),
-  ],
-)
-def test_values_that_fit(field, given, expected):
-  checked = configuration.check_fields(Toy, {"count": 1, field: given}, "toy")
-  assert repr(checked[field]) == repr(expected), "equal, and of equal type"
+  ):
+    found = checked(field, given)[field]
+    assert repr(found) == repr(expected), "equal, and of equal type"
 
 
 @pytest.mark.parametrize(
-  ("field", "given", "words"),
+  ("field", "values", "words"),
   [
-    ("count", 3.0, "an integer"),
-    ("count", True, "an integer"),
-    ("count", "3", "an integer"),
-    ("count", None, "an integer"),
-    ("rate", "fast", "a finite number"),
-    ("rate", True, "a finite number"),
-    ("rate", float("nan"), "a finite number"),
-    ("rate", float("inf"), "a finite number"),
-    ("flag", 1, "True or False"),
-    ("name", 1, "a string"),
-    ("sizes", 3, "a tuple of values that are each an integer"),
-    ("sizes", (1, "a"), "a tuple of values that are each an integer"),
-    ("sizes", (1, 2.0), "a tuple of values that are each an integer"),
-    ("sizes", ((1,),), "a tuple of values that are each an integer"),
-    ("sizes", "12", "a tuple of values that are each an integer"),
-    ("limit", 1.5, "an integer or None"),
-    ("limit", False, "an integer or None"),
+    ("count", (3.0, True, "3", None), "integer"),
+    ("rate", ("fast", True, float("nan"), float("inf")), "finite number"),
+    ("flag", (1, "True", None), "True or False"),
+    ("name", (1, None), "string"),
+    ("sizes", (3, (1, "a"), (1, 2.0), ((1,),), "12"), "tuple"),
+    ("limit", (1.5, False), "integer or None"),
   ],
 )
-def test_values_of_another_type(field, given, words):
-  with pytest.raises(errors.UserError) as caught:
-    configuration.check_fields(Toy, {"count": 1, field: given}, "toy")
-  message = f"toy.{field} must be {words}; got {given!r} "
-  assert str(caught.value) == f"{message}({type(given).__name__})."
+def test_values_of_another_type(field, values, words):
+  for value in values:
+    said = refused(field, value)
+    assert words in said and repr(value) in said
+    assert type(value).__name__ in said
 
 
-@pytest.mark.parametrize(
-  ("field", "value", "message"),
-  [
-    ("count", 2**32, "toy.count must be between -2**32 and 2**32; got 42949"),
-    ("limit", -(2**40), "toy.limit must be between -2**32 and 2**32"),
-    ("sizes", (1, 2**32), "toy.sizes must be between"),
-    ("rate", 10**400, "toy.rate must be a finite number; got 1000"),
-    ("rate", 10**300, "toy.rate is 1e+300, which networks, computing in flo"),
-    ("rate", 1e39, "take for inf; give a number that float32 can tell"),
-    ("rate", -1e39, "take for -inf;"),
-    ("rate", 1e-39, "toy.rate is 1e-39, which"),
-    ("rate", 1 - 1e-9, "take for 1; give"),
-    ("rates", (0.5, 1e-50), "toy.rates is 1e-50, which"),
-  ],
-)
-def test_numbers_that_arrays_would_change(field, value, message):
-  with pytest.raises(errors.UserError, match=re.escape(message)) as caught:
-    configuration.check_fields(Toy, {"count": 1, field: value}, "toy")
-  assert len(str(caught.value)) < 200, "also of a long number"
+def test_numbers_that_arrays_would_change():
+  for field, value, words in (
+    ("count", 2**32, "2**32"),
+    ("limit", -(2**40), "2**32"),
+    ("sizes", (1, 2**32), "2**32"),
+    ("rate", 10**400, "finite"),
+    ("rate", 10**300, "inf"),
+    ("rate", 1e39, "inf"),
+    ("rate", -1e39, "-inf"),
+    ("rate", 1e-39, "1e-39"),
+    ("rate", 1 - 1e-9, "for 1;"),
+    ("rates", (0.5, 1e-50), "1e-50"),
+  ):
+    said = refused(field, value)
+    assert words in said and len(said) < 200, "also of a long number"
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0, 1e-37, 3e38, -1, 1 - 1e-6, 0.1])
-def test_numbers_that_arrays_hold(rate):
-  checked = configuration.check_fields(Toy, {"count": 1, "rate": rate}, "toy")
-  assert checked["rate"] == rate
+def test_numbers_that_arrays_hold():
+  for rate in (0.0, 1.0, 1e-37, 3e38, -1, 1 - 1e-6, 0.1):
+    assert checked("rate", rate)["rate"] == rate
 
 
 def test_long_values_are_shortened_in_messages():
   for value in ("x" * 10_000, 10**1000, list(range(1000))):
-    with pytest.raises(errors.UserError) as caught:
-      configuration.check_fields(Toy, {"count": value}, "toy")
-    assert len(str(caught.value)) < 200
+    assert len(refused("count", value)) < 200
   with pytest.raises(errors.UserError) as caught:
     configuration.parse(changed("data.binarize", "x" * 10_000))
   assert len(str(caught.value)) < 300
@@ -167,28 +156,29 @@ def test_defaults_are_written_out_and_given_values_stay():
       assert fields.items() <= full[section].items()
 
 
-@pytest.mark.parametrize("section", ["data", "task", "train"])
-def test_a_section_may_lack(section):
-  raw = tiny()
-  del raw[section]
-  with pytest.raises(errors.UserError, match=r"lacks the field|no task named"):
-    configuration.parse(raw)
+def test_a_section_may_lack():
+  for section, said in (("data", "data.name"), ("task", "task named")):
+    raw = tiny()
+    del raw[section]
+    with pytest.raises(errors.UserError, match=said):
+      configuration.parse(raw)
 
 
 @pytest.mark.parametrize(
-  ("change", "message"),
+  ("change", "words"),
   [
-    ({"trian": {}}, "no section of the config named 'trian'; did you mean"),
-    ({"train": 3}, "train must be a section with fields; got 3."),
-    ({"title": 3}, r"title must be a string; got 3 \(int\)."),
-    ({"encoder": {"channels": 8}}, "no section of the config named 'encoder'"),
-    ({"task": {}}, "Choose one of: heat_hvae, image_diffusion, latent_d"),
-    ({"task": {"name": ["heat_hvae"]}}, "Choose one of: heat_hvae, image_dif"),
+    ({"trian": {}}, ["'trian'", "'train'"]),
+    ({"train": 3}, ["train", "3"]),
+    ({"title": 3}, ["title", "3"]),
+    ({"encoder": {"channels": 8}}, ["'encoder'"]),
+    ({"task": {}}, ["heat_hvae, image_diffusion"]),
+    ({"task": {"name": ["heat_hvae"]}}, ["heat_hvae, image_diffusion"]),
   ],
 )
-def test_wrong_sections(change, message):
-  with pytest.raises(errors.UserError, match=message):
+def test_wrong_sections(change, words):
+  with pytest.raises(errors.UserError) as caught:
     configuration.parse(tiny() | change)
+  assert all(word in str(caught.value) for word in words)
 
 
 def test_defaults_cannot_be_added_to_what_is_no_config():
@@ -197,85 +187,39 @@ def test_defaults_cannot_be_added_to_what_is_no_config():
       configuration.complete(tiny() | change)
 
 
-NUMBERS = [0, -1, 1, 2, 3, 2**40, 1e-30, -0.5, 0.0, 1.0, float("nan"), 1e300]
-OTHERS = ["", "x", None, True, (), (0,), (-1,), (1, 1, 1), [1], {}, [[1]]]
-
-
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_whatever_a_field_is_there_is_a_task_or_a_sentence(system):
-  refused = accepted = 0
-  for section, fields in tiny(system).items():
-    for field in fields if section != "title" else ():
-      for value in (*NUMBERS, *OTHERS):
-        raw = changed(f"{section}.{field}", value, system)
-        try:
-          configuration.parse(raw).make_task(DIGITS)
-          accepted += 1
-        except errors.UserError as error:
-          assert str(error).endswith(".") and "\n" not in str(error)
-          refused += 1
-  assert refused > accepted > 50
-
-
 @pytest.mark.parametrize(
-  ("path", "value", "message"),
+  ("path", "value", "words"),
   [
-    ("train.steps", 0, "train.steps must be at least 1; got 0"),
-    ("train.eval_every", -1, "train.eval_every must not be negative"),
-    ("train.keep_every", -1, "train.keep_every must not be negative"),
-    ("train.steps", 2**30 + 1, "train.steps must be at most 1073741824; got"),
-    ("train.grid", 10**6, "train.grid must be at most 10000; got 1000000."),
-    ("train.batch_size", 2**30, "train.batch_size must be at most 1048576"),
-    ("evaluate.num_samples", 10**9, "num_samples must be at most 10000000"),
-    ("evaluate.inception", "no", "There is no evaluate.inception named 'no'"),
-    ("train.seed", -1, r"must lie in \[0, 2\*\*32\)"),
-    ("train.seed", 2**32, r"must be between -2\*\*32 and 2\*\*32"),
-    ("train.accumulate", 3, "must divide train.batch_size; got 3 and 16"),
-    ("evaluate.num_samples", 1, "at least 2"),
-    ("evaluate.seed", -1, "evaluate.seed must lie in"),
-    ("optimizer.b1", 1.0, r"must lie in \[0, 1\); got 1.0"),
-    ("optimizer.eps", -1.0, "optimizer.eps must be positive; got -1.0."),
-    ("optimizer.eps", 0.0, "optimizer.eps must be positive; got 0.0."),
-    ("optimizer.clip_norm", -1.0, "must not be negative"),
-    ("optimizer.warmup_steps", 8, "smaller than train.steps; got 8 and 8"),
-    ("data.binarize", "bern", "did you mean 'bernoulli'"),
+    ("train.accumulate", 3, ["train.batch_size", "3 and 16"]),
+    ("optimizer.warmup_steps", 8, ["train.steps", "8 and 8"]),
+    ("train.stpes", 3, ["'stpes'", "'steps'"]),
   ],
 )
-def test_values_out_of_range(path, value, message):
-  with pytest.raises(errors.UserError, match=message):
+def test_what_does_not_go_together(path, value, words):
+  with pytest.raises(errors.UserError) as caught:
     configuration.parse(changed(path, value))
+  assert all(word in str(caught.value) for word in words)
 
 
 # Sections of the diffusion tasks.
 
 
 @pytest.mark.parametrize(
-  ("path", "value", "message"),
+  ("path", "value", "words"),
   [
-    ("process.stpes", 10, "no field of process named 'stpes'; did you mean"),
-    ("process.steps", "10", "process.steps must be an integer; got '10'"),
-    (
-      "process.steps",
-      10**9,
-      "process.steps must be at most 1000000; got 10000",
-    ),
-    ("augmentation.frames", 10**9, "must be at most 1000; got 1000000000"),
-    ("process.schedule", "linaer", "did you mean 'linear'"),
-    ("sampler.method", "ancestrel", "did you mean 'ancestral'"),
-    ("sampler.eta", 0.5, "with 'ancestral'"),
-    ("sampler.respacing", "4/4", "lists 2 stages, but the schedule has 3"),
-    ("sampler.respacing", "50", "asks for 50 steps, but the process has 40"),
-    ("augmentation.name", "high_ordr", "did you mean 'high_order'"),
-    ("augmentation.sigma_min", 0.1, "no field of augmentation named 'sigma_"),
-    ("augmentation.frames", 1, "choose the augmentation 'identity'"),
-    ("augmentation.beta_max", 1.0, "both below 1"),
-    ("task.context", 5, "the 4 frames of the video; got a context of 5"),
-    ("task.scheme", "autoregresive", "did you mean 'autoregressive'"),
+    ("process.stpes", 10, ["process", "'stpes'", "'steps'"]),
+    ("augmentation.sigma_min", 0.1, ["augmentation", "'sigma_min'"]),
+    ("sampler.eta", 0.5, ["sampler.eta", "'ancestral'"]),
+    ("sampler.respacing", "4/4", ["'4/4'", "2 stages", "3"]),
+    ("sampler.respacing", "50", ["50 steps", "40"]),
+    ("augmentation.frames", 1, ["frames=1", "'identity'"]),
+    ("task.context", 5, ["4 frames", "5"]),
   ],
 )
-def test_mistakes_in_the_sections_of_a_video(path, value, message):
-  with pytest.raises(errors.UserError, match=re.escape(message)):
+def test_mistakes_in_the_sections_of_a_video(path, value, words):
+  with pytest.raises(errors.UserError) as caught:
     configuration.parse(changed(path, value, "video")).make_task(DIGITS)
+  assert all(word in str(caught.value) for word in words)
 
 
 def test_an_augmentation_is_built_from_its_name_and_fields():

@@ -98,24 +98,21 @@ def number(text):
   return text if text.isalpha() else float(text)
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "celeb_a"])
-@pytest.mark.parametrize(
-  ("table", "line"),
-  [(t, line) for t, lines in TABLES.items() for line in lines],
-)
-def test_a_line_of_a_table(table, line, dataset):
-  cells = TABLES[table][line].split()
-  for frames, cell in zip(COLUMNS[table], cells, strict=True):
-    value = config(table, frames, dataset)[FIELDS[line]]
-    if FIELDS[line] == "model.multipliers":
-      value = len(value)
-    assert value == number(cell), (frames, cell)
-
-
 @pytest.mark.parametrize("table", TABLES)
-def test_every_line_is_looked_at(table):
-  assert TABLES[table].keys() <= FIELDS.keys()
-  assert len(TABLES[table]) == {"7": 9, "8": 8, "9": 8, "10": 7}[table]
+def test_every_line_of_a_table(table):
+  lines = TABLES[table]
+  assert len(lines) == {"7": 9, "8": 8, "9": 8, "10": 7}[table]
+  wrong = []
+  for dataset in ("cifar10", "celeb_a"):
+    for column, frames in enumerate(COLUMNS[table]):
+      found = config(table, frames, dataset)
+      for line, cells in lines.items():
+        value = found[FIELDS[line]]
+        if FIELDS[line] == "model.multipliers":
+          value = len(value)
+        if value != number(cells.split()[column]):
+          wrong.append((dataset, frames, line, value))
+  assert not wrong
 
 
 def test_the_constant_rate_of_table_10():

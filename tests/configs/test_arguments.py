@@ -1,0 +1,120 @@
+"""Arguments behind the colon of a config file, and what is refused there."""
+
+import pytest
+
+from configs import (
+  common,
+  hvae,
+  latent_diffusion,
+  token_prior,
+  tokenizer,
+  video_diffusion,
+  video_vae,
+)
+from pseudovideo import configuration, errors
+from tests.configs import config_files as files
+
+
+def refused(module, argument):
+  with pytest.raises(errors.UserError) as caught:
+    module.get_config(argument)
+  return str(caught.value)
+
+
+@pytest.mark.parametrize("module", files.ARGUMENTS, ids=lambda m: m.__name__)
+def test_the_first_choices_are_the_defaults(module):
+  chosen = ",".join(
+    f"{name}={values[0]}" for name, values in files.ARGUMENTS[module].items()
+  )
+  assert (
+    module.get_config("") == module.get_config() == module.get_config(chosen)
+  )
+
+
+def test_a_folder_reaches_the_data_section():
+  config = hvae.get_config("dataset=folder:some/where?size=32,preset=tiny")
+  assert config.data.name == "folder:some/where?size=32"
+
+
+@pytest.mark.parametrize(
+  ("argument", "allowed"),
+  [
+    ("preset=tny", "paper, small, tiny"),
+    ("encoder=", "heat, learned"),
+    ("dataset=folder:", "celeb_a, cifar10, digits, folder:PATH, mnist"),
+    ("datset=digits", "dataset, encoder, network, preset"),
+    ("digits", "dataset, encoder, network, preset"),
+  ],
+)
+def test_bad_arguments_list_the_choices(argument, allowed):
+  assert allowed in refused(hvae, argument)
+
+
+def test_arguments_may_come_in_any_order_and_the_last_one_wins():
+  parsed = common.parse_argument(
+    "b=2,a=y,b=1", a=("x", "y"), b=("0", "1", "2"), c=("only",)
+  )
+  assert parsed == {"a": "y", "b": "1", "c": "only"}
+
+
+def test_the_small_published_network_belongs_to_the_paper_preset():
+  said = refused(hvae, "network=small,preset=tiny")
+  assert "network=small" in said and "preset=paper" in said
+
+
+def test_one_frame_has_no_augmentation():
+  for name in ("high_order", "blur"):
+    said = refused(video_diffusion, f"frames=1,augmentation={name}")
+    assert "frames=1" in said and f"augmentation={name}" in said
+
+
+def test_lengths_that_only_a_tae_has():
+  for frames in video_vae.TAE_FRAMES:
+    said = refused(video_vae, f"frames={frames}")
+    assert f"frames={frames} needs network=tae" in said
+    assert "5, 9, 17, 1" in said
+
+
+@pytest.mark.parametrize("query", ["", "?size=16&frames=5", "?interval=2"])
+def test_clips_need_a_side_and_one_number_of_frames(query):
+  said = refused(video_vae, f"dataset=videos:some/where{query},frames=9")
+  assert ("frames" if "frames" in query else "size") in said
+
+
+@pytest.mark.parametrize(
+  ("module", "options"),
+  [
+    (hvae, {"encoder": "heat"}),
+    (hvae, {"encoder": "learned"}),
+    (video_diffusion, {"frames": "1"}),
+    (video_diffusion, {"frames": "4"}),
+    (tokenizer, {"frames": "8"}),
+    (token_prior, {"order": "next"}),
+    (token_prior, {"order": "masked"}),
+    (latent_diffusion, {}),
+  ],
+)
+def test_tasks_of_images_refuse_clips(module, options):
+  raw = files.load(module, dict(dataset="digits", preset="tiny") | options)
+  raw.data.name = "videos:some/where?size=8&frames=5"
+  with pytest.raises(errors.UserError, match=raw.task.name) as caught:
+    configuration.parse(raw)
+  assert raw.data.name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ("dataset", "section", "fields", "said"),
+  [
+    ("videos:w?size=64", "augmentation", dict(name="blur"), "identity"),
+    ("videos:w?size=64", "augmentation", dict(frames=5), "9 frames; got"),
+    ("digits", "augmentation", dict(name="identity"), "1 frame; got"),
+    ("videos:w?size=64", "task", dict(order="reversed"), "task.order"),
+  ],
+)
+def test_clips_are_as_they_are(dataset, section, fields, said):
+  raw = video_vae.get_config(f"dataset={dataset},frames=9")
+  raw[section].update(fields)
+  if dataset == "digits":
+    del raw.augmentation.rate
+  with pytest.raises(errors.UserError, match=said):
+    configuration.parse(raw).make_task((64, 64, 3))
