@@ -28,7 +28,7 @@ def schur(matrix, target, given):
 
 @pytest.mark.parametrize("frames", [4, 8])
 @pytest.mark.parametrize("high_order", [False, True])
-@pytest.mark.parametrize("variance", [1.0, 0.25, 3.0])
+@pytest.mark.parametrize("variance", [1.0, 0.25])
 def test_all_errors_are_conditional_variances(frames, high_order, variance):
   matrix = joint(BETAS[frames], high_order, variance)
   options = {"high_order": high_order, "variance": variance}

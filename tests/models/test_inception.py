@@ -12,12 +12,12 @@ from tests.models import inception_reference as reference
 
 @pytest.fixture(scope="module")
 def images():
-  """(2, 3, 299, 299) of every frequency, within [-1, 1]."""
+  """(1, 3, 299, 299) of every frequency, within [-1, 1]."""
   rng = np.random.default_rng(0)
-  coarse = rng.uniform(-0.8, 0.8, (2, 3, 33, 33))
+  coarse = rng.uniform(-0.8, 0.8, (1, 3, 33, 33))
   block = np.ones((10, 10))
   smooth = np.kron(coarse, block)[..., :299, :299]
-  return smooth + rng.uniform(-0.2, 0.2, (2, 3, 299, 299))
+  return smooth + rng.uniform(-0.2, 0.2, (1, 3, 299, 299))
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,15 @@ def distance(one, other):
   return np.linalg.norm(one - other) / np.linalg.norm(other)
 
 
-@pytest.mark.parametrize(
-  "name", ["64", "192", "768", "2048", "logits", "logits_unbiased"]
-)
-def test_outputs(name, found, expected):
+def test_outputs(found, expected):
+  assert set(expected) == {
+    "64", "192", "768", "2048", "logits", "logits_unbiased"
+  }  # fmt: skip
   assert found.keys() == expected.keys()
-  assert found[name].shape == expected[name].shape
-  assert found[name].dtype == jnp.float32
-  assert distance(np.float64(found[name]), expected[name]) < 1e-5
+  for name, output in found.items():
+    assert output.shape == expected[name].shape
+    assert output.dtype == jnp.float32
+    assert distance(np.float64(output), expected[name]) < 1e-5, name
 
 
 def test_the_weights_use_the_whole_network(expected):
@@ -53,21 +54,15 @@ def test_the_weights_use_the_whole_network(expected):
   assert features.std() / features.mean() == pytest.approx(3.0 / 2.2, rel=0.03)
 
 
-@pytest.mark.parametrize(
-  ("mistake", "moved"),
-  [
-    ({"eps": 1e-5}, 0.018),
-    ({"count_padding": True}, 0.047),
-    ({"average_in_7c": True}, 0.109),
-    ({"count_padding": True, "average_in_7c": True}, 0.160),
-  ],
-)
-def test_mistakes_would_show(mistake, moved, images, expected):
-  """By as much as in the reference implementation, on other images."""
-  network = reference.Network(reference.state_dict(), **mistake)
-  features = network(images[:1])["2048"]
-  found = distance(features, expected["2048"][:1])
-  assert found == pytest.approx(moved, rel=0.2)
+def test_mistakes_would_show(images, expected):
+  """By as much as in the reference implementation, on other images.
+
+  This is the smallest; padding counted in averages, or an average in the last
+  block, move the features by 0.05 and 0.11.
+  """
+  network = reference.Network(reference.state_dict(), eps=1e-5)
+  found = distance(network(images)["2048"], expected["2048"])
+  assert found == pytest.approx(0.018, rel=0.2)
 
 
 def test_number_of_parameters():

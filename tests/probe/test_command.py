@@ -19,7 +19,7 @@ def probed(tmp_path_factory):
   """Folder of a probe of first- and high-order noise on digits."""
   out = tmp_path_factory.mktemp("probe")
   argv = [VIDEO + "first_order", VIDEO + "high_order", f"--out={out}"]
-  argv += ["--videos=4000", "--window=3", "--steps=3", "--networks=2"]
+  argv += ["--videos=4000", "--window=3", "--steps=2", "--networks=1"]
   assert command.main(argv) == 0
   return out
 
@@ -78,16 +78,10 @@ def test_the_page_shows_ranking_and_charts(probed, record):
   assert report.percent(high["worth"]["linear"]["mean"]) in page
 
 
-@pytest.mark.parametrize(
-  ("estimate", "text"),
-  [
-    ((0.1234, 0.002), "12.3 ± 0.2%"),
-    ((0.00123, 0.0001), "0.12 ± 0.01%"),
-    ((-0.000001, 0.00001), "0.000 ± 0.001%"),
-  ],
-)
-def test_shares_have_as_many_digits_as_their_error(estimate, text):
-  assert report.percent(estimate) == text
+def test_shares_have_as_many_digits_as_their_error():
+  assert report.percent((0.1234, 0.002)) == "12.3 ± 0.2%"
+  assert report.percent((0.00123, 0.0001)) == "0.12 ± 0.01%"
+  assert report.percent((-0.000001, 0.00001)) == "0.000 ± 0.001%"
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,13 @@ def held_out(train, test, window):
   return np.square(np.float64(left)).mean((2, 3, 4))
 
 
-@pytest.mark.parametrize(("frames", "num"), [(4, 300), (8, 300)])
-@pytest.mark.parametrize("name", ["first_order", "high_order"])
-def test_errors_are_those_of_theorem_41(name, frames, num):
+@pytest.mark.parametrize(
+  ("name", "frames"),
+  [("first_order", 4), ("high_order", 4), ("high_order", 8)],
+)
+def test_errors_are_those_of_theorem_41(name, frames):
   """Of all frames from all numbers of given ones; gains pairwise."""
+  num = 300
   train, test = (gaussian_videos(name, frames, num, seed) for seed in (0, 1))
   found = held_out(train, test, 1)
   betas = augmentations.make(name, frames=frames).betas()
@@ -134,8 +137,8 @@ def test_coefficients_of_frames_that_follow_are_zero():
     np.testing.assert_array_equal(used, [t - k <= f < t for f in range(4)])
 
 
-@pytest.mark.parametrize("window", [0, 2, 9, -1])
-def test_a_window_must_have_a_centre_and_fit(window):
-  with pytest.raises(errors.UserError, match="odd number"):
-    linear.check_window(window, (8, 10, 1))
+def test_a_window_must_have_a_centre_and_fit():
+  for window in (0, 2, 9, -1):
+    with pytest.raises(errors.UserError, match="odd number"):
+      linear.check_window(window, (8, 10, 1))
   linear.check_window(7, (8, 10, 1))

@@ -31,7 +31,7 @@ def both(train, test, pair, **options):
 @pytest.fixture(scope="module")
 def of_squares():
   train, test = squares(600, 0), squares(200, 1)
-  return both(train, test, (2, 1), steps=150, seeds=(0, 1))
+  return both(train, test, (2, 1), steps=100, seeds=(0, 1))
 
 
 def test_it_learns_what_is_not_linear(of_squares):

@@ -1,8 +1,16 @@
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pseudovideo import keys
 from pseudovideo.samplers import ancestral
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def sample(step, start, sigmas, key):
+  return ancestral.sample_chain(step, start, sigmas, key=key)
 
 
 def add_level(x, level):
@@ -11,7 +19,7 @@ def add_level(x, level):
 
 def test_levels_are_visited_from_the_top_without_noise(key):
   start = jnp.zeros((2, 1, 1, 1))
-  video = ancestral.sample_chain(add_level, start, jnp.zeros((4,)), key=key)
+  video = sample(add_level, start, jnp.zeros((4,)), key)
   assert video.shape == (2, 5, 1, 1, 1)
   # 4, then 3, 2, 1 are added one after another.
   assert video[0].ravel().tolist() == [0, 4, 7, 9, 10]
@@ -20,11 +28,11 @@ def test_levels_are_visited_from_the_top_without_noise(key):
 def test_each_level_has_its_own_noise_and_the_last_frame_none(key):
   sigmas = jnp.asarray([9.0, 1.0, 2.0, 3.0])
   video = np.asarray(
-    ancestral.sample_chain(
+    sample(
       lambda x, level: jnp.zeros_like(x),
       jnp.zeros((4000, 2, 1, 1)),
       sigmas,
-      key=key,
+      key,
     )
   )
   assert (video[:, -1] == 0).all()
@@ -41,9 +49,7 @@ def test_a_linear_chain_has_the_gaussian_of_the_theory(key):
   a, sigmas = 0.5, [0.0, 0.7, 0.2]
   start = keys.normal(keys.named(key, "start"), (20_000, 1, 1, 1))
   video = np.asarray(
-    ancestral.sample_chain(
-      lambda x, level: a * x, start, jnp.asarray(sigmas), key=key
-    )
+    sample(lambda x, level: a * x, start, jnp.asarray(sigmas), key)
   )
   variance = 1.0
   for sigma in (sigmas[2], sigmas[1], 0.0):
@@ -54,7 +60,9 @@ def test_a_linear_chain_has_the_gaussian_of_the_theory(key):
 def test_samples_do_not_notice_the_batch_size(key):
   start = jnp.ones((6, 2, 2, 1))
   sigmas = jnp.full((3,), 0.5)
-  whole = ancestral.sample_chain(add_level, start, sigmas, key=key)
+  whole = sample(add_level, start, sigmas, key)
   rows = keys.example_keys(key, 2, start=4)
-  part = ancestral.sample_chain(add_level, start[:2], sigmas, key=rows)
-  np.testing.assert_array_equal(whole[4:], part)
+  part = sample(add_level, start[:2], sigmas, rows)
+  # Of two programs: a few roundings by 6e-8 of numbers up to 10.
+  np.testing.assert_allclose(whole[4:], part, atol=1e-5)
+  assert np.abs(whole[0] - whole[4]).max() > 0.1

@@ -64,26 +64,33 @@ def test_stages_and_examples_have_their_own_keys(key):
     values = jax.vmap(lambda k: jax.random.normal(k, window.x0.shape[1:]))(rows)
     return values
 
-  run = lambda rows: np.asarray(  # noqa: E731
-    autoregressive.sample_video(
-      draw, schedule, [0] * 4, jnp.zeros((len(rows), 4, 2, 2, 1)), key=rows
-    )
-  )
+  @jax.jit
+  def run(rows):
+    start = jnp.zeros((len(rows), 4, 2, 2, 1))
+    return autoregressive.sample_video(draw, schedule, [0] * 4, start, key=rows)
+
   rows = jax.random.split(key, 3)
-  video = run(rows)
+  video = np.asarray(run(rows))
   assert len(np.unique(video)) == video.size
-  np.testing.assert_array_equal(run(rows[1:2])[0], video[1])
+  # Of two programs: a few roundings by 6e-8 of numbers up to 5.
+  np.testing.assert_allclose(run(rows[1:2])[0], video[1], atol=3e-6)
 
 
 def test_a_video_can_be_completed_from_any_stage(key):
   schedule = windows.Windows.of(windows.autoregressive(6, 2))
-  run = functools.partial(
-    autoregressive.sample_video, draw_window, schedule, [0] * 5, key=key
+  run = jax.jit(
+    functools.partial(
+      autoregressive.sample_video, draw_window, schedule, [0] * 5, key=key
+    ),
+    static_argnames="first",
   )
-  whole = run(jnp.zeros(SHAPE))
-  for stage in range(5):
-    known = whole.at[:, stage and stage + 1 :].set(jnp.nan)
-    np.testing.assert_array_equal(run(known, first=stage), whole)
+  whole = np.asarray(run(jnp.zeros(SHAPE)))
+  for stage in (0, 1, 4):
+    known = whole.copy()
+    known[:, stage and stage + 1 :] = np.nan
+    found = run(jnp.asarray(known), first=stage)
+    # Of another program: a few roundings by 6e-8 of numbers up to 30.
+    np.testing.assert_allclose(found, whole, atol=2e-5)
 
 
 def test_a_window_holds_observed_frames_only():

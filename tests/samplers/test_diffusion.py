@@ -61,7 +61,7 @@ def estimate(alpha_bar, x):
 
 @pytest.mark.parametrize("variance", ["fixed_large", "fixed_small", "learned"])
 def test_all_ancestral_steps_reproduce_mean_and_deviation(variance):
-  """Moments of 40,000 samples against the recursion, it against M and S."""
+  """Moments of 10,000 samples against the recursion, it against M and S."""
   chain = Chain.of(Process(variance=variance, steps=1000))
   v = 0.2 if variance == "learned" else None
   mean, spread = 0.0, 1.0
@@ -85,7 +85,7 @@ def test_all_ancestral_steps_reproduce_mean_and_deviation(variance):
   assert mean == pytest.approx(M, abs=4e-3)
   assert np.sqrt(spread) == pytest.approx(S, rel=0.01)
 
-  num = 40_000
+  num = 10_000
   start = keys.normal(jax.random.key(1), (100, num // 100))
   samples = jax.jit(
     functools.partial(
@@ -105,7 +105,7 @@ def test_deterministic_samplers_solve_the_probability_flow_ode(method, order):
   """
   z = np.linspace(-2, 2, 5)[None]
   deviations = []
-  lengths = [21, 41, 81, 161, 321]
+  lengths = [21, 81, 161]
   for length in lengths:
     half_log_snr = np.linspace(3, -3, length)
     alpha_bars = 1 / (1 + np.exp(-2 * half_log_snr))
@@ -113,25 +113,24 @@ def test_deterministic_samplers_solve_the_probability_flow_ode(method, order):
     x = run(chain, quantile(alpha_bars[-1], z), method=method)
     truth = estimate(alpha_bars[0], quantile(alpha_bars[0], z))
     deviations.append(np.abs(x - truth).max())
-  orders = np.log2(np.divide(deviations[:-1], deviations[1:]))
-  assert orders[-1] == pytest.approx(order, abs=0.1)
+  # The last two lengths differ by a factor of two.
+  found = np.log2(deviations[-2] / deviations[-1])
+  assert found == pytest.approx(order, abs=0.1)
   assert deviations[0] < 0.1 and (np.diff(deviations) < 0).all()
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_the_solver_is_nearer_to_the_ode_than_ddim(schedule):
+@pytest.mark.parametrize("schedule, steps", [("linear", 10), ("cosine", 50)])
+def test_the_solver_is_nearer_to_the_ode_than_ddim(schedule, steps):
   """Also on the uneven steps of the usual schedules, and few of them."""
   z = np.linspace(-2, 2, 9)[None]
-  process = Process(schedule=schedule)
-  for steps in (10, 20, 50):
-    chain = Chain.of(process, str(steps))
-    start = quantile(chain.alpha_bars[-1], z)
-    truth = M + S * z
-    ddim, solver = (
-      np.abs(run(chain, start, method=method) - truth).max()
-      for method in ("ddim", "dpm_solver")
-    )
-    assert solver < 0.8 * ddim
+  chain = Chain.of(Process(schedule=schedule), str(steps))
+  start = quantile(chain.alpha_bars[-1], z)
+  truth = M + S * z
+  ddim, solver = (
+    np.abs(run(chain, start, method=method) - truth).max()
+    for method in ("ddim", "dpm_solver")
+  )
+  assert solver < 0.8 * ddim
 
 
 def test_ddim_with_eta_1_is_ancestral_sampling_with_the_posteriors_variance():
@@ -141,15 +140,13 @@ def test_ddim_with_eta_1_is_ancestral_sampling_with_the_posteriors_variance():
   np.testing.assert_allclose(
     run(chain, start, method="ddim", eta=1.0), ancestral, rtol=1e-9
   )
-  for eta in (0.0, 0.5):
-    other = run(chain, start, method="ddim", eta=eta)
-    assert np.abs(other - ancestral).min() > 1e-4
+  other = run(chain, start, method="ddim", eta=0.5)
+  assert np.abs(other - ancestral).min() > 1e-4
   large = Chain.of(Process(variance="fixed_large"), "20")
   assert np.abs(run(large, start) - ancestral).max() > 1e-2
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.7])
-@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize(("eta", "clip"), [(0.0, True), (0.7, False)])
 def test_ddim_step_by_step(eta, clip):
   """Plain numpy, with the noise of the keys; predictions that need clamping."""
   chain = Chain.of(Process(schedule="cosine", steps=60), "12")
@@ -201,9 +198,7 @@ def test_the_result_is_the_clamped_estimate_where_clip_says_so(method, key):
   np.testing.assert_array_equal(samples[:, 1, :2], [[1, -1]] * 2)
   np.testing.assert_allclose(samples[:, 1, 2], 0.25, atol=1e-6)
   np.testing.assert_allclose(samples[:, 0], [[3, -4, 0.25]] * 2, atol=1e-4)
-  # A flag for all entries; clamped by default.
-  whole = jax.jit(functools.partial(sampler, clip=False))(start)
-  np.testing.assert_allclose(whole[:, 1], [[3, -4, 0.25]] * 2, atol=1e-4)
+  # Clamped by default.
   assert np.abs(jax.jit(sampler)(start)).max() == 1
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from pseudovideo import errors, keys
+from pseudovideo import keys
 from pseudovideo.models import maskgit
 from pseudovideo.samplers import masked
+from tests.models import parameters
 
 PHENAKI, MASKGIT = masked.PRESETS["phenaki"], masked.PRESETS["maskgit"]
 
@@ -53,11 +54,7 @@ def mixing(codes):
 
 
 @pytest.mark.parametrize("preset", masked.PRESETS)
-@pytest.mark.parametrize(
-  ("tokens", "steps"),
-  [(1, 1), (1, 4), (2, 3), (5, 12), (16, 1), (17, 7), (27, 40), (64, 18),
-   (256, 12), (576, 18)],
-)  # fmt: skip
+@pytest.mark.parametrize(("tokens", "steps"), [(1, 4), (17, 7), (27, 40)])
 def test_every_token_is_uncovered_once_and_stays(key, preset, tokens, steps):
   decoding = dataclasses.replace(masked.PRESETS[preset], steps=steps)
   codes = 5
@@ -94,8 +91,10 @@ def ordered(target, order, most, codes):
   return logits
 
 
-@pytest.mark.parametrize("rule", masked.RULES)
-@pytest.mark.parametrize(("tokens", "steps"), [(64, 18), (20, 6), (30, 50)])
+@pytest.mark.parametrize(
+  ("rule", "tokens", "steps"),
+  [("phenaki", 20, 6), ("maskgit", 20, 6), ("phenaki", 30, 50)],
+)
 def test_a_known_rule_gives_the_known_grid(key, rule, tokens, steps):
   """The fewest passes suffice only if the surest tokens are kept."""
   decoding = masked.Decoding(rule, steps, temperature=0.5)
@@ -128,7 +127,7 @@ def assert_law(values, law):
   assert stats.chisquare(seen, np.array(law) * len(values)).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
 def test_drawn_codes_have_the_probabilities_of_the_temperature(
   key, temperature
 ):
@@ -291,20 +290,20 @@ def test_one_pass_of_the_network_per_step(key, judged):
 def network():
   """A tiny network and critic: functions of ids."""
   net = maskgit.MaskGit(
-    (2, 3, 4), codes=7, width=16, layers=2, heads=2, head_width=8
+    (2, 3, 4), codes=7, width=16, layers=1, heads=2, head_width=8
   )
   ids = jnp.zeros((1, 24), jnp.int32)
-  variables = jax.jit(
-    lambda key: net.init(key, ids, method="logits_and_scores")
-  )(jax.random.key(1))
+  drawn = parameters.drawn(net.init, ids, method="logits_and_scores")
+  variables = {"params": jax.tree.map(jnp.asarray, drawn)}
   return (
     functools.partial(net.apply, variables),
     functools.partial(net.apply, variables, method="scores"),
   )
 
 
-@pytest.mark.parametrize("preset", masked.PRESETS)
-@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize(
+  ("preset", "judged"), [("phenaki", True), ("maskgit", False)]
+)
 def test_samples_do_not_notice_the_batch_size(key, network, preset, judged):
   logits, critic = network
   arguments = dict(tokens=24, codes=7, critic=critic if judged else None)
@@ -316,20 +315,6 @@ def test_samples_do_not_notice_the_batch_size(key, network, preset, judged):
   assert len(np.unique(whole, axis=0)) > 1
 
 
-@pytest.mark.parametrize(
-  ("fields", "words"),
-  [
-    ({"rule": "maskgitt"}, "did you mean 'maskgit'"),
-    ({"steps": 0}, "sampler.steps must be at least 1 and at most 10000; got 0"),
-    ({"steps": 10**9}, "at least 1 and at most 10000; got 1000000000"),
-    ({"temperature": -1}, "sampler.temperature must be between 0 and 1e6; got"),
-    ({"critic_noise": 1e9}, "sampler.critic_noise must be between 0 and 1e6"),
-    ({"choice_temperature": -0.5}, "choice_temperature"),
-    ({"critic_noise": -2}, "critic_noise"),
-  ],
-)
-def test_impossible_fields_are_refused(fields, words):
+def test_presets_are_possible():
   for preset in masked.PRESETS.values():
     preset.check()
-  with pytest.raises(errors.UserError, match=words):
-    masked.Decoding(**fields).check()

@@ -25,17 +25,16 @@ def certain(ids):
   return jnp.where(jax.nn.one_hot(ids, K) > 0, 0.0, -1e9)
 
 
-def run(step, num, length, *, key=None, **settings):
+def run(step, num, length, *, key=None, segments=1, **settings):
+  settings |= dict(num=num, length=length, segments=segments)
   empty = jnp.zeros((num, 0), jnp.int32)
   sample = jax.jit(
-    lambda key: tokens.sample(
-      step, grow, empty, num=num, length=length, key=key, **settings
-    )
+    lambda key: tokens.sample(step, grow, empty, key=key, **settings)
   )
   return np.asarray(sample(jax.random.key(0) if key is None else key))
 
 
-@pytest.mark.parametrize("segments", [1, 2, 3, 7, 50])
+@pytest.mark.parametrize("segments", [3, 50])
 def test_a_known_rule_gives_the_known_sequence(segments):
   """Token n is a weighted sum of all before it: each must be in its place."""
   length = 7
@@ -59,13 +58,7 @@ def test_a_known_rule_gives_the_known_sequence(segments):
 
 
 @pytest.mark.parametrize(
-  "segments, expected",
-  [
-    (1, [8] * 8),
-    (2, [4] * 4 + [8] * 4),
-    (3, [2, 2, 5, 5, 5, 8, 8, 8]),
-    (8, [1, 2, 3, 4, 5, 6, 7, 8]),
-  ],
+  "segments, expected", [(1, [8] * 8), (3, [2, 2, 5, 5, 5, 8, 8, 8])]
 )
 def test_the_cache_is_no_longer_than_its_segment_needs(segments, expected):
   def step(history, previous, position):
@@ -75,14 +68,13 @@ def test_the_cache_is_no_longer_than_its_segment_needs(segments, expected):
   np.testing.assert_array_equal(found, [expected] * 2)
 
 
-@pytest.mark.parametrize("length", [1, 2, 9, 64, 256, 576, 2304])
-@pytest.mark.parametrize("segments", [1, 3, 8])
-def test_segments_cover_every_position_once(length, segments):
-  ends = tokens.bounds(length, segments)
-  covered = [n for a, b in itertools.pairwise(ends) for n in range(a, b)]
-  assert covered == list(range(length))
-  sizes = np.diff(ends)
-  assert sizes.max() - sizes.min() <= 1 and len(sizes) <= segments
+def test_segments_cover_every_position_once():
+  for length, segments in itertools.product((1, 2, 9, 64, 576), (1, 3, 8)):
+    ends = tokens.bounds(length, segments)
+    covered = [n for a, b in itertools.pairwise(ends) for n in range(a, b)]
+    assert covered == list(range(length))
+    sizes = np.diff(ends)
+    assert sizes.max() - sizes.min() <= 1 and len(sizes) <= segments
 
 
 def test_the_cost_is_what_the_module_says():
@@ -109,7 +101,7 @@ def test_temperature_zero_takes_the_most_likely():
   np.testing.assert_array_equal(found, [expected] * 2)
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_frequencies_are_those_of_the_chain(temperature):
   num = 20_000
   sampler = tokens.TokenSampler(temperature=temperature)
@@ -160,16 +152,16 @@ def brute_force(logits, top_k, top_p):
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 4, 40])
-@pytest.mark.parametrize("top_p", [1e-6, 0.3, 0.9, 0.999, 1.0])
-def test_truncation_is_that_of_brute_force(top_k, top_p):
+def test_truncation_is_that_of_brute_force(top_k):
   logits = 3 * np.random.default_rng(2).normal(size=(50, 40))
   logits = logits.astype(np.float32)
-  ours = np.asarray(tokens.truncate(jnp.asarray(logits), top_k, top_p))
-  for row in range(50):
-    kept = set(np.flatnonzero(np.isfinite(ours[row])).tolist())
-    assert kept == brute_force(logits[row], top_k, top_p)
-  np.testing.assert_array_equal(ours[np.isfinite(ours)],
-                                logits[np.isfinite(ours)])  # fmt: skip
+  for top_p in (1e-6, 0.3, 0.9, 0.999, 1.0):
+    ours = np.asarray(tokens.truncate(jnp.asarray(logits), top_k, top_p))
+    for row in range(50):
+      kept = set(np.flatnonzero(np.isfinite(ours[row])).tolist())
+      assert kept == brute_force(logits[row], top_k, top_p)
+    np.testing.assert_array_equal(ours[np.isfinite(ours)],
+                                  logits[np.isfinite(ours)])  # fmt: skip
 
 
 def test_truncation_keeps_what_is_as_likely_as_the_last_one():
@@ -181,9 +173,11 @@ def test_truncation_keeps_what_is_as_likely_as_the_last_one():
 
 def test_truncated_draws_follow_what_is_left():
   num = 20_000
-  logits = jnp.broadcast_to(jnp.asarray(TABLE[:1]), (num, K))
+  logits = np.broadcast_to(TABLE[:1], (num, K))
   sampler = tokens.TokenSampler(temperature=2.0, top_k=6, top_p=0.8)
-  found = jax.jit(lambda k: tokens.draw(logits, sampler, k))(jax.random.key(2))
+  # Not constants of the program: XLA would sort them while it compiles.
+  draw = jax.jit(lambda logits, key: tokens.draw(logits, sampler, key))
+  found = draw(logits, jax.random.key(2))
   tempered = TABLE[0].astype(np.float64) / 2
   kept = sorted(brute_force(tempered, 6, 0.8))
   assert 1 < len(kept) < 6
@@ -196,14 +190,9 @@ def test_truncated_draws_follow_what_is_left():
 @pytest.mark.parametrize(
   "fields, words",
   [
-    (dict(temperature=-0.1), "must be 0, or between 1e-6 and 1e6; got -0.1"),
     (dict(temperature=1e-9), "must be 0, or between 1e-6 and 1e6; got 1e-09"),
-    (dict(temperature=1e9), "must be 0, or between 1e-6 and 1e6; got 1000000"),
     (dict(temperature=float("nan")), "temperature must be 0, or between"),
-    (dict(top_k=-1), "between 1 and the 11 codes"),
     (dict(top_k=12), "between 1 and the 11 codes.*got 12"),
-    (dict(top_p=0.0), "above 0 and at most 1; got 0.0"),
-    (dict(top_p=1.1), "top_p"),
   ],
 )
 def test_impossible_fields_are_refused(fields, words):

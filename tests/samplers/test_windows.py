@@ -62,23 +62,16 @@ def test_arrays_say_the_same_as_the_stages():
     assert np.all(table.observed * table.latent == 0)
 
 
-@pytest.mark.parametrize(
-  "make, arguments, said",
-  [
-    (
-      windows.autoregressive,
-      (4, 5),
-      "4 frames of the video; got a context of 5",
-    ),
+def test_impossible_schedules_are_refused():
+  for make, arguments, said in [
+    (windows.autoregressive, (4, 5), "4 frames of the video; got .* 5"),
     (windows.autoregressive, (4, 0), "got a context of 0"),
     (windows.blockwise, (4, 5, 1), "4 frames of the video; got a window of 5"),
     (windows.blockwise, (4, 3, 0), "between 1 and 3 frames, the window; got 0"),
     (windows.blockwise, (4, 3, 4), "between 1 and 3 frames, the window; got 4"),
-  ],
-)
-def test_impossible_schedules_are_refused(make, arguments, said):
-  with pytest.raises(errors.UserError, match=said):
-    make(*arguments)
+  ]:
+    with pytest.raises(errors.UserError, match=said):
+      make(*arguments)
 
 
 def test_schedules_differ():

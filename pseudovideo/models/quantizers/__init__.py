@@ -63,7 +63,10 @@ class Quantizer(Protocol):
     """
 
   def lookup(self, params: Any, state: Any, ids: jax.Array) -> jax.Array:
-    """(B, ...) -> (B, ..., D): the `values` that `quantize` had for `ids`."""
+    """(B, ...) -> (B, ..., D): the `values` that `quantize` had for `ids`.
+
+    They are equal up to rounding where a linear map makes them of the code.
+    """
 
 
 TABLE = {

@@ -19,9 +19,10 @@ def test_usage_counts_codes_and_their_entropy(key):
 
 
 def test_usage_of_one_code_and_of_all():
-  one = common.usage(jnp.full((6,), 3), 4)
+  usage = jax.jit(common.usage, static_argnums=1)
+  one = usage(jnp.full((6,), 3), 4)
   assert one["codes_used"] == 1 and one["perplexity"] == 1
-  every = common.usage(jnp.arange(12) % 4, 4)
+  every = usage(jnp.arange(12) % 4, 4)
   assert every["codes_used"] == 4
   np.testing.assert_allclose(every["perplexity"], 4, rtol=1e-6)
 

@@ -23,7 +23,7 @@ def run(name, key, devices):
   step = jax.jit(
     step, in_shardings=(whole, whole, cut, whole), out_shardings=(cut, whole)
   )
-  params, state = quantizer.init(key)
+  params, state = jax.jit(quantizer.init)(key)
   rng = np.random.default_rng(0)
   for i in range(3):
     z = rng.normal(size=(8, 3, 4, 6)).astype(np.float32)
@@ -32,7 +32,7 @@ def run(name, key, devices):
   return jax.device_get((quantized, state))
 
 
-@pytest.mark.parametrize("name", quantizers.TABLE)
+@pytest.mark.parametrize("name", ["cosine", "lookup_free"])
 def test_four_devices_give_what_one_gives(name, key):
   (one, state), (four, other) = run(name, key, 1), run(name, key, 4)
   np.testing.assert_array_equal(four.ids, one.ids)
@@ -43,22 +43,21 @@ def test_four_devices_give_what_one_gives(name, key):
     np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", quantizers.TABLE)
-def test_a_section_of_a_config_makes_one(name):
-  cls = quantizers.TABLE[name]
-  fields = configuration.check_fields(cls, SMALL, "quantizer")
-  quantizer = cls(**fields)
-  quantizer.check()
-  assert (quantizer.codes, quantizer.width) == (16, 6)
-  with pytest.raises(errors.UserError, match="codebook_size"):
-    configuration.check_fields(cls, {"codebook_size": 3}, "quantizer")
+def test_a_section_of_a_config_makes_one():
+  for cls in quantizers.TABLE.values():
+    fields = configuration.check_fields(cls, SMALL, "quantizer")
+    quantizer = cls(**fields)
+    quantizer.check()
+    assert (quantizer.codes, quantizer.width) == (16, 6)
+    with pytest.raises(errors.UserError, match="codebook_size"):
+      configuration.check_fields(cls, {"codebook_size": 3}, "quantizer")
 
 
 @pytest.mark.parametrize("name", quantizers.TABLE)
 def test_any_number_of_axes(name, key):
   quantizer = quantizers.TABLE[name](**SMALL)
-  params, state = quantizer.init(key)
-  z = jax.random.normal(key, (2, 12, 6))
+  params, state = jax.jit(quantizer.init)(key)
+  z = np.asarray(jax.random.normal(key, (2, 12, 6)))
   quantize = jax.jit(quantizer.quantize)
   flat = quantize(params, state, z)
   grid = quantize(params, state, z.reshape(2, 2, 3, 2, 6))

@@ -99,13 +99,13 @@ def test_latents_move_with_the_image(picture, down, right):
   columns = slice(inner.start + right, inner.stop)
   expected = before[:, :, rows, columns]
   found = after[:, :, inner, inner][:, :, : size - down, : size - right]
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  assert nets.relative_error(found, expected) < nets.CLOSE
   # At the edge, zeros stand for pixels that the other crop has.
   edge = after[:, :, : PLACES - down, : PLACES - right]
   assert np.abs(edge - before[:, :, down:, right:])[:, :, 0].max() > 1e-2
 
 
-@pytest.mark.parametrize("pixels", [1, 2, 3])
+@pytest.mark.parametrize("pixels", [1, 2])
 def test_latents_do_not_move_by_parts_of_themselves(picture, pixels):
   inner = inner_latents()
   before = encode(moved(picture, 0, 0, SIDE))
@@ -139,7 +139,7 @@ def test_frames_move_with_the_latents(latents, down, right):
   expected = moved(
     before, inner.start + FACTOR * down, inner.start + FACTOR * right, SIDE
   )[:, :, :height, :width]
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  assert nets.relative_error(found, expected) < nets.CLOSE
   # A pixel less than the factor is another place in the pattern of repetition.
   other = moved(before, inner.start + 1, inner.start, SIDE)
   assert np.abs(found - other[:, :, :height, :width]).max() > 0.1

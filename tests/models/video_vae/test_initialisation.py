@@ -12,15 +12,12 @@ from tests.models.video_vae import nets
 # Network, image VAE, taps, and the frame of a group that its other frames show.
 CASES = [
   ("iv", "image", None, 2),
-  ("iv", "image", (0, 1), 2),
   ("iv", "image", (1, 0), 1),
   ("iv", "image", (1, 1), 3),
   ("by two", "shallow image", None, 1),
   ("by two", "shallow image", (0,), 0),
   ("motion twice", "shallow image", None, 1),
-  ("causal branches", "shallow image", None, 1),
-  ("baseline", "lean image", None, 0),
-  ("one branch", "shallow image", None, 0),
+  ("baseline", "shallow image", None, 0),
 ]
 
 
@@ -47,11 +44,11 @@ def test_frames_are_reconstructed_as_images(name, image, taps, shown):
   two = net.branches != "motion"
   for ours, theirs in zip(latents, of_images, strict=True):
     parts = [theirs[:, times] for times in [firsts, others][1 - two :]]
-    np.testing.assert_allclose(ours, np.concatenate(parts, -1), atol=1e-5)
+    assert nets.relative_error(ours, np.concatenate(parts, -1)) < nets.CLOSE
   carried = [0]
   for first, other in zip(firsts[1:], others[1:], strict=True):
     carried += [first if two else other] + [other] * (factor - 1)
-  np.testing.assert_allclose(frames, expected[:, carried], atol=1e-5)
+  assert nets.relative_error(frames, expected[:, carried]) < nets.CLOSE
 
 
 def test_image_vae_has_the_latents_of_one_branch():
@@ -61,10 +58,10 @@ def test_image_vae_has_the_latents_of_one_branch():
   assert initialisation.image_vae(nets.BASELINE).latent_channels == 2
 
 
-@pytest.mark.parametrize("taps", [(0,), (0, 2), (0, 1, 1)])
-def test_wrong_taps_are_refused(taps):
-  with pytest.raises(errors.UserError, match="must be 2 numbers 0 or 1"):
-    initialisation.inflate(nets.params("image"), nets.IV, taps)
+def test_wrong_taps_are_refused():
+  for taps in [(0,), (0, 2), (0, 1, 1)]:
+    with pytest.raises(errors.UserError, match="must be 2 numbers 0 or 1"):
+      initialisation.inflate(nets.params("image"), nets.IV, taps)
 
 
 def test_another_image_vae_is_refused():

@@ -52,19 +52,13 @@ def count(tree):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-  "net, expected", PUBLISHED.values(), ids=PUBLISHED.keys()
-)
-def test_parameter_counts_are_the_published_ones(net, expected):
-  params = sizes(net)
-  parts = params, params["encoder"], params["decoder"]
-  assert tuple(map(count, parts)) == expected
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("net, expected", COUNTS.values(), ids=COUNTS.keys())
-def test_parameter_counts_of_the_other_rows(net, expected):
-  assert count(sizes(net)) == expected
+def test_parameter_counts_are_the_published_ones():
+  for name, (net, expected) in PUBLISHED.items():
+    params = sizes(net)
+    parts = params, params["encoder"], params["decoder"]
+    assert tuple(map(count, parts)) == expected, name
+  for name, (net, expected) in COUNTS.items():
+    assert count(sizes(net)) == expected, name
 
 
 def test_blocks_have_the_published_sizes():
@@ -92,7 +86,9 @@ def test_blocks_have_the_published_sizes():
   assert count(d["head"]) == 3 * 128 * 9 + 3 * 128 * 27 + 6
 
 
-@pytest.mark.parametrize("name", [name for name in nets.NETS if name != "lean"])
+@pytest.mark.parametrize(
+  "name", [name for name in nets.NETS if not name.startswith("lean")]
+)
 def test_network_is_its_definition(name):
   net, params, video = nets.NETS[name], nets.params(name), nets.clip(9)
   net.check((nets.SIDE, nets.SIDE, 2), 9)
@@ -103,11 +99,11 @@ def test_network_is_its_definition(name):
   assert out.shape == video.shape and out.dtype == jnp.float32
   numbers = nets.float64(params)
   expected = reference.encode(video[1].astype(np.float64), numbers, net)
-  assert nets.relative_error(means[1], expected[0]) < 1e-5
-  assert nets.relative_error(log_variances[1], expected[1]) < 1e-5
+  assert nets.relative_error(means[1], expected[0]) < nets.CLOSE
+  assert nets.relative_error(log_variances[1], expected[1]) < nets.CLOSE
   latents = np.asarray(means[1], np.float64)
   expected = reference.decode(latents, numbers, net)
-  assert nets.relative_error(out[1], expected) < 1e-5
+  assert nets.relative_error(out[1], expected) < nets.CLOSE
 
 
 def groups(name):
@@ -149,20 +145,6 @@ def test_frames_see_their_latent_and_earlier_ones(name):
     assert (difference[1, of_frames == group] > 1e-4).all()
 
 
-@pytest.mark.parametrize("name", ["lean", "baseline"])
-def test_an_image_is_frame_0_of_any_clip_that_starts_with_it(name):
-  encode, decode = nets.encode(name), nets.decode(name)
-  params, video = nets.params(name), nets.clip(9)
-  image, _ = encode(params, video[:, :1], None)
-  whole, _ = encode(params, video, None)
-  for one, many in zip(image, whole, strict=True):
-    np.testing.assert_allclose(one, many[:, :1], atol=1e-6)
-  alone, _ = decode(params, image[0], None)
-  frames, _ = decode(params, whole[0], None)
-  assert alone.shape == (2, 1, nets.SIDE, nets.SIDE, 2)
-  np.testing.assert_allclose(alone, frames[:, :1], atol=1e-5)
-
-
 @pytest.mark.parametrize(
   "name, of_key", [("iv", [0, 1, 5]), ("by two", [0, 1, 3, 5, 7])]
 )
@@ -198,17 +180,3 @@ def test_half_precision_is_near():
   (expected, _), _ = nets.encode("by two")(params, video, None)
   assert means.dtype == log_variances.dtype == jnp.float32
   assert 1e-4 < nets.relative_error(means, np.asarray(expected)) < 0.05
-
-
-def test_latents_of_images_move_with_the_image():
-  """Away from the border, by whole latents; there is no attention here."""
-  net, params = nets.NETS["lean image"], nets.params("lean image")
-  image = np.random.default_rng(3).uniform(-1, 1, (1, 1, 128, 128, 2))
-  image = image.astype(np.float32)
-  encode = jax.jit(
-    lambda x: net.apply({"params": params}, x, method="encode")[0]
-  )
-  latents = np.asarray(encode(image))[..., 12:20, 12:20, :]
-  moved = np.asarray(encode(np.roll(image, (4, -8), (2, 3))))
-  np.testing.assert_allclose(moved[..., 13:21, 10:18, :], latents, atol=1e-5)
-  assert np.abs(moved[..., 12:20, 12:20, :] - latents).max() > 0.1

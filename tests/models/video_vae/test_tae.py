@@ -10,6 +10,7 @@ import pytest
 from pseudovideo import errors
 from pseudovideo.models import convolution
 from pseudovideo.models.video_vae import tae, tae_layers
+from tests.models import parameters
 from tests.models.video_vae import nets, tae_reference
 
 # Four frames of a latent; a level that halves sides alone.
@@ -22,23 +23,17 @@ SIDE = nets.SIDE
 FRAMES = 6
 
 
+def smallest(net):
+  side = net.spatial_factor
+  return jnp.zeros((1, 1, side, side, net.image_channels))
+
+
 def drawn(net, seed=1):
-  """Parameters away from zeros and ones, so that all of them matter."""
-  rng = np.random.default_rng(seed)
-
-  def draw(path, leaf):
-    noise = rng.normal(size=leaf.shape).astype(np.float32)
-    if path[-1].key == "kernel":
-      return noise / np.sqrt(np.prod(leaf.shape[:-1]))
-    return 0.3 * noise + (path[-1].key == "scale")
-
-  return jax.tree_util.tree_map_with_path(draw, shapes(net))
+  return parameters.drawn(net.init, smallest(net), seed=seed)
 
 
 def shapes(net):
-  side = net.spatial_factor
-  clip = jnp.zeros((1, 1, side, side, net.image_channels))
-  return jax.eval_shape(net.init, jax.random.key(0), clip)["params"]
+  return jax.eval_shape(net.init, jax.random.key(0), smallest(net))["params"]
 
 
 PARAMS = drawn(NET)
@@ -54,8 +49,7 @@ def decode(params, latents, frames=None):
   return NET.apply({"params": params}, latents, frames, method="decode")
 
 
-@pytest.mark.parametrize("frames", [1, 2, 5])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("frames, stride", [(1, 2), (2, 1), (5, 2)])
 def test_convolution_over_time(frames, stride):
   rng = np.random.default_rng(0)
   x = rng.normal(size=(2, frames, 1, 2, 3)).astype(np.float32)
@@ -64,7 +58,7 @@ def test_convolution_over_time(frames, stride):
     "bias": rng.normal(size=3).astype(np.float32),
   }
   layer = tae_layers.TemporalConv(jnp.float32, stride)
-  out = layer.apply({"params": {"taps": p}}, x)
+  out = jax.jit(layer.apply)({"params": {"taps": p}}, x)
   num = convolution.output_size(frames, 3, stride, 1)
   assert out.shape == (2, num, 1, 2, 3)
   taps = p["kernel"].astype(np.float64).reshape(3, 3, 3)
@@ -79,7 +73,7 @@ def test_convolution_over_time(frames, stride):
 def test_convolution_over_time_starts_as_the_identity():
   x = np.random.default_rng(0).normal(size=(1, 5, 1, 2, 3)).astype(np.float32)
   layer = tae_layers.TemporalConv(jnp.float32, 2)
-  out, _ = layer.init_with_output(jax.random.key(0), x)
+  out, _ = jax.jit(layer.init_with_output)(jax.random.key(0), x)
   np.testing.assert_allclose(out, x[:, ::2], atol=1e-6)
 
 
@@ -87,14 +81,14 @@ def test_network_is_its_definition():
   video, numbers = nets.clip(FRAMES), nets.float64(PARAMS)
   means, log_variances = encode(PARAMS, video)
   expected = tae_reference.encode(video[1].astype(np.float64), numbers, NET)
-  assert nets.relative_error(means[1], expected[0]) < 1e-5
-  assert nets.relative_error(log_variances[1], expected[1]) < 1e-5
+  assert nets.relative_error(means[1], expected[0]) < nets.CLOSE
+  assert nets.relative_error(log_variances[1], expected[1]) < nets.CLOSE
   out = decode(PARAMS, means, FRAMES)
   assert out.shape == video.shape and out.dtype == jnp.float32
   latents = np.asarray(means[1], np.float64)
   expected = tae_reference.decode(latents, numbers, NET)
   assert len(expected) == 8
-  assert nets.relative_error(out[1], expected[:FRAMES]) < 1e-5
+  assert nets.relative_error(out[1], expected[:FRAMES]) < nets.CLOSE
 
 
 def test_a_still_clip_is_its_image_over_and_over():
@@ -104,12 +98,12 @@ def test_a_still_clip_is_its_image_over_and_over():
   one, many = encode(PARAMS, image), encode(PARAMS, still)
   for alone, repeated in zip(one, many, strict=True):
     assert alone.shape[1] == 1 and repeated.shape[1] == 2
-    np.testing.assert_allclose(repeated, np.repeat(alone, 2, axis=1), atol=1e-5)
+    twice = np.repeat(alone, 2, axis=1)
+    assert nets.relative_error(repeated, twice) < nets.CLOSE
   out = decode(PARAMS, one[0], 1)
   assert out.shape == image.shape
-  np.testing.assert_allclose(
-    decode(PARAMS, many[0], FRAMES), np.repeat(out, FRAMES, 1), atol=1e-5
-  )
+  frames = decode(PARAMS, many[0], FRAMES)
+  assert nets.relative_error(frames, np.repeat(out, FRAMES, 1)) < nets.CLOSE
 
 
 def test_every_latent_sees_every_frame():
@@ -123,7 +117,7 @@ def test_every_latent_sees_every_frame():
     assert (difference[1].max((1, 2, 3)) > 1e-4).all()
 
 
-@pytest.mark.parametrize("frames", [1, 3, 8, 9])
+@pytest.mark.parametrize("frames", [1, 8, 9])
 def test_clips_of_any_length_come_back(frames):
   net = tae.TAE(base=2, multipliers=(1, 1, 1, 1), blocks=1)
   shape = (1, frames, 16, 8, 3)
@@ -177,8 +171,8 @@ def test_inflated_network_shows_the_first_frame_of_each_latent():
   *expected, images = map(np.asarray, run(image_vae, image_params))
   *latents, frames = run(net, params)
   for ours, theirs in zip(latents, expected, strict=True):
-    np.testing.assert_allclose(ours, theirs[:, [0, 2]], atol=1e-5)
-  np.testing.assert_allclose(frames, images[:, [0, 0, 2]], atol=1e-5)
+    assert nets.relative_error(ours, theirs[:, [0, 2]]) < nets.CLOSE
+  assert nets.relative_error(frames, images[:, [0, 0, 2]]) < nets.CLOSE
 
 
 def test_inflation_adds_the_layers_over_time():
@@ -229,8 +223,6 @@ def test_the_number_of_frames_must_fit_the_latents():
   [
     (dict(temporal=(True,)), r"model\.temporal needs .* 3; got \(True,\)"),
     (dict(multipliers=(1,)), r"model\.multipliers needs two levels or more"),
-    (dict(base=0), r"model\.base must be at least 1; got 0"),
-    (dict(dtype="float16"), r"no model\.dtype named 'float16'"),
     (dict(image_channels=3), r"the channels of the images, 2; got 3"),
     (dict(multipliers=(1,) * 5, temporal=(True,) * 4), "height .* 16.* got 8"),
   ],
