@@ -1,5 +1,7 @@
 """Files that attack their reader, and a process in which they are read.
 
+`tests/test_hostile_files.py` says which reader is given which.
+
 `outcomes` gives each file to its reader in one child, which may grow by
 `MEMORY` bytes of address space and notes whatever Python's audit hooks see of
 programs, sockets, modules and unpickled names.
@@ -114,6 +116,7 @@ def _child() -> None:
   """Reads the cases of the standard input, one per line."""
   cases = [json.loads(line) for line in sys.stdin]
   readers = {name: _reader(name) for name, _ in cases}
+  importlib.import_module("tensorflow_datasets")  # It needs much by itself.
   events = []
   sys.addaudithook(
     lambda event, args: event in WATCHED and events.append(f"{event} {args}")

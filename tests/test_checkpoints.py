@@ -110,7 +110,7 @@ def test_every_kind_of_leaf_returns_bit_for_bit(tmp_path, recwarn):
   assert not [w for w in recwarn if "topology" in str(w.message)]
 
 
-@pytest.mark.parametrize("saved, wanted", [(4, 1), (4, 2), (1, 4), (2, 4)])
+@pytest.mark.parametrize("saved, wanted", [(4, 1), (2, 4)])
 def test_the_number_of_devices_may_change(tmp_path, recwarn, saved, wanted):
   state = make_state(1)
   store = checkpoints.Checkpoints(tmp_path)
@@ -200,7 +200,7 @@ def fate(directory: pathlib.Path, caplog: pytest.LogCaptureFixture) -> str:
 
 
 @pytest.mark.parametrize(
-  "damage, rounds", [(flip, 6), (truncate, 1), (remove, 1)]
+  "damage, rounds", [(flip, 3), (truncate, 1), (remove, 1)]
 )
 def test_no_damage_to_any_file_is_silent(
   pair, tmp_path, caplog, capfd, damage, rounds

@@ -39,15 +39,16 @@ def test_the_flag_reaches_xla(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_give_the_same_bits(tmp_path):
-  """Weights, pictures and samples."""
+  """Weights, pictures and samples, which training draws too."""
   digests = []
   for name in ("one", "two"):
     workdir = tmp_path / name
-    common = (
-      "-m", "pseudovideo.main", f"--workdir={workdir}", "--deterministic"
-    )  # fmt: skip
-    run(*common, "--mode=train", "--config=configs/hvae.py:preset=tiny")
-    run(*common, "--mode=sample", "--num_samples=4")
+    run(
+      *("-m", "pseudovideo.main", "--mode=train", "--deterministic"),
+      *("--config=configs/hvae.py:preset=tiny", "--config.task.levels=2"),
+      *("--config.model.multipliers=(1,)", "--config.model.attention=()"),
+      f"--workdir={workdir}",
+    )
     digests.append(_digest(workdir))
   assert digests[0] == digests[1]
 
@@ -58,11 +59,7 @@ def _digest(workdir):
   for leaf in jax.tree.leaves(state):
     digest.update(np.asarray(leaf).tobytes())
   pictures = sorted(workdir.rglob("*.png"))
-  samples = sorted(workdir.rglob("*.npz"))
-  assert pictures
-  assert samples
+  assert any(path.name.startswith("samples_") for path in pictures)
   for path in pictures:
     digest.update(path.read_bytes())
-  for path in samples:
-    digest.update(np.load(path)["images"].tobytes())
   return digest.hexdigest()

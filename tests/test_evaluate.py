@@ -22,12 +22,28 @@ from pseudovideo import (
   results,
   runs,
   sample_files,
+  sampling,
 )
 from pseudovideo.metrics import inception, set_metrics
 from tests.metrics import pixel_network
 
 TINY = f"--config={pathlib.Path(hvae.__file__)}:preset=tiny"
 NETWORK_METRICS = {"FD-digitscls", "KID-digitscls", "IS-digitscls"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_sampler():
+  """Lets all evaluations share a sampler, which is traced once."""
+  made, make = {}, sampling.make_sampler
+
+  def shared(task, mesh):
+    if (repr(task), mesh) not in made:
+      made[repr(task), mesh] = make(task, mesh)
+    return made[repr(task), mesh]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(sampling, "make_sampler", shared)
+    yield
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +95,7 @@ def test_the_weights_are_the_averaged_ones(tiny_run):
 def test_an_older_checkpoint_can_be_evaluated(tiny_run, tmp_path):
   shutil.copytree(tiny_run, tmp_path / "run")
   record = evaluate.evaluate(
-    runs.restore(tmp_path / "run", step=4), num_samples=8
+    runs.restore(tmp_path / "run", step=4), num_samples=16
   )
   assert record["step"] == 4 and record["images_seen"] == 4 * 16
 
@@ -225,7 +241,7 @@ def test_without_labels_there_is_no_network(run):
     run.image_set, train_labels=None, test_labels=None, num_classes=None
   )
   record = evaluate.evaluate(
-    dataclasses.replace(run, image_set=unlabelled), num_samples=6
+    dataclasses.replace(run, image_set=unlabelled), num_samples=16
   )
   for metrics in record["metrics"].values():
     assert set(metrics) == {"nearest-train"}
@@ -273,7 +289,7 @@ def test_fid_stands_beside_the_distance_of_the_classifier(run, monkeypatch):
 
 def test_metrics_can_be_chosen_on_the_command_line(run):
   at = [f"--workdir={run.workdir}", "--mode=evaluate", TINY]
-  fewer = "--config.evaluate.num_samples=8"
+  fewer = "--config.evaluate.num_samples=16"
   assert main.main([*at, fewer, "--config.evaluate.metrics=FD,PR"]) == 0
   row = results.read(run.workdir / evaluate.RESULTS_FILE)["metrics"]
   assert set(row["generated"]) == {

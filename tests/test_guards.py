@@ -1,5 +1,7 @@
 """Steps that are not finite: counted, left out, or the end of the run."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,10 +99,11 @@ def test_good_steps_are_those_of_a_run_without_the_option(line, key):
   batch = {"x": jnp.array([1.0, 2.0, 3.0])}
   one, found = update(start, batch, key)
   other, expected = plain(start, batch, key)
-  jax.tree.map(np.testing.assert_array_equal, one, other)
-  assert {n: p.tolist() for n, p in found.items() if n != "skipped"} == {
-    n: p.tolist() for n, p in expected.items()
-  }
+  # Two programs of about ten float32 operations in a row.
+  close = functools.partial(np.testing.assert_allclose, rtol=2e-6)
+  jax.tree.map(close, one, other)
+  del found["skipped"]
+  jax.tree.map(close, found, expected)
 
 
 def config(**fields):
@@ -109,6 +112,8 @@ def config(**fields):
     steps=6, save_every=2, eval_every=0, log_every=3, skip_bad_steps=2
   )
   raw["train"] |= fields
+  raw["task"]["levels"] = 2
+  raw["model"] |= dict(multipliers=(1,), attention=())
   return raw
 
 

@@ -15,9 +15,9 @@ def decode(data: bytes) -> np.ndarray:
   return np.asarray(Image.open(io.BytesIO(data)))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("border", [0, 1, 3])
-@pytest.mark.parametrize("scale", [1, 2, 5])
+@pytest.mark.parametrize(
+  ("channels", "border", "scale"), [(1, 0, 1), (3, 1, 2), (1, 3, 5)]
+)
 def test_grid_holds_every_pixel_and_nothing_but_border(channels, border, scale):
   cells = noise(7, 4, 3, channels)
   picture = images.grid(cells, columns=3, border=border, scale=scale)
@@ -41,12 +41,10 @@ def test_grid_is_as_square_as_its_images_allow():
     assert (rows - 1) * columns < num <= rows * columns
 
 
-@pytest.mark.parametrize(
-  ("size", "scale"), [(8, 6), (28, 2), (32, 2), (47, 2), (48, 1), (64, 1)]
-)
-def test_default_scale_makes_a_cell_48_pixels_or_a_little_more(size, scale):
-  picture = images.grid(noise(1, size, size, 1), border=0)
-  assert picture.shape == (size * scale, size * scale, 3)
+def test_default_scale_makes_a_cell_48_pixels_or_a_little_more():
+  for size, scale in ((8, 6), (28, 2), (32, 2), (47, 2), (48, 1), (64, 1)):
+    picture = images.grid(noise(1, size, size, 1), border=0)
+    assert picture.shape == (size * scale, size * scale, 3)
 
 
 def test_film_strip_is_the_grid_with_a_marked_last_frame():

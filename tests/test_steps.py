@@ -13,14 +13,18 @@ from pseudovideo.models import unet
 from pseudovideo.tasks import base, heat_hvae
 
 NET = unet.UNet(
-  channels=8, multipliers=(1, 1), blocks=1, attention=(1,), heads=1, groups=4,
+  channels=8, multipliers=(1,), blocks=1, attention=(), heads=1, groups=4,
   conditioning="additive", dropout=0.1,
 )  # fmt: skip
 TASK = heat_hvae.HeatHVAE(
-  image_shape=(8, 8, 1), model=NET, levels=4, sigma_min=0.3, sigma_max=6.0,
+  image_shape=(8, 8, 1), model=NET, levels=2, sigma_min=0.3, sigma_max=6.0,
   sigma_h=0.1,
 )  # fmt: skip
-TX = optax.adam(1e-3)
+# With its usual eps Adam makes whole steps out of rounding errors.
+TX = optax.adam(1e-3, eps=0.1)
+# Of parameters after three updates: each is at most lr / eps = 0.01 of a
+# gradient of order one, whose float32 sums are good to some 1e-5.
+ATOL = 1e-6
 SETTINGS = dict(ema_decay=0.9, ema_warmup=True)
 
 
@@ -132,8 +136,8 @@ def assert_same(a, b, atol):
 def test_four_devices_give_the_losses_of_one(one_device, start, images, key):
   now, losses = run(start, images, key, devices=4)
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
-  assert_same(now.params, one_device[0].params, 2e-5)
-  assert_same(now.ema, one_device[0].ema, 2e-5)
+  assert_same(now.params, one_device[0].params, ATOL)
+  assert_same(now.ema, one_device[0].ema, ATOL)
 
 
 def device_bytes(tree, device):
@@ -152,7 +156,7 @@ def test_a_cut_state_gives_the_losses_of_a_whole_one(
   monkeypatch.setattr(sharding, "SMALLEST_CUT", 64)
   now, losses = run(start, images, key, devices=4, fsdp=True)
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
-  assert_same(now.params, one_device[0].params, 2e-5)
+  assert_same(now.params, one_device[0].params, ATOL)
   for part in ("params", "ema", "opt_state"):
     whole = sum(leaf.nbytes for leaf in jax.tree.leaves(getattr(start, part)))
     for device in jax.devices()[:4]:
@@ -163,7 +167,7 @@ def test_a_cut_state_gives_the_losses_of_a_whole_one(
 def test_accumulation_gives_the_whole_batch(one_device, start, images, key):
   now, losses = run(start, images, key, devices=2, accumulate=4)
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
-  assert_same(now.params, one_device[0].params, 2e-5)
+  assert_same(now.params, one_device[0].params, ATOL)
 
 
 def test_the_sharded_step_equals_a_pmapped_one(one_device, start, images, key):
@@ -199,5 +203,5 @@ def test_the_sharded_step_equals_a_pmapped_one(one_device, start, images, key):
     losses.append(float(loss[0]))
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
   first = jax.tree.map(lambda x: x[0], now)
-  assert_same(first.params, one_device[0].params, 2e-5)
-  assert_same(first.ema, one_device[0].ema, 2e-5)
+  assert_same(first.params, one_device[0].params, ATOL)
+  assert_same(first.ema, one_device[0].ema, ATOL)

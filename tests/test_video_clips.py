@@ -76,7 +76,7 @@ def videos(run):
 
 
 @pytest.mark.slow
-def test_held_out_clips_are_scored(run, folder, videos):
+def test_held_out_clips_are_scored(run, folder, videos, capsys):
   record = results.read(run / evaluate.RESULTS_FILE)
   held_out = data.load(f"videos:{folder}?size={SIDE}&frames=5").test_images
   assert len(held_out) == videos["num_videos"] == 4
@@ -93,19 +93,11 @@ def test_held_out_clips_are_scored(run, folder, videos):
   assert len(videos["psnr_by_frame"]) == 5
   assert len(videos["ssim_by_position"]) == 2
   assert set(record["metrics"]["generated"]) == {"nearest-train"}
-
-
-@pytest.mark.slow
-def test_clips_are_binned_by_their_motion(videos):
   bins = videos["by_motion"]["bins"]
   assert [row["num_clips"] for row in bins] == [2, 0, 2]
   assert [row["below"] for row in bins] == [SIDE / 128, SIDE / 32, None]
   assert videos["by_motion"]["definition"] == motion.DEFINITION
   assert all(bins[i][k] is not None for i in (0, 2) for k in ("PSNR", "SSIM"))
-
-
-@pytest.mark.slow
-def test_what_is_missing_is_said(run, videos, capsys):
   assert set(videos["missing"]) == {"LPIPS-alex", "FVD"}
   samples = run / sample_files.NAME
   argv = ["--mode=evaluate", f"--workdir={run}", f"--samples={samples}"]

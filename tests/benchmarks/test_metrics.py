@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import io
 import json
 import pathlib
@@ -61,19 +62,20 @@ def test_memory_grows_by_what_is_kept(monkeypatch):
 
 
 class Hoarder(features.FeatureNetwork):
-  """Keeps 100 kB per image."""
+  """Keeps 200 kB per image."""
 
   def stream(self, blocks):
     for block in blocks:
-      kept.append(np.ones((len(block), 100_000), np.uint8))
+      kept.append(np.ones((len(block), 200_000), np.uint8))
       yield block
 
 
 def test_a_network_that_keeps_what_it_saw_grows():
   fields = vars(benchmark.stand_in())
+  gc.collect()  # Else it would make room meanwhile.
   found = benchmark.measure_network(Hoarder(**fields), 1024)
   kept.clear()
-  assert found["growth_mb"] == pytest.approx(102.4, abs=10)
+  assert found["growth_mb"] == pytest.approx(204.8, abs=20)
 
 
 def test_all_rows_are_printed_and_written(measured):
@@ -105,20 +107,6 @@ def test_inception_is_the_whole_network_and_says_it_is_not_the_published_one():
   one = dataclasses.replace(network, batch_size=1)
   found = benchmark.gflop(benchmark.lower(one))
   assert found == pytest.approx(2 * 5.7, rel=0.05)
-
-
-@pytest.mark.parametrize(
-  "argument, sentence",
-  [
-    ("--rows=fid", "no --rows named 'fid'"),
-    ("--stream=0", "--stream must be at least 1; got 0."),
-    ("--images=-1", "--images must be at least 0; got -1."),
-    ("--config=configs/hvae.py", "takes no config"),
-  ],
-)
-def test_a_mistake_is_one_sentence(capsys, argument, sentence):
-  assert benchmark.main([argument]) == 2
-  assert sentence in capsys.readouterr().err
 
 
 def test_a_system_that_does_not_tell_its_memory(monkeypatch, capsys):

@@ -42,14 +42,14 @@ def test_only_the_convolutions_are_kept(name, whole, kept):
   assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("f4")}
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_other_floating_point_types(dtype):
+def test_other_floating_point_types():
   state_dict = _zeros(reference.alexnet_arrays())
-  values = np.arange(64, dtype=dtype)
-  params = backbones.alexnet(state_dict | {"features.0.bias": values})
-  bias = params["features_0"]["bias"]
-  assert bias.dtype == np.float32
-  np.testing.assert_array_equal(bias, values)
+  for dtype in (np.float16, np.float64):
+    values = np.arange(64, dtype=dtype)
+    params = backbones.alexnet(state_dict | {"features.0.bias": values})
+    bias = params["features_0"]["bias"]
+    assert bias.dtype == np.float32
+    np.testing.assert_array_equal(bias, values)
 
 
 def _without(state_dict, *names):
@@ -85,11 +85,11 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("name", CONVERT)
-@pytest.mark.parametrize(("change", "said"), CHANGES)
-def test_another_state_dict_is_refused(name, change, said):
+def test_another_state_dict_is_refused(name):
   convert, arrays = CONVERT[name]
-  with pytest.raises(errors.UserError, match=said):
-    convert(change(_zeros(arrays)))
+  for change, said in CHANGES:
+    with pytest.raises(errors.UserError, match=said):
+      convert(change(_zeros(arrays)))
 
 
 def test_one_network_is_not_the_other():
@@ -127,9 +127,9 @@ def test_other_linear_weights_are_refused():
     )
 
 
-@pytest.mark.parametrize("bad", [-1e-6, np.nan])
-def test_negative_linear_weights_are_refused(bad):
-  state_dict = reference.lpips_linear(vgg.CHANNELS)
-  state_dict["lin2.model.1.weight"][0, 5] = bad
-  with pytest.raises(errors.UserError, match=r"'lin2.* are not all >= 0"):
-    backbones.lpips_linear(state_dict, vgg.CHANNELS)
+def test_negative_linear_weights_are_refused():
+  for bad in (-1e-6, np.nan):
+    state_dict = reference.lpips_linear(vgg.CHANNELS)
+    state_dict["lin2.model.1.weight"][0, 5] = bad
+    with pytest.raises(errors.UserError, match=r"'lin2.* are not all >= 0"):
+      backbones.lpips_linear(state_dict, vgg.CHANNELS)

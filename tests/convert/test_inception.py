@@ -58,41 +58,41 @@ def test_half_precision_is_widened():
   np.testing.assert_array_equal(bias, arrays["fc.bias"])
 
 
-@pytest.mark.parametrize(
-  ("changes", "sentence"),
-  [
-    ({"fc.bias": None}, "it has no 'fc.bias'; give the weights of 2015-12-05"),
-    (
-      {"Mixed_7c.branch1x1.bn.running_var": None},
-      "no 'Mixed_7c.branch1x1.bn.running_var'",
-    ),
-    (
-      {"AuxLogits.conv0.conv.weight": np.zeros(3, np.float32)},
-      "it has 'AuxLogits.conv0.conv.weight' besides",
-    ),
-    (
-      {"fc.num_batches_tracked": np.array(0)},
-      "it has 'fc.num_batches_tracked' besides",
-    ),
-    (
-      {"fc.weight": np.zeros((1000, 2048), np.float32)},
-      r"'fc.weight' has the shape \(1000, 2048\), not \(1008, 2048\)",
-    ),
-    (
-      {"Mixed_6b.branch7x7_2.conv.weight": np.zeros((128, 128, 7, 1))},
-      r"has the shape \(128, 128, 7, 1\), not \(128, 128, 1, 7\)",
-    ),
-    (
-      {"fc.bias": np.zeros(1008, np.int32)},
-      "'fc.bias' is of type int32, not floating-point",
-    ),
-  ],
-)
-def test_other_state_dicts_are_refused(changes, sentence):
-  arrays = {**reference.state_dict(), **changes}
-  arrays = {name: a for name, a in arrays.items() if a is not None}
-  with pytest.raises(errors.UserError, match=sentence):
-    convert.to_flax(arrays)
+CHANGES = [
+  ({"fc.bias": None}, "it has no 'fc.bias'; give the weights of 2015-12-05"),
+  (
+    {"Mixed_7c.branch1x1.bn.running_var": None},
+    "no 'Mixed_7c.branch1x1.bn.running_var'",
+  ),
+  (
+    {"AuxLogits.conv0.conv.weight": np.zeros(3, np.float32)},
+    "it has 'AuxLogits.conv0.conv.weight' besides",
+  ),
+  (
+    {"fc.num_batches_tracked": np.array(0)},
+    "it has 'fc.num_batches_tracked' besides",
+  ),
+  (
+    {"fc.weight": np.zeros((1000, 2048), np.float32)},
+    r"'fc.weight' has the shape \(1000, 2048\), not \(1008, 2048\)",
+  ),
+  (
+    {"Mixed_6b.branch7x7_2.conv.weight": np.zeros((128, 128, 7, 1))},
+    r"has the shape \(128, 128, 7, 1\), not \(128, 128, 1, 7\)",
+  ),
+  (
+    {"fc.bias": np.zeros(1008, np.int32)},
+    "'fc.bias' is of type int32, not floating-point",
+  ),
+]
+
+
+def test_other_state_dicts_are_refused():
+  for changes, sentence in CHANGES:
+    arrays = {**reference.state_dict(), **changes}
+    arrays = {name: a for name, a in arrays.items() if a is not None}
+    with pytest.raises(errors.UserError, match=sentence):
+      convert.to_flax(arrays)
 
 
 def test_other_variables_are_refused(variables):

@@ -1,6 +1,7 @@
 """Converted weights of IV-VAE compute what the published network computes."""
 
 import ast
+import functools
 import pathlib
 import re
 import shutil
@@ -37,6 +38,7 @@ NET = iv_vae.IVVAE(
 SIDE = 16
 
 
+@functools.cache
 def zeros(net):
   """Parameters that take no memory."""
   side = net.spatial_factor
@@ -90,8 +92,6 @@ def test_network(weights):
   ("z", "base", "total"),
   [
     (4, 64, 107_170_842),
-    (8, 64, 107_379_150),
-    (16, 64, 107_798_550),
     (16, 96, 241_854_742),
   ],
 )
@@ -131,35 +131,35 @@ def _without(state_dict, name):
   return {n: array for n, array in state_dict.items() if n != name}
 
 
-@pytest.mark.parametrize(
-  ("change", "said"),
-  [
-    (
-      lambda sd: _without(sd, "encoder.downsamples.3.time_conv.bias"),
-      r": it lacks 1 \(encoder\.downsamples\.3\.time_conv\.bias\);",
-    ),
-    (
-      lambda sd: sd | {"encoder.head.2.PAC_6.conv.bias": np.zeros(8, "f4")},
-      r": it has besides 1 \(encoder\.head\.2\.PAC_6\.conv\.bias\);",
-    ),
-    (
-      lambda sd: sd | {"conv1.conv_3d.weight": np.zeros((4, 8), "f4")},
-      r"'conv1\.conv_3d\.weight' has the shape \(4, 8\), and the model needs "
-      r"\(4, 8, 1, 1, 1\); check the sizes in the config's section model\.$",
-    ),
-    (
-      lambda sd: sd | {"encoder.head.0.gamma": np.ones(16, "f4")},
-      r"has the shape \(16,\), and the model needs \(16, 1, 1, 1\);",
-    ),
-    (
-      lambda sd: sd | {"conv2.conv_2d.bias": np.zeros(2, int)},
-      r"'conv2\.conv_2d\.bias' is of type int64;",
-    ),
-  ],
-)
-def test_another_state_dict_is_refused(weights, change, said):
-  with pytest.raises(errors.UserError, match=said):
-    convert.to_flax(change(weights), NET)
+CHANGES = [
+  (
+    lambda sd: _without(sd, "encoder.downsamples.3.time_conv.bias"),
+    r": it lacks 1 \(encoder\.downsamples\.3\.time_conv\.bias\);",
+  ),
+  (
+    lambda sd: sd | {"encoder.head.2.PAC_6.conv.bias": np.zeros(8, "f4")},
+    r": it has besides 1 \(encoder\.head\.2\.PAC_6\.conv\.bias\);",
+  ),
+  (
+    lambda sd: sd | {"conv1.conv_3d.weight": np.zeros((4, 8), "f4")},
+    r"'conv1\.conv_3d\.weight' has the shape \(4, 8\), and the model needs "
+    r"\(4, 8, 1, 1, 1\); check the sizes in the config's section model\.$",
+  ),
+  (
+    lambda sd: sd | {"encoder.head.0.gamma": np.ones(16, "f4")},
+    r"has the shape \(16,\), and the model needs \(16, 1, 1, 1\);",
+  ),
+  (
+    lambda sd: sd | {"conv2.conv_2d.bias": np.zeros(2, int)},
+    r"'conv2\.conv_2d\.bias' is of type int64;",
+  ),
+]
+
+
+def test_another_state_dict_is_refused(weights):
+  for change, said in CHANGES:
+    with pytest.raises(errors.UserError, match=said):
+      convert.to_flax(change(weights), NET)
 
 
 @pytest.mark.parametrize(
@@ -245,10 +245,8 @@ def exported(workdir, step):
   return convert.read(file)
 
 
-def test_such_a_run_is_evaluated_and_given_back(made, capsys):
+def test_such_a_run_is_given_back(made):
   state_dict, workdir = made
-  assert main.main([f"--workdir={workdir}", "--mode=evaluate"]) == 0
-  assert "Reconstructed: PSNR" in capsys.readouterr().out
   back = exported(workdir, 7)
   assert list(back) == list(state_dict)
   jax.tree.map(np.testing.assert_array_equal, back, state_dict)

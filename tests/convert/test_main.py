@@ -94,9 +94,7 @@ def test_a_checkpoint_of_the_video_code_becomes_a_run(
     jax.tree.map(np.testing.assert_array_equal, back, weights)
 
 
-@pytest.mark.slow
-def test_training_on_and_back(tmp_path, capsys):
-  """The image network with learned variances: one update, then exported."""
+def test_an_image_network_with_learned_variances_and_back(tmp_path):
   net = unet.UNet(**FIELDS, out_channels=2)
   params = random_params(net)
   file, workdir = tmp_path / "weights.safetensors", tmp_path / "run"
@@ -105,26 +103,16 @@ def test_training_on_and_back(tmp_path, capsys):
     IMAGE,
     "--config.process.variance=learned",
     "--config.process.loss=hybrid",
-    "--config.train.eval_every=0",
-    "--config.train.steps=1",
-    "--config.optimizer.warmup_steps=0",
   ]
   at = f"--workdir={workdir}"
   assert command.main([f"--weights={file}", at, *config]) == 0
-  assert main.main([at]) == 0
-  assert "Trained 1 steps" in capsys.readouterr().out
-  _, before, _ = checkpoints.load(workdir, step=0, parts=("params",))
-  _, after, _ = checkpoints.load(workdir, step=1, parts=("params", "ema"))
-  moved = jax.tree.map(
-    lambda a, b: np.abs(a - b).max(), after["params"], before["params"]
-  )
-  assert 0 < max(jax.tree.leaves(moved)) < 2e-2
-  jax.tree.map(np.testing.assert_array_equal, before["params"], params)
-
-  file = tmp_path / "trained.npz"
+  _, parts, _ = checkpoints.load(workdir, step=0, parts=("params", "ema"))
+  for part in parts.values():
+    jax.tree.map(np.testing.assert_array_equal, part, params)
+  file = tmp_path / "back.npz"
   assert command.main([f"--export={file}", at]) == 0
   exported = convert.to_flax(convert.read(file), net, channels=1)
-  jax.tree.map(np.testing.assert_array_equal, exported, after["ema"])
+  jax.tree.map(np.testing.assert_array_equal, exported, params)
 
 
 def test_mistakes(weights, tmp_path, sentence):

@@ -14,6 +14,7 @@ from PIL import Image
 from pseudovideo import errors
 from pseudovideo.data import clips, decoding, videos
 from pseudovideo.data.clips import Cut
+from tests import hostile
 from tests.data.small_videos import (
   numbers,
   plain,
@@ -243,9 +244,9 @@ def test_all_too_short(mixed: pathlib.Path):
   expect(mixed, *said, frames=5, interval=6)
 
 
-@pytest.mark.parametrize("name", ["frames", "side", "interval", "per_video"])
-def test_numbers_below_one(tmp_path: pathlib.Path, name: str):
-  expect(tmp_path, f"Clips are to have {name}=0; give", **{name: 0})
+def test_numbers_below_one(tmp_path: pathlib.Path):
+  for name in ("frames", "side", "interval", "per_video"):
+    expect(tmp_path, f"Clips are to have {name}=0; give", **{name: 0})
 
 
 def test_frames_are_not_enlarged(mixed: pathlib.Path):
@@ -253,12 +254,13 @@ def test_frames_are_not_enlarged(mixed: pathlib.Path):
   expect(mixed, "small.mp4 is 16x14, smaller than the asked side 16")
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.webm", "a.gif"])
-def test_broken_file(tmp_path: pathlib.Path, name: str):
-  path = tmp_path / name
-  for broken in ("", "no video"):
-    path.write_text(broken)
-    expect(tmp_path, f"{path} cannot be read as a")
+def test_broken_file(tmp_path: pathlib.Path):
+  for name in ("a.mp4", "a.avi", "a.webm", "a.gif"):
+    path = tmp_path / name
+    for broken in ("", "no video"):
+      path.write_text(broken)
+      expect(tmp_path, f"{path} cannot be read as a")
+    path.unlink()
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.GIF"])
@@ -311,6 +313,14 @@ def test_files_that_name_other_files(mixed: pathlib.Path):
   ):
     path.write_text(text)
     expect(mixed, f"{path} cannot be read as a video")
+
+
+def test_a_gif_whose_frames_grow(tmp_path: pathlib.Path):
+  write_gif(tmp_path / "good.gif", plain(3))
+  for i, sizes in enumerate([[(9, 9), (60_000, 60_000)], [(9, 9), (20, 20)]]):
+    (tmp_path / f"{i}.gif").write_bytes(hostile.gif(9, 9, *sizes))
+    expect(tmp_path, f"{i}.gif", frames=1, side=4)
+    (tmp_path / f"{i}.gif").unlink()
 
 
 def test_sound_alone(tmp_path: pathlib.Path):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from pseudovideo import errors
 from pseudovideo.data import decoding
+from tests import hostile
 
 
 def smooth(height: int, width: int) -> np.ndarray:
@@ -58,12 +59,10 @@ def test_square_is_the_geometry_of_improved_diffusion():
   assert np.abs(result[1:] - reference[:-1]).max() > 10
 
 
-@pytest.mark.parametrize(
-  ("size", "side"), [((64, 64), 64), ((300, 80), 16), ((65, 64), 64)]
-)
-def test_square_is_square(size: tuple[int, int], side: int):
-  image = Image.fromarray(smooth(size[1], size[0]))
-  assert decoding.square(image, side).size == (side, side)
+def test_square_is_square():
+  for wide, high, side in ((64, 64, 64), (300, 80, 16), (65, 64, 64)):
+    image = Image.fromarray(smooth(high, wide))
+    assert decoding.square(image, side).size == (side, side)
 
 
 def test_square_keeps_an_image_of_that_size():
@@ -101,15 +100,15 @@ def test_grey_gets_one_channel():
   np.testing.assert_array_equal(array, picture[..., None])
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP"])
-def test_truncated_images_are_named(form: str):
-  content = encoded(Image.fromarray(smooth(64, 64)), form).getvalue()
-  broken = io.BytesIO(content[: len(content) // 2])
-  with (
-    pytest.raises(errors.UserError, match=r"^a\.img cannot be read"),
-    decoding.opened(broken, "a.img") as image,
-  ):
-    decoding.to_array(image, 3, None)
+def test_truncated_images_are_named():
+  for form in ("PNG", "JPEG", "WEBP", "BMP"):
+    content = encoded(Image.fromarray(smooth(64, 64)), form).getvalue()
+    broken = io.BytesIO(content[: len(content) // 2])
+    with (
+      pytest.raises(errors.UserError, match=r"^a\.img cannot be read"),
+      decoding.opened(broken, "a.img") as image,
+    ):
+      decoding.to_array(image, 3, None)
 
 
 def test_sixteen_bits_are_refused_rather_than_clipped():
@@ -135,16 +134,17 @@ def test_bound_is_below_the_one_of_pillow():
   assert decoding.MAX_PIXELS < Image.MAX_IMAGE_PIXELS
 
 
-@pytest.mark.parametrize("total", [0, 1, 256, 1000])
-def test_blocks_cover_everything_once(total: int):
+def test_blocks_cover_everything_once():
   seen, lock = [], threading.Lock()
 
   def work(start: int, stop: int) -> None:
     with lock:
       seen.extend(range(start, stop))
 
-  decoding.in_blocks(work, total, "")
-  assert sorted(seen) == list(range(total))
+  for total in (0, 1, decoding.BLOCK, 1000):
+    seen.clear()
+    decoding.in_blocks(work, total, "")
+    assert sorted(seen) == list(range(total))
 
 
 def test_first_error_is_raised():
@@ -154,3 +154,63 @@ def test_first_error_is_raised():
 
   with pytest.raises(errors.UserError, match=f"^block {decoding.BLOCK}$"):
     decoding.in_blocks(work, 10 * decoding.BLOCK, "")
+
+
+def test_every_mode_becomes_colours(tmp_path):
+  for mode in ("P", "RGBA", "PA", "LA", "CMYK", "1"):
+    if mode == "PA":
+      image = Image.new("P", (4, 4), 0)
+      image.info["transparency"] = 0
+    else:
+      image = Image.new(mode, (4, 4))
+    # Pillow tells the format by the contents: the ending does not matter.
+    form = "JPEG" if mode == "CMYK" else "PNG"
+    image.save(tmp_path / "a.webp", form)
+    with decoding.opened(tmp_path / "a.webp", "it") as image:
+      array = decoding.to_array(image, 3, None)
+    assert array.shape == (4, 4, 3) and array.dtype == np.uint8
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch):
+  """Else a computer of many cores would need a GB for each."""
+  monkeypatch.setattr(decoding, "LARGE", 15)
+  busy, most, lock = [], [], threading.Lock()
+  convert = Image.Image.convert
+
+  def slow(self, *args, **options):
+    with lock:
+      busy.append(1)
+      most.append(len(busy))
+    try:
+      return convert(self, *args, **options)
+    finally:
+      with lock:
+        busy.pop()
+
+  monkeypatch.setattr(Image.Image, "convert", slow)
+  image = Image.new("RGB", (4, 4))
+  threads = [
+    threading.Thread(target=decoding.to_array, args=(image, 3, None))
+    for _ in range(16)
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  assert len(most) == 16 and max(most) == 1
+
+
+def test_a_jpeg_of_many_scans(tmp_path):
+  """Each is 100 bytes and costs as much as decoding the image."""
+  path = tmp_path / "a.jpg"
+  Image.new("L", (640, 640), 128).save(path, progressive=True)
+  scans = path.read_bytes().split(b"\xff\xda")
+  assert 5 <= len(scans) - 1 <= 20
+  for times, good in ((50, True), (101, False)):
+    more = [*scans[:2], *times * [scans[2]], *scans[2:]]
+    path.write_bytes(b"\xff\xda".join(more))
+    if good:
+      hostile.open_image(str(path))
+    else:
+      with pytest.raises(errors.UserError, match=r"a JPEG of 10\d scans"):
+        hostile.open_image(str(path))

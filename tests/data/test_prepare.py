@@ -87,11 +87,7 @@ def test_data_dir_from_the_environment(
 
 @pytest.mark.parametrize(
   "failure",
-  [
-    OSError("no route"),
-    util.DownloadError("no route"),
-    ConnectionError("no route"),
-  ],
+  [OSError("no route"), util.DownloadError("no route")],
 )
 def test_failed_download(
   stand_in, failure: Exception, tmp_path: pathlib.Path, monkeypatch, capsys
@@ -129,12 +125,13 @@ def test_missing_extra_is_one_sentence(missing: str, monkeypatch, capsys):
   assert "make install EXTRA=prepare" in captured.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["imagenet"], ["mnist", "--dir=x"]])
-def test_wrong_arguments(arguments: list[str], capsys):
-  with pytest.raises(SystemExit) as info:
-    prepare.main(arguments)
-  assert info.value.code == 2
-  assert "usage: python -m pseudovideo.data.prepare" in capsys.readouterr().err
+def test_wrong_arguments(capsys):
+  for arguments in ([], ["imagenet"], ["mnist", "--dir=x"]):
+    with pytest.raises(SystemExit) as info:
+      prepare.main(arguments)
+    assert info.value.code == 2
+    said = capsys.readouterr().err
+    assert "usage: python -m pseudovideo.data.prepare" in said
 
 
 def test_command_line_lists_the_sets():

@@ -2,17 +2,13 @@
 
 import contextlib
 import io
-import os
 import pathlib
 import re
 import signal
-import subprocess
-import sys
-import threading
 
-import numpy as np
 import pytest
 
+from configs import hvae
 from experiments import demo
 from pseudovideo import (
   checkpoints,
@@ -32,10 +28,20 @@ def run_demo(workdir: pathlib.Path) -> int:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-  """Folder of a finished demo."""
+  """Folder of a finished demo, with networks that are compiled quickly."""
+  make = hvae.get_config
+
+  def shallow(argument):
+    config = make(argument)
+    config.task.levels = 2
+    config.model.update(dict(multipliers=(1,), attention=()))
+    return config
+
   workdir = tmp_path_factory.mktemp("demo")
-  assert run_demo(workdir) == 0
-  return workdir
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(hvae, "get_config", shallow)
+    assert run_demo(workdir) == 0
+    yield workdir
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ def rows(printed: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-def test_both_models_and_the_held_out_data_are_in_the_table(finished, printed):
+def test_both_models_and_the_held_out_data_are_shown(finished, printed):
   table = rows(printed)
   labels = [*demo.LABELS.values(), "held-out data"]
   assert [name for name in table if name in labels] == labels
@@ -68,10 +74,6 @@ def test_both_models_and_the_held_out_data_are_in_the_table(finished, printed):
       assert table[row][len(scores)] == "32", "images"
     assert cells[-4] == f"{record['num_parameters']:,}"
     assert cells[-3:-1] == ["8", "128"], "steps and images seen"
-
-
-@pytest.mark.slow
-def test_the_last_line_names_the_report(finished, printed):
   last = printed.splitlines()[-1]
   report = pathlib.Path(last.removeprefix("Done. Open the report: "))
   assert report.is_absolute() and report == finished / "tiny" / "report.html"
@@ -105,13 +107,8 @@ def test_what_is_finished_is_not_done_again(finished, monkeypatch):
   monkeypatch.setattr(evaluate, "draw", None)
   assert run_demo(finished) == 0
   assert times(finished) == before
-
-
-@pytest.mark.slow
-def test_scores_of_other_images_are_not_taken_for_its_own(
-  finished, monkeypatch
-):
-  """After `main --mode=evaluate --samples=...` in the folder of a model."""
+  # Scores of other images are not taken for its own, after `main
+  # --mode=evaluate --samples=...` in the folder of a model.
   workdir = finished / "tiny" / "heat"
   kept = (workdir / evaluate.RESULTS_FILE).read_text()
   record = results.read(workdir / evaluate.RESULTS_FILE)
@@ -124,22 +121,19 @@ def test_scores_of_other_images_are_not_taken_for_its_own(
     (workdir / evaluate.RESULTS_FILE).write_text(kept)
 
 
-@pytest.mark.parametrize(
-  ("argv", "said"),
-  [
+def test_mistakes_are_sentences(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  for argv, said in [
     (["--preset=paper"], "no --preset named 'paper'. Choose one of: small, ti"),
     (["--presets=tiny"], "did you mean '--preset'"),
     (["--config.train.steps=3"], "no --config=FILE.py was given"),
     ([f"--config={ROOT}/configs/hvae.py"], "The demo has its own configs"),
     (["tiny"], "'tiny' is not a flag"),
-  ],
-)
-def test_mistakes_are_sentences(argv, said, tmp_path, monkeypatch, capsys):
-  monkeypatch.chdir(tmp_path)
-  assert demo.main(argv) == 2
-  out, err = capsys.readouterr()
-  assert out == "" and err.startswith("Error: ") and said in err
-  assert err.count("\n") == 1
+  ]:
+    assert demo.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Error: ") and said in err
+    assert err.count("\n") == 1
   assert not list(tmp_path.iterdir())
 
 
@@ -156,41 +150,3 @@ def test_a_stopped_training_ends_the_demo(tmp_path, monkeypatch, capsys):
   out = capsys.readouterr().out
   assert out.startswith("[1/2] ") and "[2/2]" not in out
   assert out.splitlines()[-1] == command_line.stop_sentence(outcome)
-
-
-@pytest.mark.slow
-def test_a_signal_during_training_saves_and_ends_quietly(tmp_path):
-  """SIGTERM after the first steps; exit code 128 + 15."""
-  process = subprocess.Popen(
-    [sys.executable, "-m", "experiments.demo", f"--workdir={tmp_path}"],
-    cwd=ROOT,
-    env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  timer = threading.Timer(300, process.kill)
-  timer.start()
-  try:
-    said = []
-    for line in process.stderr:
-      said.append(line)
-      if re.search(r"step \d+/", line):
-        break
-    process.send_signal(signal.SIGTERM)
-    out, rest = process.communicate()
-  finally:
-    timer.cancel()
-    process.kill()
-  said = "".join(said) + rest
-  assert process.returncode == 128 + signal.SIGTERM, said
-  assert "Traceback" not in said + out
-  found = re.fullmatch(
-    r"Stopped by SIGTERM at step (\d+), which is saved; the same command goes "
-    r"on from there\.",
-    out.splitlines()[-1],
-  )
-  step, parts, _ = checkpoints.load(tmp_path / "small" / "heat")
-  assert step == int(found.group(1)) < 1600
-  assert np.isfinite(parts["ema"]["stem"]["kernel"]).all()
-  assert "Done." not in out

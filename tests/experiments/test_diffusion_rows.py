@@ -9,14 +9,8 @@ from experiments import diffusion_rows as of
 from experiments import frame_sweep, rows, table3, table4, table5
 from pseudovideo import configuration
 from pseudovideo.augmentations import noise
+from tests.shapes import SHAPES
 
-SHAPES = {
-  "digits": (8, 8, 1),
-  "mnist": (28, 28, 1),
-  "cifar10": (32, 32, 3),
-  "celeb_a": (64, 64, 3),
-  "folder:PATH": (48, 32, 3),
-}
 ROWS = {value.name: value for value in vars(of).values()
         if isinstance(value, rows.Row)}  # fmt: skip
 PRESETS = video_diffusion.PRESETS
@@ -37,7 +31,7 @@ def test_every_row_is_in_a_table_under_one_name():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("dataset", video_diffusion.DATASETS)
+@pytest.mark.parametrize("dataset", ["digits", "celeb_a", "folder:PATH"])
 def test_every_row_makes_a_task(dataset, preset):
   for row in ROWS.values():
     made = task(row, dataset, preset)
@@ -109,13 +103,13 @@ def test_the_control_has_the_noise_of_high_order_frames():
   assert ratios[0] == pytest.approx(ratios[1], rel=1e-9)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_seeds(preset):
+def test_seeds():
   several = {"one_frame", "first_order_4", "high_order_4"}
-  for name, row in ROWS.items():
-    seeds = [job.seed for job in rows.jobs([row], "digits", preset)]
-    expected = [0, 1, 2] if preset == "small" and name in several else [0]
-    assert seeds == expected, name
+  for preset in PRESETS:
+    for name, row in ROWS.items():
+      seeds = [job.seed for job in rows.jobs([row], "digits", preset)]
+      expected = [0, 1, 2] if preset == "small" and name in several else [0]
+      assert seeds == expected, name
 
 
 def flops_of_a_step(row):

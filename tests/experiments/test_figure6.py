@@ -31,8 +31,10 @@ def test_both_chains_end_with_one_training_image(tmp_path, capsys, monkeypatch):
   np.testing.assert_array_equal(cells[1][:, -1], image)
   training = data.load("digits").train_images[..., 0]
   assert (training == image).all((1, 2)).any()
-  # Same noise next to the image; further away high order is the cleaner one.
-  np.testing.assert_array_equal(cells[0][:, -2], cells[1][:, -2])
+  # Same noise next to the image, up to one grey level, as the two are drawn by
+  # programs of their own; further away high order is the cleaner one.
+  difference = np.int32(cells[0][:, -2]) - np.int32(cells[1][:, -2])
+  assert np.abs(difference).max() <= 1
   errors = [
     np.square(c[:, 0].astype(float) - image.astype(float)).mean() for c in cells
   ]

@@ -66,35 +66,35 @@ def test_a_name_s_own_command_gets_the_rest(monkeypatch):
   ]
 
 
-@pytest.mark.parametrize(
-  ("argv", "said"),
-  [
-    (["run"], "the second a name that list shows; got 'run'"),
-    (["run", "--preset=tiny"], "the second a name that list shows"),
-    (["run", "tabel3"], "no table or figure named 'tabel3'; did you mean"),
-    (["draw", "table3"], "first argument must be run or report; got 'draw'"),
-    (["list", "table3"], "list takes no arguments; got 'table3'"),
-    (["run", "table3", "--workers=0"], "--workers must be at least 1; got '0'"),
-    (["submit", "figure3"], "figure3 has no rows to submit"),
-    (["submit", "table3", "--gpu=1"], "no flag named '--gpu'"),
-    (["report", "--result=x"], "no flag named '--result'"),
-    (["report", "--results=nothing"], "no results of any table in nothing"),
-  ],
-)
-def test_mistakes_are_sentences(argv, said, tmp_path, monkeypatch, capsys):
+MISTAKES = [
+  (["run"], "the second a name that list shows; got 'run'"),
+  (["run", "--preset=tiny"], "the second a name that list shows"),
+  (["run", "tabel3"], "no table or figure named 'tabel3'; did you mean"),
+  (["draw", "table3"], "first argument must be run or report; got 'draw'"),
+  (["list", "table3"], "list takes no arguments; got 'table3'"),
+  (["run", "table3", "--workers=0"], "--workers must be at least 1; got '0'"),
+  (["submit", "figure3"], "figure3 has no rows to submit"),
+  (["submit", "table3", "--gpu=1"], "no flag named '--gpu'"),
+  (["report", "--result=x"], "no flag named '--result'"),
+  (["report", "--results=nothing"], "no results of any table in nothing"),
+]
+
+
+def test_mistakes_are_sentences(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
-  assert front.main(argv) == 2
-  out, err = capsys.readouterr()
-  assert out == "" and err.startswith("Error: ") and said in err
-  assert err.count("\n") == 1
+  for argv, said in MISTAKES:
+    assert front.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Error: ") and said in err
+    assert err.count("\n") == 1
   assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("argv", [[], ["--help"]])
-def test_help(argv, capsys):
-  assert front.main(argv) == 0
-  said = capsys.readouterr().out
-  assert all(f"python -m experiments {verb}" in said for verb in front.VERBS)
+def test_help(capsys):
+  for argv in [], ["--help"]:
+    assert front.main(argv) == 0
+    said = capsys.readouterr().out
+    assert all(f"python -m experiments {verb}" in said for verb in front.VERBS)
 
 
 def test_values_with_commas_are_quoted_and_dashes_are_empty():

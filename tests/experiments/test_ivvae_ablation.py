@@ -31,15 +31,15 @@ def task(row, preset, dataset="cifar10"):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("row", of.INFLATED, ids=lambda row: row.name)
-def test_every_video_vae_has_the_image_vae_that_it_can_begin_as(row, preset):
-  start = task(row.start, preset)
-  fitting = initialisation.image_vae(task(row, preset).model)
-  # Over one frame there is nothing to be causal in.
-  assert start.model == dataclasses.replace(
-    fitting, convolution=start.model.convolution
-  )
-  assert start.augmentation.frames == 1
+def test_every_video_vae_has_the_image_vae_that_it_can_begin_as(preset):
+  for row in of.INFLATED:
+    start = task(row.start, preset)
+    fitting = initialisation.image_vae(task(row, preset).model)
+    # Over one frame there is nothing to be causal in.
+    assert start.model == dataclasses.replace(
+      fitting, convolution=start.model.convolution
+    )
+    assert start.augmentation.frames == 1
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -13,9 +13,10 @@ from pseudovideo import state
 
 @pytest.fixture(scope="module")
 def params():
+  """Their shapes."""
   x = jnp.zeros((1, 40))
   return {
-    name: network.init(jax.random.key(0), x)["params"]
+    name: jax.eval_shape(network.init, jax.random.key(0), x)["params"]
     for name, network in classifiers.NETWORKS.items()
   }
 
@@ -38,7 +39,8 @@ def test_the_convolutional_network_is_a_chain_of_convolutions(params):
     lambda p: rng.normal(size=p.shape).astype(np.float32),
     params["convolutional"],
   )
-  found = classifiers.NETWORKS["convolutional"].apply({"params": given}, x)
+  network = classifiers.NETWORKS["convolutional"]
+  found = jax.jit(network.apply)({"params": given}, x)
   h = x[:, :, None].astype(np.float64)
   for layer in ("conv0", "conv1", "conv2"):
     # Rows of the kernel: place by place, and channels within a place.

@@ -4,7 +4,6 @@ import pytest
 
 from experiments import __main__ as front
 from experiments import rows, submit, table3
-from pseudovideo import evaluate, results
 
 ROW = "one_frame"
 
@@ -71,11 +70,13 @@ def test_the_settings_reach_the_cluster(tmp_path, monkeypatch):
   assert given["gpus_per_node"] == 2 and given["cpus_per_task"] == 4
 
 
-@pytest.mark.slow
-def test_a_local_cluster_trains_a_row(tmp_path, monkeypatch):
+def test_a_local_cluster_runs_the_command_and_keeps_what_it_says(
+  tmp_path, monkeypatch
+):
+  """Here one that is done soon."""
   pytest.importorskip("submitit")
+  monkeypatch.setattr(submit, "arguments", lambda *_: ["list"])
   flags = ["--preset=tiny", f"--root={tmp_path}", f"--rows={ROW}", "--wait"]
   assert front.main(["submit", "table3", *flags, "--cluster=local"]) == 0
-  record = results.read(job().workdir(tmp_path) / evaluate.RESULTS_FILE)
-  assert record["step"] == job().config["train"]["steps"]
-  assert list((tmp_path / submit.LOGS).glob("*_log.out"))
+  (log,) = (tmp_path / submit.LOGS).glob("*_log.out")
+  assert "table2_generation" in log.read_text()

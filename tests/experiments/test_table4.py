@@ -85,12 +85,11 @@ def test_a_second_time_finds_it_done(root, monkeypatch, capsys):
     "[1/2] 1 frame, seed 0: done",
     "[2/2] 1 frame, evaluations of 4 frames, seed 0: done",
   ]
+  check_report(root, capsys)
 
 
 @pytest.mark.slow
-def test_other_samples_of_a_trained_row_need_no_training(
-  root, monkeypatch, tmp_path
-):
+def test_other_samples_of_a_trained_row_need_no_training(root):
   """Results that were drawn otherwise are replaced, from the same weights."""
   path = root / "one_frame-seed0" / evaluate.RESULTS_FILE
   before = results.read(path)
@@ -106,8 +105,8 @@ def test_other_samples_of_a_trained_row_need_no_training(
   assert after["metrics"] == before["metrics"]
 
 
-@pytest.mark.slow
-def test_its_report_has_both_and_dashes_for_the_rest(root, capsys):
+def check_report(root, capsys):
+  """It has both, and dashes for the rest."""
   assert command(root.parent, "report", "--format=md") == 0
   lines = capsys.readouterr().out.splitlines()
   table = {cells[1].strip(): cells[2:-1] for line in lines

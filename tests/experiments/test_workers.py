@@ -14,36 +14,29 @@ from experiments import workers
 from pseudovideo import errors
 
 
-@pytest.mark.parametrize(
-  ("argv", "count", "rest"),
-  [
+def test_the_flag_is_taken_from_the_others():
+  for argv, count, rest in [
     (["--rows=a"], 1, ["--rows=a"]),
     (["--workers=3", "--rows=a"], 3, ["--rows=a"]),
     (["--workers=3", "--workers=2"], 2, []),
-  ],
-)
-def test_the_flag_is_taken_from_the_others(argv, count, rest):
-  assert workers.taken(argv) == (count, rest)
+  ]:
+    assert workers.taken(argv) == (count, rest)
+  for text in ("0", "-1", "two", ""):
+    with pytest.raises(errors.UserError, match="at least 1"):
+      workers.taken([f"--workers={text}"])
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", ""])
-def test_a_number_of_processes_is_positive(text):
-  with pytest.raises(errors.UserError, match="at least 1"):
-    workers.taken([f"--workers={text}"])
-
-
-@pytest.mark.parametrize("devices", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_every_device_has_one_process(devices, count):
-  names = [str(i) for i in range(devices)]
-  if devices < count:
-    with pytest.raises(errors.UserError, match=f"there are {devices}"):
-      workers.shares(names, count)
-    return
-  shares = workers.shares(names, count)
-  assert sorted(itertools.chain.from_iterable(shares)) == names
-  sizes = [len(share) for share in shares]
-  assert max(sizes) - min(sizes) <= 1
+def test_every_device_has_one_process():
+  for devices, count in itertools.product([1, 2, 3, 5, 8], [1, 2, 3]):
+    names = [str(i) for i in range(devices)]
+    if devices < count:
+      with pytest.raises(errors.UserError, match=f"there are {devices}"):
+        workers.shares(names, count)
+      continue
+    shares = workers.shares(names, count)
+    assert sorted(itertools.chain.from_iterable(shares)) == names
+    sizes = [len(share) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
 
 
 def test_without_gpus_nothing_is_set(monkeypatch):

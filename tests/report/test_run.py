@@ -102,20 +102,17 @@ def test_the_page_of_a_whole_run(tmp_path):
     np.testing.assert_array_equal(stored, picture)
 
 
-@pytest.mark.parametrize(
-  ("given", "heading"),
-  [
+def test_what_is_not_given_is_left_out(tmp_path):
+  for given, heading in [
     ({"pseudo_videos": noise(1, 2, 4, 4, 1)}, "Pseudo videos"),
     ({"generated_videos": noise(1, 2, 4, 4, 1)}, "Generated videos"),
     ({"samples": noise(2, 4, 4, 3)}, "Samples"),
     ({"metrics": ROWS}, "Curves"),
     ({"results": {"seed": 0}}, "Scores"),
     ({"config": {"seed": 0}}, "Config"),
-  ],
-)
-def test_what_is_not_given_is_left_out(tmp_path, given, heading):
-  path = run.run_report(tmp_path, title="run", **given)
-  assert headings(path.read_text(encoding="utf-8")) == [heading]
+  ]:
+    path = run.run_report(tmp_path, title="run", **given)
+    assert headings(path.read_text(encoding="utf-8")) == [heading]
 
 
 def test_scores_stand_beside_those_of_real_images():
@@ -162,7 +159,6 @@ def test_one_chart_per_name_one_line_per_run_and_split():
 @pytest.mark.parametrize(
   ("y", "log"),
   [
-    ([100, 10, 3, 2, 1, 1.1, 1], True),
     ([7, 6, 5, 4, 3, 2, 1], False),
     ([100, 10, 3, 2, 0, 1.1, 1], False),
     ([-100, 10, 3, 2, 1, 1.1, 1], False),
