@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks import augmentations as benchmark
-from pseudovideo import augmentations, keys
+from pseudovideo import augmentations
 
 
-@pytest.mark.parametrize("frames", [3, 10])
-def test_the_convolutions_make_the_same_video(key, frames):
-  images = keys.uniform(key, (2, 12, 9, 3))
+def test_the_convolutions_make_the_same_video():
+  images = np.random.default_rng(0).uniform(size=(2, 12, 9, 3)).astype("f4")
   np.testing.assert_allclose(
-    benchmark.convolution_blur(images, frames=frames),
-    augmentations.make("blur", frames=frames)(images),
+    benchmark.convolution_blur(images, frames=10),
+    augmentations.make("blur", frames=10)(images),
     atol=1e-6,
   )
 

@@ -32,8 +32,9 @@ def reference(images, stds, mode, high_order=False):
   return np.stack(frames[::-1], 1)
 
 
-@pytest.mark.parametrize("padding", MODES)
-@pytest.mark.parametrize(("frames", "rate"), [(8, 0.05), (18, 0.01)])
+@pytest.mark.parametrize(
+  ("padding", "frames", "rate"), [("reflect", 8, 0.05), ("circular", 18, 0.01)]
+)
 def test_recursive_blur_is_scipys(images, padding, frames, rate):
   video = augmentations.make("blur", frames=frames, padding=padding)(images)
   stds = [np.exp(rate * i) for i in range(frames - 1)]
@@ -42,8 +43,9 @@ def test_recursive_blur_is_scipys(images, padding, frames, rate):
   )
 
 
-@pytest.mark.parametrize("padding", MODES)
-@pytest.mark.parametrize("frames", [4, 8])
+@pytest.mark.parametrize(
+  ("padding", "frames"), [("reflect", 8), ("circular", 4)]
+)
 def test_high_order_blur_is_scipys(images, padding, frames):
   make = augmentations.make
   video = make("high_order_blur", frames=frames, padding=padding)(images)
@@ -60,11 +62,11 @@ def test_first_blur_is_the_same_in_both(images):
 
 
 @pytest.mark.parametrize("padding", MODES)
-@pytest.mark.parametrize("side", [6, 8, 32])
-def test_constant_images_stay(padding, side):
+def test_constant_images_stay(padding):
   stds = blur.kernel_stds(18, 0.01)
-  matrices = blur.cumulative_matrices(side, stds, padding)
-  np.testing.assert_allclose(matrices.sum(2), 1, atol=1e-13)
+  for side in (6, 8, 32):
+    matrices = blur.cumulative_matrices(side, stds, padding)
+    np.testing.assert_allclose(matrices.sum(2), 1, atol=1e-13)
 
 
 def test_circular_keeps_means_and_commutes_with_shifts(images):

@@ -8,6 +8,7 @@ import scipy.linalg
 
 from pseudovideo import augmentations
 from pseudovideo.augmentations import heat
+from tests import rounding
 
 
 @pytest.fixture
@@ -24,13 +25,13 @@ def reference(images, sigma):
   return scipy.fft.idctn(coefficients * decay, axes=(1, 2), norm="ortho")
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 32])
-def test_dct_matrix_is_the_orthonormal_dct(size):
-  matrix = heat.dct_matrix(size)
-  np.testing.assert_allclose(
-    matrix, scipy.fft.dct(np.eye(size), axis=0, norm="ortho"), atol=1e-14
-  )
-  np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-13)
+def test_dct_matrix_is_the_orthonormal_dct():
+  for size in (1, 2, 7, 32):
+    matrix = heat.dct_matrix(size)
+    np.testing.assert_allclose(
+      matrix, scipy.fft.dct(np.eye(size), axis=0, norm="ortho"), atol=1e-14
+    )
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-13)
 
 
 def test_frequencies_are_the_dct_and_invert(images):
@@ -38,10 +39,12 @@ def test_frequencies_are_the_dct_and_invert(images):
   np.testing.assert_allclose(
     frequencies,
     scipy.fft.dctn(np.float64(images), axes=(1, 2), norm="ortho"),
-    atol=2e-6,
+    atol=rounding.bound(12 + 9, 6.0),
   )
   np.testing.assert_allclose(
-    heat.from_frequencies(frequencies), images, atol=1e-6
+    heat.from_frequencies(frequencies),
+    images,
+    atol=rounding.bound(2 * (12 + 9)),
   )
 
 

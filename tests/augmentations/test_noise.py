@@ -6,6 +6,7 @@ import pytest
 
 from pseudovideo import augmentations, keys
 from pseudovideo.augmentations import noise
+from tests import rounding
 
 CHAINS = ("first_order", "high_order", "matched_snr")
 
@@ -60,13 +61,12 @@ def test_high_order_does_not_preserve_variance(frames, expected):
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@pytest.mark.parametrize("frames", [4, 8])
-def test_frames_have_the_covariance_of_the_recursion(name, frames, key):
+def test_frames_have_the_covariance_of_the_recursion(name, key):
   """20,000 pixels; also given the image: mean coefficient and variance."""
-  pixels = 20_000
-  images = keys.normal(key, (pixels // 400, 20, 20, 1))
+  pixels, frames = 20_000, 8
+  images = np.random.default_rng(0).normal(size=(pixels // 400, 20, 20, 1))
   augmentation = augmentations.make(name, frames=frames)
-  video = augmentation(images, key=keys.named(key, "noise"))
+  video = jax.jit(augmentation)(np.float32(images), key=key)
   samples = np.float64(np.moveaxis(video, 1, 0)[::-1].reshape(frames, -1))
   expected = covariance(augmentation.betas(), name == "high_order")
   spread = np.sqrt(
@@ -84,18 +84,18 @@ def test_frames_have_the_covariance_of_the_recursion(name, frames, key):
   np.testing.assert_allclose(left, variance, rtol=4.5 * np.sqrt(2 / pixels))
 
 
-@pytest.mark.parametrize("name", CHAINS)
-def test_only_high_order_frames_are_no_markov_chain(name):
+def test_only_high_order_frames_are_no_markov_chain():
   """Entries (r, s) of the precision matrix vanish iff x_r and x_s are
   independent given all other frames."""
-  betas = betas_of(name, 5)
-  precision = np.linalg.inv(covariance(betas, name == "high_order"))
-  scale = np.sqrt(np.outer(np.diag(precision), np.diag(precision)))
-  far = np.triu(np.abs(precision / scale), 2)[np.triu_indices(5, 2)]
-  if name == "high_order":
-    assert far.min() > 1e-3
-  else:
-    assert far.max() < 1e-9
+  for name in CHAINS:
+    betas = betas_of(name, 5)
+    precision = np.linalg.inv(covariance(betas, name == "high_order"))
+    scale = np.sqrt(np.outer(np.diag(precision), np.diag(precision)))
+    far = np.triu(np.abs(precision / scale), 2)[np.triu_indices(5, 2)]
+    if name == "high_order":
+      assert far.min() > 1e-3
+    else:
+      assert far.max() < 1e-9
 
 
 def test_high_order_frames_tell_more_about_the_image():
@@ -112,37 +112,25 @@ def test_high_order_frames_tell_more_about_the_image():
     np.testing.assert_allclose(errors, expected, rtol=1e-9)
 
 
-def test_the_first_noise_is_the_same_in_all(key):
-  images = keys.uniform(keys.named(key, "images"), (3, 8, 8, 1))
-  first, high, matched = (
-    jax.jit(augmentations.make(name))(images, key=key) for name in CHAINS
-  )
-  np.testing.assert_array_equal(high[:, -2], first[:, -2])
-  np.testing.assert_allclose(matched[:, -2], first[:, -2], atol=1e-7)
-  assert np.abs(high[:, -4] - first[:, -4]).max() > 0.01
-
-
 def test_frames_match_their_weights_in_float64(key):
-  """x_{T-t} = a_t x_T + sum_s w_ts eps_s, with the very noise of the key."""
+  """x_{T-t} = a_t x_T + sum_s w_ts eps_s, with the very noise of the key.
+
+  The noise next to the image is then the same in all chains.
+  """
   images = keys.uniform(keys.named(key, "images"), (2, 4, 4, 1))
+  normal = jax.jit(keys.normal, static_argnums=1)
   rows = keys.example_keys(key, 2)
-  eps = np.stack(
-    [keys.normal(keys.numbered(rows, t), images.shape) for t in range(1, 8)], 1
-  )
-  parts = np.concatenate([images[:, None], eps], 1).astype(np.float64)
+  eps = [normal(keys.numbered(rows, t), images.shape) for t in range(1, 8)]
+  parts = np.float64(np.stack([images, *eps], 1))
+  videos = []
   for name in CHAINS:
     augmentation = augmentations.make(name)
     rows = noise.weights(augmentation.betas(), high_order=name == "high_order")
     expected = np.einsum("ts,bshwc->bthwc", rows[::-1], parts)
+    videos.append(np.asarray(jax.jit(augmentation)(images, key=key)))
+    # Seven steps of a sum of two products, of numbers below 5.
     np.testing.assert_allclose(
-      augmentation(images, key=key)[:, :-1], expected, atol=1e-6
+      videos[-1][:, :-1], expected, atol=rounding.bound(28, 5.0)
     )
-
-
-def test_a_batch_of_keys_is_taken_as_it_is(key):
-  images = keys.uniform(key, (4, 4, 4, 1))
-  augmentation = augmentations.make("high_order")
-  rows = keys.example_keys(key, 4)
-  whole = jax.jit(augmentation)(images, key=key)
-  last = jax.jit(augmentation)(images[2:], key=rows[2:])
-  np.testing.assert_array_equal(last, whole[2:])
+  first, high, _ = videos
+  assert np.abs(high[:, -4] - first[:, -4]).max() > 0.01

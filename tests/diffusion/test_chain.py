@@ -23,8 +23,9 @@ def test_the_marginals_are_those_of_single_steps_composed(process):
   k, x0 = every(chain, 3)
   zeros, ones = np.zeros_like(x0), np.ones_like(x0)
   with jax.enable_x64(True):
-    mean = np.asarray(chain.add_noise(x0, zeros, k))
-    scale = np.asarray(chain.add_noise(zeros, ones, k))
+    add_noise = jax.jit(chain.add_noise)
+    mean = np.asarray(add_noise(x0, zeros, k))
+    scale = np.asarray(add_noise(zeros, ones, k))
   factor, variance = 1.0, 0.0
   for i, beta in enumerate(process.betas()):
     factor *= np.sqrt(1 - beta)
@@ -33,16 +34,17 @@ def test_the_marginals_are_those_of_single_steps_composed(process):
     np.testing.assert_allclose(scale[i] ** 2, variance, rtol=1e-9)
 
 
-@pytest.mark.parametrize("respacing", ["", "50", "ddim50", "7,5"])
-@pytest.mark.parametrize("process", [LINEAR, COSINE])
+@pytest.mark.parametrize(
+  ("process", "respacing"), [(LINEAR, ""), (LINEAR, "ddim50"), (COSINE, "7,5")]
+)
 def test_the_posterior_is_bayes_rule(process, respacing):
   """Condition the joint Gaussian of (x_{k-1}, x_k) given x0 on x_k."""
   chain = Chain.of(process, respacing)
   k, x0 = every(chain, 2)
   x = RNG.normal(size=x0.shape)
   with jax.enable_x64(True):
-    mean = np.asarray(chain.posterior_mean(x0, x, k))
-    log_variance = np.asarray(chain.posterior_log_variance(k, x))
+    mean = np.asarray(jax.jit(chain.posterior_mean)(x0, x, k))
+    log_variance = np.asarray(jax.jit(chain.posterior_log_variance)(k, x))
   variances = []
   for i in range(len(chain)):
     before = chain.alpha_bars[i - 1] if i else 1.0
@@ -60,16 +62,16 @@ def test_the_posterior_is_bayes_rule(process, respacing):
   np.testing.assert_array_equal(mean[0], x0[0])
 
 
-@pytest.mark.parametrize("respacing", ["50", "ddim50", "10,15,20"])
-def test_a_respaced_chain_has_the_marginals_of_the_steps_it_keeps(respacing):
-  chain = Chain.of(LINEAR, respacing)
-  kept = np.rint(chain.times).astype(int)
-  np.testing.assert_allclose(
-    np.cumprod(1 - chain.betas),
-    [np.prod(1 - LINEAR.betas()[: step + 1]) for step in kept],
-    rtol=1e-9,
-  )
-  assert len(chain) == len(kept) < 1000
+def test_a_respaced_chain_has_the_marginals_of_the_steps_it_keeps():
+  for respacing, count in {"50": 50, "ddim50": 50, "10,15,20": 45}.items():
+    chain = Chain.of(LINEAR, respacing)
+    kept = np.rint(chain.times).astype(int)
+    np.testing.assert_allclose(
+      np.cumprod(1 - chain.betas),
+      [np.prod(1 - LINEAR.betas()[: step + 1]) for step in kept],
+      rtol=1e-9,
+    )
+    assert len(chain) == len(kept) == count
 
 
 def test_the_network_is_told_the_original_step_in_thousandths():
@@ -88,28 +90,30 @@ def test_eps_and_x0_determine_each_other():
     chain = Chain.of(process)
     k, x0 = every(chain, 2, 3)
     eps = RNG.normal(size=x0.shape)
-    with jax.enable_x64(True):
+
+    def back(x0, eps, k, chain=chain):
       x = chain.add_noise(x0, eps, k)
-      x0_again = chain.x0_from_eps(x, eps, k)
-      eps_again = chain.eps_from_x0(x, x0, k)
+      return chain.x0_from_eps(x, eps, k), chain.eps_from_x0(x, x0, k)
+
+    with jax.enable_x64(True):
+      x0_again, eps_again = jax.jit(back)(x0, eps, k)
     np.testing.assert_allclose(x0_again, x0, atol=1e-9)
     np.testing.assert_allclose(eps_again, eps, atol=1e-9)
 
 
-@pytest.mark.parametrize("respacing", ["", "20"])
-def test_variances_of_the_reverse_step(respacing):
+def test_variances_of_the_reverse_step():
   """fixed_large: beta; fixed_small: the posterior's; learned: in between."""
   tables = {}
   for name in ("fixed_large", "fixed_small", "learned"):
-    chain = Chain.of(Process(variance=name), respacing)
+    chain = Chain.of(Process(variance=name), "20")
     k, x = every(chain, 1)
     with jax.enable_x64(True):
+      compute = jax.jit(chain.reverse_log_variance)
       if name == "learned":
         for value in (-1, 0, 1, 3):
-          v = np.full_like(x, value)
-          tables[value] = chain.reverse_log_variance(k, x, v)
+          tables[value] = compute(k, x, np.full_like(x, value))
       else:
-        tables[name] = chain.reverse_log_variance(k, x)
+        tables[name] = compute(k, x)
   tables = {name: np.asarray(table)[:, 0] for name, table in tables.items()}
   ratios = chain.alpha_bars / np.append(1, chain.alpha_bars[:-1])
   beta = np.log(1 - ratios)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from pseudovideo import errors
+from pseudovideo import errors, keys
 from pseudovideo.diffusion import random_windows
 
 NUM = 4000
@@ -18,7 +18,8 @@ def drawn(frames, window):
   return [np.asarray(a) for a in draw(jax.random.key(0))]
 
 
-@pytest.mark.parametrize("frames, window", [(4, 3), (8, 5), (6, 1)])
+# 8 frames in windows of 5, and the narrowest window.
+@pytest.mark.parametrize("frames, window", [(8, 5), (6, 1)])
 def test_windows_are_what_they_should_be(frames, window):
   index, observed, latent = drawn(frames, window)
   used = observed + latent
@@ -30,7 +31,6 @@ def test_windows_are_what_they_should_be(frames, window):
     assert not np.any(np.diff(mask.astype(int)) > 0), "then padding"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
   "frames, window, unconditional, paper",
   [(4, 3, 0.71, 0.009), (8, 5, 0.66, 0.001)],
@@ -52,10 +52,8 @@ def test_windows_that_would_never_end_are_refused(window, key):
     random_windows.draw(key, 2, 4, window)
 
 
-def test_a_window_depends_on_its_own_key_alone(key):
-  rows = jax.random.split(key, 8)
-  whole = random_windows.draw(rows, 8, 6, 4)
-  for one, several in zip(
-    random_windows.draw(rows[5:6], 1, 6, 4), whole, strict=True
-  ):
-    np.testing.assert_array_equal(one[0], several[5])
+def test_a_window_depends_on_its_own_key_alone():
+  rows = keys.example_keys(jax.random.key(0), NUM)[5:6]
+  one = jax.jit(lambda rows: random_windows.draw(rows, 1, 8, 5))(rows)
+  for alone, several in zip(one, drawn(8, 5), strict=True):
+    np.testing.assert_array_equal(alone[0], several[5])

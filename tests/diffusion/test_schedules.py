@@ -27,7 +27,7 @@ def test_linear_betas_are_those_of_1000_steps_rescaled():
   assert longer.sum() == pytest.approx(betas.sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize("steps", [2, 50, 1000, 4000])
+@pytest.mark.parametrize("steps", [2, 1000])
 def test_cosine_follows_the_squared_cosine_until_it_is_clipped(steps):
   betas = schedules.cosine(steps)
   remaining = 1.0
@@ -41,9 +41,9 @@ def test_cosine_follows_the_squared_cosine_until_it_is_clipped(steps):
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
-@pytest.mark.parametrize("steps", [21, 1000])
-def test_betas_are_increasing_variances(name, steps):
-  betas = schedules.TABLE[name](steps)
-  assert betas.dtype == np.float64 and betas.shape == (steps,)
-  assert betas[0] > 0 and betas[-1] < 1
-  assert (np.diff(betas) > 0).all()
+def test_betas_are_increasing_variances(name):
+  for steps in (21, 1000):
+    betas = schedules.TABLE[name](steps)
+    assert betas.dtype == np.float64 and betas.shape == (steps,)
+    assert betas[0] > 0 and betas[-1] < 1
+    assert (np.diff(betas) > 0).all()

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,8 +38,12 @@ def test_penalties_of_a_quadratic_discriminator():
   def logits_fn(x):
     return quadratic(jnp.float32(SHIFT), x)
 
-  penalty = adversarial.gradient_penalty(logits_fn, jnp.float32(POINTS))
-  r1 = adversarial.r1(logits_fn, jnp.float32(POINTS))
+  penalty, r1 = jax.jit(
+    lambda x: (
+      adversarial.gradient_penalty(logits_fn, x),
+      adversarial.r1(logits_fn, x),
+    )
+  )(jnp.float32(POINTS))
   np.testing.assert_allclose(penalty, (NORMS - 1) ** 2, rtol=1e-5)
   np.testing.assert_allclose(r1, NORMS**2, rtol=1e-5)
 
@@ -51,7 +57,7 @@ def test_slope_of_the_penalty_of_a_quadratic_discriminator():
     )
 
   expected = 2 * ((NORMS - 1) / NORMS)[:, None] * SLOPES
-  ours = jax.jacobian(penalty)(jnp.float32(SHIFT))
+  ours = jax.jit(jax.jacobian(penalty))(jnp.float32(SHIFT))
   np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -61,7 +67,7 @@ def test_a_constant_discriminator_costs_one_and_has_no_slope():
       lambda x: scale * x.sum((1, 2, 3)), jnp.ones((2, 4, 4, 1))
     ).sum()
 
-  value, slope = jax.value_and_grad(penalty)(0.0)
+  value, slope = jax.jit(jax.value_and_grad(penalty))(0.0)
   assert value == 2 and slope == 0
 
 
@@ -148,7 +154,8 @@ def generator(pixels):
   return -jnp.mean(pixels @ jnp.float32(DIRECTION))
 
 
-def weigh(kernel, features, most=1e4, numerator=numerator):
+@functools.partial(jax.jit, static_argnames="most")
+def weigh(kernel, features, most=1e4):
   return adversarial.last_layer_weight(
     lambda tree, features: features @ tree["kernel"],
     {"kernel": kernel},
@@ -190,25 +197,23 @@ def test_at_the_adaptive_weight_both_losses_pull_equally(point):
   kernel, features = point
   weight = weigh(*point)
 
-  def norm(loss):
-    gradient = jax.grad(lambda kernel: loss(features @ kernel))(kernel)
+  def slope(loss):
+    gradient = jax.jit(jax.grad(lambda kernel: loss(features @ kernel)))(kernel)
     return np.linalg.norm(np.float64(gradient))
 
   np.testing.assert_allclose(
-    norm(lambda pixels: weight * generator(pixels)),
-    norm(numerator),
-    rtol=1e-5,
+    weight * slope(generator), slope(numerator), rtol=1e-5
   )
 
 
 def test_nothing_is_learned_through_the_adaptive_weight(point):
-  for gradient in jax.grad(weigh, (0, 1))(*point):
+  for gradient in jax.jit(jax.grad(weigh, (0, 1)))(*point):
     np.testing.assert_array_equal(gradient, 0)
 
   def weighed(kernel, features):
     return weigh(kernel, features) * generator(features @ kernel)
 
-  by_kernel, by_features = jax.grad(weighed, (0, 1))(*point)
+  by_kernel, by_features = jax.jit(jax.grad(weighed, (0, 1)))(*point)
   pull = -closed_form() / len(FEATURES)
   np.testing.assert_allclose(
     by_kernel, pull * np.outer(FEATURES.sum(0), DIRECTION), rtol=1e-4

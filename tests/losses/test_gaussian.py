@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 from scipy import stats
@@ -5,6 +7,7 @@ from scipy import stats
 from pseudovideo.losses import gaussian
 
 RNG = np.random.default_rng(0)
+jitted = functools.cache(jax.jit)
 X, MEAN, LOG_SIGMA = RNG.normal(size=(3, 2, 3, 4, 1)) * 0.7
 
 
@@ -14,8 +17,10 @@ def total(x):
 
 def test_density_is_scipys():
   with jax.enable_x64(True):
-    ours = gaussian.negative_log_density(X, MEAN, LOG_SIGMA)
-    one_scale = gaussian.negative_log_density(X, MEAN, LOG_SIGMA[:, :1, :1, :1])
+    ours = jitted(gaussian.negative_log_density)(X, MEAN, LOG_SIGMA)
+    one_scale = jitted(gaussian.negative_log_density)(
+      X, MEAN, LOG_SIGMA[:, :1, :1, :1]
+    )
   theirs = -stats.norm.logpdf(X, MEAN, np.exp(LOG_SIGMA))
   np.testing.assert_allclose(ours, total(theirs), rtol=1e-12)
   theirs = -stats.norm.logpdf(X, MEAN, np.exp(LOG_SIGMA[:, :1, :1, :1]))
@@ -24,7 +29,7 @@ def test_density_is_scipys():
 
 def test_entropy_is_scipys():
   with jax.enable_x64(True):
-    ours = gaussian.entropy(LOG_SIGMA)
+    ours = jitted(gaussian.entropy)(LOG_SIGMA)
   theirs = stats.norm.entropy(0, np.exp(LOG_SIGMA))
   np.testing.assert_allclose(ours, total(theirs), rtol=1e-12)
 
@@ -35,16 +40,16 @@ def test_kl_is_the_integral():
   p = stats.norm.logpdf(grid)
   integral = np.trapezoid(np.exp(q) * (q - p), grid, axis=-1)
   with jax.enable_x64(True):
-    ours = gaussian.kl_to_standard(MEAN, LOG_SIGMA)
+    ours = jitted(gaussian.kl_to_standard)(MEAN, LOG_SIGMA)
   np.testing.assert_allclose(ours, total(integral), rtol=1e-6)
   with jax.enable_x64(True):
-    zero = gaussian.kl_to_standard(np.zeros((1, 3)), np.zeros((1, 3)))
+    zero = jitted(gaussian.kl_to_standard)(np.zeros((1, 3)), np.zeros((1, 3)))
   assert zero[0] == 0
 
 
 def test_squared_error_sums_over_pixels():
   with jax.enable_x64(True):
-    ours = gaussian.squared_error(X, MEAN)
+    ours = jitted(gaussian.squared_error)(X, MEAN)
   np.testing.assert_allclose(ours, total((X - MEAN) ** 2), rtol=1e-12)
 
 
@@ -58,10 +63,12 @@ def test_kl_of_two_gaussians_is_the_integral_and_elementwise():
   integral = np.trapezoid(np.exp(q) * (q - p), grid, axis=-1)
   zero = np.zeros_like(MEAN)
   with jax.enable_x64(True):
-    ours = gaussian.kl(MEAN, 2 * LOG_SIGMA, other_mean, 2 * other_log_sigma)
-    itself = gaussian.kl(MEAN, 2 * LOG_SIGMA, MEAN, 2 * LOG_SIGMA)
-    standard = gaussian.kl(MEAN, 2 * LOG_SIGMA, zero, zero)
-    summed = gaussian.kl_to_standard(MEAN, LOG_SIGMA)
+    ours = jitted(gaussian.kl)(
+      MEAN, 2 * LOG_SIGMA, other_mean, 2 * other_log_sigma
+    )
+    itself = jitted(gaussian.kl)(MEAN, 2 * LOG_SIGMA, MEAN, 2 * LOG_SIGMA)
+    standard = jitted(gaussian.kl)(MEAN, 2 * LOG_SIGMA, zero, zero)
+    summed = jitted(gaussian.kl_to_standard)(MEAN, LOG_SIGMA)
   np.testing.assert_allclose(ours, integral, rtol=1e-6)
   np.testing.assert_array_equal(itself, 0)
   np.testing.assert_allclose(total(np.asarray(standard)), summed, rtol=1e-12)
@@ -74,7 +81,7 @@ def discretised(means, sigmas):
   """P of the 256 values, (cases, 256), for scalar means and sigmas."""
   rows = np.broadcast_to(VALUES, (len(means), 256))
   with jax.enable_x64(True):
-    nll = gaussian.discretised_nll(
+    nll = jitted(gaussian.discretised_nll)(
       rows, np.reshape(means, (-1, 1)), np.log(np.reshape(sigmas, (-1, 1)))
     )
   return np.exp(-np.asarray(nll))
@@ -106,13 +113,16 @@ def test_probabilities_are_those_of_the_tanh_approximation():
 
 def test_hopeless_predictions_have_a_finite_loss_and_gradient():
   x = np.float32([[-1.0, 0.0, 1.0]])
+
+  @jax.jit
+  def slopes(mean, log_sigma):
+    return jax.value_and_grad(
+      lambda *args: gaussian.discretised_nll(x, *args).sum(), (0, 1)
+    )(mean, log_sigma)
+
   for mean in (-1e20, 1e20, 0.5):
     for log_sigma in (-40.0, 0.0, 40.0):
-
-      def loss(mean, log_sigma):
-        return gaussian.discretised_nll(x, mean, log_sigma).sum()
-
       arguments = np.full((1, 3), mean, "f"), np.full((1, 3), log_sigma, "f")
-      value, gradients = jax.value_and_grad(loss, (0, 1))(*arguments)
+      value, gradients = slopes(*arguments)
       assert np.isfinite(value) and value <= 3 * 27.7
       assert np.isfinite(gradients).all()

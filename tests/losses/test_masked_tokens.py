@@ -1,5 +1,6 @@
 """Counts of masked tokens, the law of masks, and closed forms of the losses."""
 
+import functools
 import itertools
 import math
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from pseudovideo import errors, keys
+from pseudovideo import keys
 from pseudovideo.losses import masked_tokens
 
 # How many tokens are masked before each pass, as the published codes have it.
@@ -29,18 +30,15 @@ MASKGIT = {
 HALF = 8  # cos(pi/2 8/12) = 1/2, of which float32 arithmetic makes less.
 
 
-@pytest.mark.parametrize("tokens", PHENAKI)
-def test_counts_of_phenaki_are_the_published_ones(tokens):
-  ours = masked_tokens.rounded_counts(tokens, 18)
-  assert ours.tolist() == PHENAKI[tokens]
-
-
-@pytest.mark.parametrize("tokens", MASKGIT)
-def test_counts_of_maskgit_are_the_published_ones(tokens):
-  exact = list(MASKGIT[tokens])
-  assert exact[HALF] == tokens // 2 - 1
-  exact[HALF] = tokens // 2
-  assert masked_tokens.floored_counts(tokens, 12).tolist() == exact
+def test_counts_are_the_published_ones():
+  for tokens, published in PHENAKI.items():
+    ours = masked_tokens.rounded_counts(tokens, 18)
+    assert ours.tolist() == published
+  for tokens, published in MASKGIT.items():
+    exact = list(published)
+    assert exact[HALF] == tokens // 2 - 1
+    exact[HALF] = tokens // 2
+    assert masked_tokens.floored_counts(tokens, 12).tolist() == exact
 
 
 @given(st.integers(1, 3000), st.integers(1, 100))
@@ -56,6 +54,11 @@ def test_counts_are_those_of_the_formulas(tokens, steps):
   assert floored[0] == tokens
   for r, (before, after) in enumerate(itertools.pairwise(floored), 1):
     assert after == max(1, min(before - 1, math.floor(product(r))))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def draw(masking, num, tokens, key):
+  return masking.draw(num, tokens, key=key)
 
 
 def chi_square_of_subsets(masks, law):
@@ -75,13 +78,13 @@ def chi_square_of_subsets(masks, law):
 
 def test_all_masks_of_phenaki_are_as_frequent_as_they_should_be(key):
   # r = 0, 1, 2 of 3 mask 4, round(3.46) = 3 and 2 of 4 tokens.
-  masks = masked_tokens.Masking(steps=3).draw(30_000, 4, key=key)
+  masks = draw(masked_tokens.Masking(steps=3), 30_000, 4, key)
   law = {1: 0, 2: 1 / 3, 3: 1 / 3, 4: 1 / 3}
   assert chi_square_of_subsets(np.asarray(masks), law) > 1e-3
 
 
 def test_all_masks_of_maskgit_are_as_frequent_as_they_should_be(key):
-  masks = masked_tokens.Masking("maskgit").draw(30_000, 4, key=key)
+  masks = draw(masked_tokens.Masking("maskgit"), 30_000, 4, key)
   # P(at most c) = P(cos(pi/2 u) <= c/4)
   at_most = 1 - 2 / np.pi * np.arccos(np.arange(5) / 4)
   law = dict(zip(range(1, 5), np.diff(at_most), strict=True))
@@ -90,7 +93,11 @@ def test_all_masks_of_maskgit_are_as_frequent_as_they_should_be(key):
 
 @pytest.mark.parametrize("schedule", masked_tokens.SCHEDULES)
 def test_masks_at_the_size_of_the_paper(key, schedule):
-  masks = masked_tokens.Masking(schedule).draw(4000, 256, key=key)
+  masking = masked_tokens.Masking(schedule)
+  masks = draw(masking, 4000, 256, key)
+  # A row has its own key, whatever the batch.
+  one = draw(masking, 1, 256, keys.example_keys(key, 1, start=41))
+  np.testing.assert_array_equal(masks[41:42], one)
   counts = np.asarray(masks).sum(axis=1)
   assert counts.min() >= 1 and counts.max() <= 256
   if schedule == "phenaki":
@@ -109,18 +116,9 @@ def test_masks_at_the_size_of_the_paper(key, schedule):
   assert np.abs(places - mean).max() < 5 * np.sqrt(mean * (1 - mean) / 4000)
 
 
-@pytest.mark.parametrize("schedule", masked_tokens.SCHEDULES)
-def test_masks_do_not_notice_the_batch_size(key, schedule):
-  masking = masked_tokens.Masking(schedule)
-  whole = masking.draw(64, 20, key=key)
-  one = masking.draw(1, 20, key=keys.example_keys(key, 1, start=41))
-  np.testing.assert_array_equal(whole[41:42], one)
-  assert (np.asarray(whole) != np.asarray(one)).any()
-
-
 def test_smallest_of_each_row_first_of_equal_ones():
   x = jnp.float32([[3, 1, 2, 1], [0, 0, 0, 0], [4, 3, jnp.inf, 1]])
-  chosen = masked_tokens.smallest(x, jnp.array([2, 3, 0]))
+  chosen = jax.jit(masked_tokens.smallest)(x, jnp.array([2, 3, 0]))
   assert chosen.tolist() == [
     [False, True, False, True],
     [True, True, True, False],
@@ -142,12 +140,18 @@ def costs(smoothing=0.0):
   return -(target * special.log_softmax(LOGITS, axis=-1)).sum(-1)
 
 
+cross_entropy = jax.jit(
+  masked_tokens.cross_entropy, static_argnames="smoothing"
+)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_of_masked_tokens_only(smoothing):
-  value, weight = masked_tokens.cross_entropy(
-    jnp.float32(LOGITS), jnp.asarray(IDS, jnp.uint8), MASKED,
-    smoothing=smoothing,
-  )  # fmt: skip
+  value, weight = jax.device_get(
+    cross_entropy(
+      jnp.float32(LOGITS), np.uint8(IDS), MASKED, smoothing=smoothing
+    )
+  )
   every = costs(smoothing)
   np.testing.assert_array_equal(weight[:3], [6, 0, 1])
   np.testing.assert_allclose(value[0], every[0].mean(), rtol=1e-5)
@@ -155,20 +159,18 @@ def test_cross_entropy_of_masked_tokens_only(smoothing):
   np.testing.assert_allclose(value[2], every[2, 3], rtol=1e-5)
   # Over the batch it is the mean of all masked tokens, not of examples.
   np.testing.assert_allclose(
-    jnp.sum(value * weight) / jnp.sum(weight), every[MASKED].mean(), rtol=1e-5
+    np.sum(value * weight) / np.sum(weight), every[MASKED].mean(), rtol=1e-5
   )
 
 
 def test_cross_entropy_of_no_knowledge_and_of_certainty():
-  masked = jnp.ones((1, 6), bool)
-  value, weight = masked_tokens.cross_entropy(
-    jnp.zeros((1, 6, 5)), IDS[:1], masked
-  )
+  masked = np.ones((1, 6), bool)
+  value, weight = cross_entropy(np.zeros((1, 6, 5), "f4"), IDS[:1], masked)
   np.testing.assert_allclose(value, np.log(5), rtol=1e-6)
-  sure = jnp.float32(100 * np.eye(5)[IDS[:1]])
-  assert masked_tokens.cross_entropy(sure, IDS[:1], masked)[0] == 0
+  sure = np.float32(100 * np.eye(5)[IDS[:1]])
+  assert cross_entropy(sure, IDS[:1], masked)[0] == 0
   # Sure of another code, the logits' distance is the price.
-  wrong, _ = masked_tokens.cross_entropy(sure, (IDS[:1] + 1) % 5, masked)
+  wrong, _ = cross_entropy(sure, (IDS[:1] + 1) % 5, masked)
   assert wrong == 100 and weight == 6
 
 
@@ -177,7 +179,7 @@ def test_slope_of_the_cross_entropy_is_p_minus_the_target():
     value, weight = masked_tokens.cross_entropy(logits, IDS, MASKED)
     return jnp.sum(value * weight) / jnp.sum(weight)
 
-  gradient = jax.grad(loss)(jnp.float32(LOGITS))
+  gradient = jax.jit(jax.grad(loss))(jnp.float32(LOGITS))
   expected = special.softmax(LOGITS, axis=-1) - np.eye(5)[IDS]
   expected *= MASKED[..., None] / MASKED.sum()
   np.testing.assert_allclose(gradient, expected, atol=1e-6)
@@ -187,19 +189,5 @@ def test_the_critic_learns_from_all_tokens():
   scores, wrong = LOGITS[..., 0], IDS == 0
   p = special.expit(scores)
   expected = -np.log(np.where(wrong, p, 1 - p)).mean(axis=1)
-  ours = masked_tokens.critic(jnp.float32(scores), jnp.asarray(wrong))
+  ours = jax.jit(masked_tokens.critic)(np.float32(scores), wrong)
   np.testing.assert_allclose(ours, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-  ("fields", "words"),
-  [
-    ({"schedule": "phenakki"}, "did you mean 'phenaki'"),
-    ({"steps": 0}, "masking.steps must be at least 1 and at most 10000; got 0"),
-    ({"steps": 10**9}, "at least 1 and at most 10000; got 1000000000"),
-  ],
-)
-def test_impossible_fields_are_refused(fields, words):
-  masked_tokens.Masking().check()
-  with pytest.raises(errors.UserError, match=words):
-    masked_tokens.Masking(**fields).check()

@@ -9,7 +9,14 @@ import dataclasses
 import jax
 import numpy as np
 
-from pseudovideo import augmentations, data, optimizers
+from configs import tokenizer as configs
+from pseudovideo import (
+  augmentations,
+  checkpoints,
+  configuration,
+  data,
+  optimizers,
+)
 from pseudovideo.models import discriminator, tokenizer
 from pseudovideo.models.quantizers import lfq, vq
 from pseudovideo.tasks import video_tokenizer
@@ -62,3 +69,24 @@ def moved(params, size=0.1):
 def images(num, start=0):
   """Digits, (num, 8, 8, 1) uint8."""
   return np.asarray(data.load("digits").train_images[start : start + num])
+
+
+def save_run(workdir):
+  """Writes a run of a tokenizer of 4 frames of digits, whose grid is (2, 4, 4).
+
+  Its weights were moved away from their initial values.
+
+  Returns:
+    `workdir`.
+  """
+  raw = configuration.complete(configs.get_config("frames=8,preset=tiny"))
+  raw["augmentation"]["frames"] = raw["model"]["frames"] = 4
+  raw["model"].update(spatial_layers=1, temporal_layers=0)
+  raw["task"]["adversarial"] = False
+  task = configuration.parse(raw).make_task((8, 8, 1))
+  params, extra = task.init(jax.random.key(0), data.load("digits"))
+  store = checkpoints.Checkpoints(workdir / checkpoints.FOLDER)
+  parts = {"ema": moved(params), "extra": extra}
+  store.save(1, parts, config=configuration.to_json(raw), wait=True)
+  store.close()
+  return workdir

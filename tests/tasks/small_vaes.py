@@ -96,9 +96,12 @@ def save_run(workdir, frames):
     configs.get_config(f"frames={frames},network={network},preset=tiny")
   )
   raw["model"] |= dict(
-    multipliers=(1, 2), temporal=(moves,), attention=("middle",), rates=()
+    multipliers=(1, 2),
+    temporal=(moves,),
+    attention=() if moves else ("middle",),
+    rates=(),
+    latent_channels=4 if moves else 2,
   )
-  raw["model"]["latent_channels"] = 4 if moves else 2
   task = configuration.parse(raw).make_task((8, 8, 1))
   params, extra = fresh(task)
   for layer in params["network"]["moments"].values():

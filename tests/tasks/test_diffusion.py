@@ -47,7 +47,9 @@ def images():
 def test_the_variance_is_trained_by_the_bound_and_the_mean_by_the_error(
   task, images, key
 ):
-  task = dataclasses.replace(task, process=LEARNED)
+  # With a network that compiles sooner; its middle attends.
+  small = task.model.clone(multipliers=(1,), attention=())
+  task = dataclasses.replace(task, model=small, process=LEARNED)
   task.check()
   params, extra = task.init(key, None)
   assert params["head"]["kernel"].shape[-1] == 2
@@ -110,18 +112,16 @@ def test_devices_and_micro_batches_do_not_change_the_losses(images, key):
       losses.append(float(metrics["loss"][0]))
     return jax.device_get(now), losses
 
-  one = run(1)
-  for devices, accumulate in ((4, 1), (2, 4)):
-    now, losses = run(devices, accumulate)
-    np.testing.assert_allclose(losses, one[1], rtol=1e-5)
-    np.testing.assert_allclose(now.params["w"], one[0].params["w"], rtol=1e-5)
-    ours, theirs = now.extra["timesteps"], one[0].extra["timesteps"]
-    assert ours["counts"].sum() == 3 * len(images)
-    np.testing.assert_array_equal(ours["counts"], theirs["counts"])
-    # Micro-batches come in another order.
-    np.testing.assert_allclose(
-      np.sort(ours["losses"]), np.sort(theirs["losses"]), rtol=1e-5
-    )
+  one, (now, losses) = run(1), run(2, accumulate=4)
+  np.testing.assert_allclose(losses, one[1], rtol=1e-5)
+  np.testing.assert_allclose(now.params["w"], one[0].params["w"], rtol=1e-5)
+  ours, theirs = now.extra["timesteps"], one[0].extra["timesteps"]
+  assert ours["counts"].sum() == 3 * len(images)
+  np.testing.assert_array_equal(ours["counts"], theirs["counts"])
+  # Micro-batches come in another order.
+  np.testing.assert_allclose(
+    np.sort(ours["losses"]), np.sort(theirs["losses"]), rtol=1e-5
+  )
 
 
 def test_remembered_losses_travel_in_the_checkpoint(tiny_video_run, tmp_path):

@@ -6,6 +6,7 @@ posterior are computed here in float64.
 """
 
 import dataclasses
+import functools
 import itertools
 import types
 
@@ -67,12 +68,18 @@ IMAGES = RNG.integers(0, 256, (3, 4, 4, 1), np.uint8)
 DRAWS = 4000
 
 
+@functools.cache
+def compiled(task):
+  return jax.jit(
+    lambda extra, x, key: task.negative_elbo({}, extra, x, key=key)
+  )
+
+
 def drawn(task, extra, images, draws=DRAWS, key=7):
   """All parts of the bound, (images, draws, ...) float64."""
-  bound = jax.jit(
-    lambda x: task.negative_elbo({}, extra, x, key=jax.random.key(key))
+  parts = compiled(task)(
+    extra, np.repeat(images, draws, axis=0), jax.random.key(key)
   )
-  parts = bound(np.repeat(images, draws, axis=0))
   return {
     name: np.float64(value).reshape(len(images), draws, *value.shape[1:])
     for name, value in parts.items()
@@ -192,8 +199,8 @@ def test_total_is_the_sum(parts):
 
 def test_terms_depend_on_the_key_of_the_image_only():
   rows = jax.random.split(jax.random.key(1), 3)
-  whole = TASK.negative_elbo({}, EXTRA, IMAGES, key=rows)
-  part = TASK.negative_elbo({}, EXTRA, IMAGES[2:], key=rows[2:])
+  whole = compiled(TASK)(EXTRA, IMAGES, rows)
+  part = compiled(TASK)(EXTRA, IMAGES[2:], rows[2:])
   for name, value in part.items():
     np.testing.assert_allclose(whole[name][2:], value, rtol=1e-5)
 
@@ -230,7 +237,7 @@ def log_mixture(sigma, c):
 def test_prior_of_the_image_start_is_the_mixture_bound(sigma):
   task, extra = mixture(sigma)
   assert extra["start_modes"].shape[1] < 16
-  part = task.negative_elbo({}, extra, IMAGES, key=jax.random.key(0))
+  part = compiled(task)(extra, IMAGES, jax.random.key(0))
   c = GAINS[-1][None] * dct(IMAGES / 255)
   expected = -log_mixture(sigma, c)
   np.testing.assert_allclose(part["prior"], expected, rtol=2e-4)
@@ -239,7 +246,7 @@ def test_prior_of_the_image_start_is_the_mixture_bound(sigma):
 
 def test_prior_of_the_image_start_is_above_the_divergence_itself():
   task, extra = mixture()
-  part = task.negative_elbo({}, extra, IMAGES, key=jax.random.key(0))
+  part = compiled(task)(extra, IMAGES, jax.random.key(0))
   centres = GAINS[-1][None] * dct(TRAINING / 255)
   c = GAINS[-1][None] * dct(IMAGES / 255)
   u = c[:, None] + SIGMA * RNG.normal(size=(1, 4000, 4, 4))
@@ -315,7 +322,7 @@ START = {
 def test_probabilities_of_a_last_step_that_sees_nothing_sum_to_one():
   mean = RNG.normal(1, 0.4, (2, 2, 2))
   task = small(Linear(0 * mean, mean))
-  part = task.negative_elbo({}, START, ALL, key=jax.random.key(0))
+  part = compiled(task)(START, ALL, jax.random.key(0))
   nll = np.float64(part["reconstruction"])
   np.testing.assert_allclose(np.exp(-nll).sum(), 1, rtol=1e-5)
   pixels = fft.idctn(mean[0], norm="ortho")
@@ -345,7 +352,7 @@ def test_bounds_of_all_black_and_white_images_are_those_of_probabilities():
 
 def test_scales_leave_a_bernoulli_last_step_alone():
   task = small(Linear(np.ones((2, 2, 2)), np.zeros((2, 2, 2))))
-  part = task.negative_elbo({}, START, ALL, key=jax.random.key(0))
+  part = compiled(task)(START, ALL, jax.random.key(0))
   part = {name: np.asarray(value) for name, value in part.items()}
   result = task.negative_elbo_at(part, [0.001, 0.375])
   np.testing.assert_allclose(result["total"], part["total"], rtol=1e-5)

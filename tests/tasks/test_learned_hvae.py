@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,12 @@ TASK = learned_hvae.LearnedHVAE(
 )  # fmt: skip
 
 
+# With a decoder that compiles sooner; its middle attends.
+SMALL = dataclasses.replace(
+  TASK, model=NET.clone(multipliers=(1,), attention=())
+)
+
+
 @pytest.fixture(scope="module")
 def digits():
   return data.load("digits")
@@ -32,7 +39,7 @@ def digits():
 @pytest.fixture(scope="module")
 def fresh(digits):
   """Untrained: q adds noise of 0.1 at every level, p predicts no change."""
-  return TASK.init(jax.random.key(0), digits)
+  return SMALL.init(jax.random.key(0), digits)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +65,8 @@ def losses(task, params, batch, key, step=10**6):
 def test_bound_of_a_random_walk_is_the_closed_form(digits, fresh, key):
   # q(x_t|x_{t-1}) = N(x_{t-1}, s^2), p(x_{t-1}|x_t) = N(x_t, s^2), s = 0.1.
   # Per pixel: reconstruction and transitions cost E[e^2]/2 + ln s + c each.
-  batch = {"image": jnp.asarray(digits.train_images[:512])}
-  terms = losses(TASK, fresh[0], batch, key)
+  batch = {"image": digits.train_images[:512]}
+  terms = losses(SMALL, fresh[0], batch, key)
   s, d = 0.1, 64
   density = d * (0.5 + np.log(s) + 0.5 * np.log(2 * np.pi))
   spread = d * np.sqrt(0.5 / (d * 512))
@@ -77,42 +84,49 @@ def test_bound_of_a_random_walk_is_the_closed_form(digits, fresh, key):
     assert abs(mean[name]) < 5 * spread, (
       "what the encoder adds, the decoder expects"
     )
-
-
-def test_bound_does_not_exceed_the_evidence(digits, fresh, key):
   # The marginal of the random-walk decoder is N(0, 1 + 3 s^2) per pixel.
-  batch = {"image": jnp.asarray(digits.train_images[:256])}
-  terms = losses(TASK, fresh[0], batch, key)
-  evidence = stats.norm.logpdf(
-    digits.train_images[:256] / 255, 0, np.sqrt(1 + 3 * 0.1**2)
-  ).sum((1, 2, 3))
-  assert (-terms["negative_elbo"][0]).mean() < evidence.mean()
+  evidence = stats.norm.logpdf(x, 0, np.sqrt(1 + 3 * s**2)).sum((1, 2, 3))
+  assert -mean["negative_elbo"] < evidence.mean()
 
 
-def test_terms_add_up_to_the_bound(digits, changed, key):
-  batch = {"image": jnp.asarray(digits.train_images[:8])}
-  terms = losses(TASK, changed[0], batch, key)
-  total = sum(v * c for v, _, c in terms.values())
+def test_terms_add_up_to_the_bound_when_warm(digits, changed, key):
+  """Until then all terms but the reconstruction weigh less."""
+  task = dataclasses.replace(SMALL, warmup_steps=10)
+
+  @jax.jit
+  def run(params, step):
+    batch = {"image": digits.train_images[:8]}
+    terms, _ = task.loss(params, {}, batch, key=key, step=step, train=True)
+    return {
+      name: (term.value, term.coefficient) for name, term in terms.items()
+    }
+
+  terms = run(changed[0], jnp.int32(10**6))
+  total = sum(np.float64(v) * c for v, c in terms.values())
   np.testing.assert_allclose(total, terms["negative_elbo"][0], rtol=1e-5)
-
-
-def test_warm_up_weighs_all_terms_but_the_reconstruction(digits, changed, key):
-  task = dataclasses.replace(TASK, warmup_steps=10)
-  batch = {"image": jnp.asarray(digits.train_images[:8])}
-  terms = losses(task, changed[0], batch, key, step=4)
-  coefficients = {name: float(c) for name, (_, _, c) in terms.items()}
+  coefficients = {
+    name: float(c) for name, (_, c) in run(changed[0], jnp.int32(4)).items()
+  }
   assert coefficients["reconstruction"] == 1
   for name in ("transitions", "prior"):
     assert coefficients[name] == pytest.approx(0.5)
   assert coefficients["entropy"] == pytest.approx(-0.5)
 
 
-@pytest.mark.slow
+class NoChange(nn.Module):
+  """A decoder whose output is zero."""
+
+  def __call__(self, x, level, *, dropout_key=None):
+    return 0 * x
+
+
 def test_every_way_to_compile_the_encoder_gives_the_same(digits, changed, key):
-  batch = {"image": jnp.asarray(digits.train_images[:4])}
+  """The decoder does not matter."""
+  params = {**changed[0], "decoder": {}}
+  batch = {"image": digits.train_images[:4]}
 
   def value_and_gradient(scan):
-    task = dataclasses.replace(TASK, scan=scan)
+    task = dataclasses.replace(SMALL, scan=scan, model=NoChange(), levels=2)
 
     def loss(params):
       terms, _ = task.loss(
@@ -120,24 +134,24 @@ def test_every_way_to_compile_the_encoder_gives_the_same(digits, changed, key):
       )
       return jnp.sum(terms["negative_elbo"].value)
 
-    return jax.jit(jax.value_and_grad(loss))(changed[0])
+    return jax.jit(jax.value_and_grad(loss))(params)
 
   value, gradient = value_and_gradient("unroll")
   other, its_gradient = value_and_gradient("remat")
   np.testing.assert_allclose(value, other, rtol=1e-5)
-  scale = max(float(jnp.abs(g).max()) for g in jax.tree.leaves(gradient))
+  scale = max(float(np.abs(g).max()) for g in jax.tree.leaves(gradient))
+  assert scale > 1
   for a, b in zip(
     jax.tree.leaves(gradient), jax.tree.leaves(its_gradient), strict=True
   ):
     np.testing.assert_allclose(a, b, atol=1e-4 * scale)
 
 
-@pytest.mark.parametrize("downscale", (1, 2))
-def test_examples_do_not_notice_each_other(digits, changed, downscale, key):
+def test_examples_do_not_notice_each_other(digits, changed, key):
   task = dataclasses.replace(
-    TASK, model=NET.clone(dropout=0.3), latent_downscale=downscale
+    SMALL, model=SMALL.model.clone(dropout=0.3), latent_downscale=2
   )
-  images = jnp.asarray(digits.train_images[:6])
+  images = digits.train_images[:6]
   rows = keys.example_keys(key, 6)
   whole = losses(task, changed[0], {"image": images}, rows)
   part = losses(task, changed[0], {"image": images[4:]}, rows[4:])
@@ -149,13 +163,15 @@ def test_examples_do_not_notice_each_other(digits, changed, downscale, key):
 
 
 def test_dropout_is_for_training_only(digits, changed, key):
-  images = jnp.asarray(digits.train_images[:4])
+  images = digits.train_images[:4]
   bounds = []
   for dropout in (0.0, 0.9):
-    task = dataclasses.replace(TASK, model=NET.clone(dropout=dropout))
+    task = dataclasses.replace(SMALL, model=SMALL.model.clone(dropout=dropout))
     run = jax.jit(functools.partial(task.negative_elbo, *changed))
     bounds.append(run(images, key=key))
-  jax.tree.map(np.testing.assert_array_equal, *bounds)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *bounds
+  )
   batch = {"image": images}
   with_dropout = losses(task, changed[0], batch, key)["reconstruction"][0]
   assert (np.asarray(bounds[0]["reconstruction"]) != with_dropout).all()
@@ -165,14 +181,14 @@ def test_smaller_latents_need_no_other_parameters():
   def shapes(task):
     return jax.eval_shape(lambda key: task.init(key, None), jax.random.key(0))
 
-  small = dataclasses.replace(TASK, latent_downscale=4)
+  small = dataclasses.replace(SMALL, latent_downscale=4)
   small.check()
-  assert shapes(small) == shapes(TASK)
+  assert shapes(small) == shapes(SMALL)
 
 
 def test_samples_start_from_the_standard_normal(changed, key):
   video = np.asarray(
-    jax.jit(lambda k: TASK.sample(*changed, key=k, num=500))(key)
+    jax.jit(lambda k: SMALL.sample(*changed, key=k, num=500))(key)
   )
   assert video.shape == (500, 4, 8, 8, 1)
   assert abs(video[:, 0].mean()) < 5 / np.sqrt(video[:, 0].size)
@@ -180,8 +196,8 @@ def test_samples_start_from_the_standard_normal(changed, key):
 
 
 def test_pseudo_video_is_the_encoders_path(digits, fresh, key):
-  images = jnp.asarray(digits.train_images[:20])
-  video = np.asarray(TASK.pseudo_video(*fresh, images, key=key))
+  images = digits.train_images[:20]
+  video = np.asarray(jax.jit(SMALL.pseudo_video)(*fresh, images, key=key))
   np.testing.assert_allclose(
     video[:, -1], digits.train_images[:20] / 255, atol=1e-6
   )
@@ -191,25 +207,14 @@ def test_pseudo_video_is_the_encoders_path(digits, fresh, key):
 @pytest.mark.parametrize(
   "fields, words",
   [
-    (dict(levels=1), "task.levels"),
-    (dict(levels=10**6), "at most 1000; got 1000000"),
-    (dict(warmup_steps=2**31), "at most 1073741824; got 2147483648"),
-    (dict(initial_sigma=5.0), "task.initial_sigma"),
-    (dict(decoder_levels="some"), "all, one"),
-    (dict(scan="scan"), "auto, remat, unroll"),
-    (dict(last_step="normal"), "bernoulli, gaussian"),
     (dict(last_step="bernoulli"), "data.binarize is 'none'"),
-    (dict(latent_downscale=3), "1, 2 or 4; got 3"),
     (
       dict(latent_downscale=4, model=NET.clone(multipliers=(1, 1, 1))),
       "sides divisible by 16; got images of 8x8",
     ),
     (dict(latent_downscale=2, image_shape=(8, 10, 1)), "divisible by 4"),
     (dict(encoder=encoder.LatentEncoder(channels=9)), "encoder.channels"),
-    (dict(encoder=encoder.LatentEncoder(blocks=0)), "encoder.blocks"),
     (dict(encoder=encoder.LatentEncoder(initial_sigma=9.0)), "bounds"),
-    (dict(encoder=encoder.LatentEncoder(dtype="int8")), "bfloat16"),
-    (dict(model=NET.clone(out_channels=3)), "model.out_channels"),
   ],
 )
 def test_impossible_fields_are_refused(fields, words):

@@ -1,6 +1,7 @@
 """Linear networks make the HVAE Gaussian: everything has a closed form."""
 
 import dataclasses
+import functools
 import itertools
 
 import flax.linen as nn
@@ -12,6 +13,7 @@ from scipy import special, stats
 
 from pseudovideo import keys
 from pseudovideo.tasks import learned_hvae
+from tests import rounding
 
 NUM = 20_000
 GAINS, SHIFTS = np.array([0.9, 0.7, 0.8]), np.array([0.1, -0.2, 0.3])
@@ -131,24 +133,30 @@ def expected_bound(net, image, downscale):
 
 
 def copies(num=NUM):
-  return jnp.broadcast_to(
-    jnp.asarray(PIXELS, jnp.uint8)[None, :, :, None], (num, 2, 2, 1)
-  )
+  return np.broadcast_to(np.uint8(PIXELS)[None, :, :, None], (num, 2, 2, 1))
+
+
+@functools.cache
+def compiled(task):
+  """(images, keys) -> parts of the bound, and terms and weights of the loss."""
+
+  @jax.jit
+  def run(images, key):
+    bound = task.negative_elbo(PARAMS, {}, images, key=key)
+    terms, _ = task.loss(
+      PARAMS, {}, {"image": images}, key=key, step=jnp.int32(0), train=True
+    )
+    return bound, {name: (t.value, t.weight) for name, t in terms.items()}
+
+  return run
 
 
 def bound_of(task, images, key):
-  run = jax.jit(lambda x, k: task.negative_elbo(PARAMS, {}, x, key=k))
-  return jax.device_get(run(images, key))
+  return jax.device_get(compiled(task)(images, key)[0])
 
 
 def losses(task, images, key):
-  def run(batch, key):
-    terms, _ = task.loss(
-      PARAMS, {}, batch, key=key, step=jnp.int32(0), train=True
-    )
-    return {name: (t.value, t.weight) for name, t in terms.items()}
-
-  return jax.device_get(jax.jit(run)({"image": images}, key))
+  return jax.device_get(compiled(task)(images, key)[1])
 
 
 def assert_mean(values, expected):
@@ -181,8 +189,9 @@ def test_the_true_posterior_makes_the_bound_tight(downscale, key):
   assert_mean(bound_of(task, copies(), key)["total"], exact)
 
 
-@both_sizes
-@pytest.mark.parametrize("levels", learned_hvae.DECODER_LEVELS)
+@pytest.mark.parametrize(
+  ("downscale", "levels"), [(1, "one"), (1, "all"), (2, "one"), (2, "all")]
+)
 def test_losses_estimate_the_bound_without_bias(downscale, levels, key):
   task = dataclasses.replace(
     TASK, latent_downscale=downscale, decoder_levels=levels
@@ -197,6 +206,15 @@ def test_losses_estimate_the_bound_without_bias(downscale, levels, key):
     assert_mean(value[seen > 0], cost)
     share = 1 if levels == "all" else 1 / drawn
     assert abs(seen.mean() - share) < 0.02
+  # The signal is the share of variance that is passed on.
+  net = task.encoder
+  _, variances = latent_moments(net, PIXELS / 255, downscale)
+  for t in range(1, LEVELS + 1):
+    value, weight = terms[f"signal_{t:02d}"]
+    assert (value == value[0]).all() and (weight == 1).all()
+    passed = net.gains[t - 1] ** 2 * variances[t - 1]
+    share = passed / (passed + net.sigmas[t - 1] ** 2)
+    assert value[0] == pytest.approx(share, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -219,22 +237,11 @@ def test_calls_of_the_decoder(downscale, levels, sizes, key):
   task = dataclasses.replace(
     TASK, latent_downscale=downscale, decoder_levels=levels, model=Counting()
   )
-  losses(task, copies(5), key)
+  batch = {"image": copies(5)}
+  jax.eval_shape(
+    lambda key: task.loss(PARAMS, {}, batch, key=key, step=0, train=True), key
+  )
   assert sorted(seen, key=lambda size: size[1]) == sizes
-
-
-@both_sizes
-def test_signal_is_the_share_of_variance_that_is_passed_on(downscale, key):
-  task = dataclasses.replace(TASK, latent_downscale=downscale)
-  terms = losses(task, copies(), key)
-  net = task.encoder
-  _, variances = latent_moments(net, PIXELS / 255, downscale)
-  for t in range(1, LEVELS + 1):
-    value, weight = terms[f"signal_{t:02d}"]
-    assert (value == value[0]).all() and (weight == 1).all()
-    passed = net.gains[t - 1] ** 2 * variances[t - 1]
-    share = passed / (passed + net.sigmas[t - 1] ** 2)
-    assert value[0] == pytest.approx(share, abs=0.01)
 
 
 def test_signal_of_a_collapsed_latent_is_zero(key):
@@ -256,13 +263,11 @@ def binary_task(downscale, **fields):
   )  # fmt: skip
 
 
-@both_sizes
-def test_bernoulli_last_step_is_a_distribution_over_images(downscale, key):
+def test_bernoulli_last_step_is_a_distribution_over_images(key):
   # This encoder does not look at the image: all have the same x_1.
   blind = LinearEncoder(gains=(0.0, 0.5, 0.5), shifts=(0.4, 0.0, 0.0))
-  task = binary_task(downscale, encoder=blind)
+  task, images = binary_task(2, encoder=blind), binary_images()
   rows = jnp.broadcast_to(key[None], (16,))
-  images = jnp.asarray(binary_images())
   for nll in (
     bound_of(task, images, rows)["reconstruction"],
     losses(task, images, rows)["reconstruction"][0],
@@ -281,14 +286,15 @@ def test_bernoulli_last_step_is_that_of_the_decoders_mean(downscale, key):
   mean = np.broadcast_to(GAINS[0] * first + SHIFTS[0], images.shape)
   white = special.expit((mean - 0.5) / 0.1)
   nll = -np.log(np.where(images == 1, white, 1 - white)).sum((1, 2, 3))
-  batch = jnp.asarray(binary_images())
+  batch = binary_images()
   bound, terms = bound_of(task, batch, key), losses(task, batch, key)
   np.testing.assert_allclose(bound["reconstruction"], nll, rtol=1e-3)
   np.testing.assert_allclose(terms["reconstruction"][0], nll, rtol=1e-3)
 
 
-@both_sizes
-@pytest.mark.parametrize("last_step", learned_hvae.LAST_STEPS)
+@pytest.mark.parametrize(
+  ("downscale", "last_step"), [(1, "gaussian"), (2, "bernoulli")]
+)
 def test_samples_have_the_decoders_moments(downscale, last_step, key):
   task = dataclasses.replace(
     TASK, latent_downscale=downscale, last_step=last_step
@@ -305,15 +311,19 @@ def test_samples_have_the_decoders_moments(downscale, last_step, key):
   image = GAINS[0] * video[:, -2] + SHIFTS[0]
   if last_step == "bernoulli":
     image = special.expit((image - 0.5) / 0.1)
-  np.testing.assert_allclose(video[:, -1], image, atol=2e-6)
+  # Six roundings of numbers below 4; the sigmoid's slope is at most 2.5.
+  np.testing.assert_allclose(
+    video[:, -1], image, atol=rounding.bound(6, 4 * 2.5)
+  )
 
 
-@both_sizes
-def test_samples_do_not_notice_each_other(downscale, key):
-  task = dataclasses.replace(TASK, latent_downscale=downscale)
+def test_samples_do_not_notice_each_other(key):
+  task = dataclasses.replace(TASK, latent_downscale=2)
   rows = keys.example_keys(key, 6)
-  whole = task.sample(PARAMS, {}, key=rows, num=6)
-  part = task.sample(PARAMS, {}, key=rows[4:], num=2)
+  sample = jax.jit(
+    lambda rows: task.sample(PARAMS, {}, key=rows, num=len(rows))
+  )
+  whole, part = sample(rows), sample(rows[4:])
   np.testing.assert_allclose(whole[4:], part, atol=1e-6)
   assert np.asarray(whole).std(axis=0).min() > 0.01
 
@@ -321,7 +331,8 @@ def test_samples_do_not_notice_each_other(downscale, key):
 @both_sizes
 def test_pseudo_video_has_the_encoders_moments(downscale, key):
   task = dataclasses.replace(TASK, latent_downscale=downscale)
-  video = np.asarray(task.pseudo_video(PARAMS, {}, copies(), key=key))
+  make = jax.jit(lambda x, key: task.pseudo_video(PARAMS, {}, x, key=key))
+  video = np.asarray(make(copies(), key))
   assert video.shape == (NUM, LEVELS + 1, 2, 2, 1)
   means, variances = latent_moments(task.encoder, PIXELS / 255, downscale)
   for t in range(1, LEVELS + 1):

@@ -48,20 +48,21 @@ def test_a_video_vae_begins_as_the_image_vae(run, tiny_image_vae_run):
   image = runs.restore(tiny_image_vae_run)
   task = run.task
   params, _ = task.init(jax.random.key(9), run.image_set)
-  video = task.pseudo_video(
-    {}, {}, small_tokenizers.images(NUM), key=jax.random.key(0)
+  video = jax.jit(lambda x, key: task.pseudo_video({}, {}, x, key=key))(
+    small_tokenizers.images(NUM), jax.random.key(0)
   )
   means, _ = jax.jit(task.posterior)(params, video)
   made = jax.jit(task.decode, static_argnums=2)(params, means, 5)
   latents, expected = jax.jit(frame_by_frame, static_argnums=0)(
     image.task, image.params, video
   )
-  np.testing.assert_allclose(made, expected, atol=1e-5)
-  assert np.std(expected) > 1e-2
+  # Pixels may differ by that much between programs; frames differ by more.
+  np.testing.assert_allclose(made, expected, atol=1e-4)
+  assert np.abs(np.diff(expected, axis=1)).max((0, 2, 3, 4)).min() > 1e-3
   # Encoded are the frames 4; 3, 2; 1, 0 of the pseudo video.
   pairs = [(4, 4), (3, 2), (1, 0)]
   of_pairs = [np.concatenate([latents[:, t] for t in p], -1) for p in pairs]
-  np.testing.assert_allclose(means, np.stack(of_pairs, 1), atol=1e-5)
+  np.testing.assert_allclose(means, np.stack(of_pairs, 1), atol=1e-4)
   trained = jax.tree.map(
     lambda a, b: float(np.abs(a - b).max()),
     run.params["network"],
