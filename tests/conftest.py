@@ -48,11 +48,12 @@ def tiny_video_run(tmp_path_factory) -> pathlib.Path:
   """Folder of a trained tiny video diffusion. Copy it to change it.
 
   It differs from `configs/video_diffusion.py:preset=tiny` in how steps are
-  drawn, so that a run with a state of its own is tested.
+  drawn, so that a run with a state of its own is tested, and has one level.
   """
   workdir = tmp_path_factory.mktemp("tiny_video_run")
   raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
   raw["process"]["timesteps"] = "loss_second_moment"
+  raw["model"] |= dict(multipliers=(1,), attention=())
   raw["evaluate"]["batch_size"] = raw["train"]["grid"]
   assert train.train(raw, workdir).step == raw["train"]["steps"]
   return workdir

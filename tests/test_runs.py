@@ -51,7 +51,9 @@ def test_sampling_takes_the_training_command_with_another_mode(
 
 def tiny_video():
   raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
-  raw["process"]["timesteps"] = "loss_second_moment"  # As `tiny_video_run` has.
+  # As `tiny_video_run` has them.
+  raw["process"]["timesteps"] = "loss_second_moment"
+  raw["model"] |= dict(multipliers=(1,), attention=())
   return raw
 
 
