@@ -337,13 +337,14 @@ def test_samples_are_decoded_and_clipped(extra):
   expected = np.clip(expected, 0, 1)
   assert expected.shape == (256, 1, 8, 8, 1) and expected.std() > 0.1
   ours = jax.jit(CODES.decode)(extra, GRIDS)
-  np.testing.assert_allclose(ours, expected, atol=1e-5)
+  # As much as pixels may differ between programs.
+  np.testing.assert_allclose(ours, expected, atol=1e-4)
   params, rows = made(CODES), keys.example_keys(jax.random.key(6), 8)
   videos = jax.jit(
     lambda rows: CODES.sample(params, extra, key=rows, num=8)
   )(rows)  # fmt: skip
   ids = sampled(CODES, params, extra, rows)
-  np.testing.assert_allclose(videos, expected[ids @ [64, 16, 4, 1]], atol=1e-5)
+  np.testing.assert_allclose(videos, expected[ids @ [64, 16, 4, 1]], atol=1e-4)
 
 
 def test_the_pseudo_video_is_the_tokenizer_s(extra):

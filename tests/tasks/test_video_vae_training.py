@@ -7,20 +7,19 @@ import jax
 import numpy as np
 import pytest
 
+from configs import video_vae as configs
 from pseudovideo import (
   checkpoints,
-  data,
+  configuration,
   errors,
   evaluate,
   first_stages,
-  optimizers,
   runs,
   sharding,
-  state,
   steps,
   train,
 )
-from pseudovideo.tasks import base, first_stage
+from pseudovideo.tasks import first_stage
 from tests.tasks import small_tokenizers
 from tests.tasks import small_vaes as small
 
@@ -39,13 +38,34 @@ def frame_by_frame(task, params, video):
 
 
 @pytest.fixture(scope="module")
-def run(tiny_vae_run):
-  return runs.restore(tiny_vae_run)
+def image(tmp_path_factory):
+  """A run of an image VAE."""
+  return runs.restore(small.save_run(tmp_path_factory.mktemp("image"), 1))
 
 
-def test_a_video_vae_begins_as_the_image_vae(run, tiny_image_vae_run):
+@pytest.fixture(scope="module")
+def run(image, tmp_path_factory):
+  """Two updates of a video VAE of 5 frames that began as the image VAE."""
+  raw = configuration.complete(
+    configs.get_config("frames=5,network=key_motion,preset=tiny")
+  )
+  raw["model"] |= {
+    name: getattr(image.task.model, name)
+    for name in ("multipliers", "attention", "rates")
+  }
+  raw["model"] |= dict(temporal=(True,), latent_channels=4)
+  raw["task"] |= dict(adversarial=True, start=str(image.workdir))
+  raw["train"] |= dict(steps=2, save_every=1, eval_every=0)
+  # With a small eps Adam makes equal steps out of rounding errors.
+  for section in ("optimizer", "discriminator_optimizer"):
+    raw[section] |= dict(warmup_steps=0, eps=0.1)
+  workdir = tmp_path_factory.mktemp("video")
+  assert train.train(raw, workdir).step == 2
+  return runs.restore(workdir)
+
+
+def test_a_video_vae_begins_as_the_image_vae(run, image):
   """Groups of two frames: each branch has one of them."""
-  image = runs.restore(tiny_image_vae_run)
   task = run.task
   params, _ = task.init(jax.random.key(9), run.image_set)
   video = jax.jit(lambda x, key: task.pseudo_video({}, {}, x, key=key))(
@@ -58,7 +78,7 @@ def test_a_video_vae_begins_as_the_image_vae(run, tiny_image_vae_run):
   )
   # Pixels may differ by that much between programs; frames differ by more.
   np.testing.assert_allclose(made, expected, atol=1e-4)
-  assert np.abs(np.diff(expected, axis=1)).max((0, 2, 3, 4)).min() > 1e-3
+  assert np.abs(np.diff(expected, axis=1)).max((0, 2, 3, 4)).min() > 1e-2
   # Encoded are the frames 4; 3, 2; 1, 0 of the pseudo video.
   pairs = [(4, 4), (3, 2), (1, 0)]
   of_pairs = [np.concatenate([latents[:, t] for t in p], -1) for p in pairs]
@@ -68,17 +88,15 @@ def test_a_video_vae_begins_as_the_image_vae(run, tiny_image_vae_run):
     run.params["network"],
     params["network"],
   )
-  assert max(jax.tree.leaves(trained)) > 1e-4
+  assert max(jax.tree.leaves(trained)) > 1e-5
 
 
-def test_what_cannot_be_begun_with_is_refused(
-  run, tiny_vae_run, tiny_image_vae_run, tmp_path
-):
+def test_what_cannot_be_begun_with_is_refused(run, tmp_path):
   def begin(**fields):
     dataclasses.replace(run.task, **fields).init(jax.random.key(0), None)
 
   with pytest.raises(errors.UserError, match="holds one of video_vae with mod"):
-    begin(start=str(tiny_vae_run))
+    begin(start=str(run.workdir))
   with pytest.raises(errors.UserError, match=r"must have the shape \(.*train"):
     begin(model=run.task.model.clone(base=6))
   with pytest.raises(errors.UserError, match="no checkpoint"):
@@ -90,7 +108,7 @@ def test_a_run_goes_on_without_the_image_vae(run, tmp_path):
   shutil.copytree(run.workdir, workdir)
   step, whole, raw = checkpoints.load(workdir, parts=PARTS)
   shutil.rmtree(workdir / checkpoints.FOLDER / str(step))
-  assert checkpoints.load(workdir)[0] == 3
+  assert checkpoints.load(workdir)[0] == 1
   raw["task"]["start"] = "random"
   assert train.train(raw, workdir).step == step
   _, again, _ = checkpoints.load(workdir, parts=PARTS)
@@ -122,32 +140,25 @@ def test_it_is_no_tokenizer(run):
     first_stages.check(run.raw, first_stage.TOKENIZER)
 
 
-@pytest.mark.slow
-def test_four_devices_train_as_one():
+def test_four_devices_lose_as_one():
   """Both players; the single images of the batch lie on two of the devices."""
-  adam = optimizers.OptimizerConfig(learning_rate=1e-2, eps=0.1, ema_decay=0.5)
-  tx = optimizers.for_players(
-    adam, 9, base.discriminator_optimizer(small.CLIPS)
-  )
-  params, extra = small.CLIPS.init(jax.random.key(0), data.load("digits"))
-  ended = []
+  params, extra = small.fresh(small.CLIPS)
+  batch, found = {"image": small_tokenizers.images(8)}, []
   for devices in (1, 4):
     mesh = sharding.make_mesh(jax.devices()[:devices])
     whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
-    step = jax.jit(
-      steps.make_step(small.CLIPS, tx, ema_decay=0.5),
-      in_shardings=(whole, cut, whole),
-      out_shardings=whole,
-    )
-    now = jax.device_put(state.create(params, extra, tx), whole)
-    for i in range(3):
-      images = small_tokenizers.images(8, start=8 * i)
-      batch = sharding.put_batch({"image": images}, mesh)
-      now, _ = step(now, batch, jax.random.key(1))
-    ended.append(jax.device_get(now.params))
-  one, four = ended
+
+    def loss(params, batch, key):
+      terms, _ = small.CLIPS.loss(
+        params, extra, batch, key=key, step=0, train=True
+      )
+      return steps.reduce_terms(terms)
+
+    run = jax.jit(loss, in_shardings=(whole, cut, whole), out_shardings=whole)
+    put = sharding.put_batch(batch, mesh)
+    found.append(jax.device_get(run(params, put, jax.random.key(1))))
+  one, four = found
+  assert {"image_error", "generator", "hinge_fake"} <= set(one[1])
   jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(b, a, atol=1e-4), one, four
+    lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-4), one, four
   )
-  change = jax.tree.map(lambda a, b: np.abs(a - b).max(), one, params)
-  assert max(jax.tree.leaves(change)) > 1e-2
