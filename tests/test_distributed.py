@@ -78,6 +78,7 @@ def pair(tmp_path_factory):
   return workdir
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(alone, pair):
   assert_same_losses(alone, pair)
   assert_same_weights(alone, pair, rtol=1e-4, atol=1e-6)
@@ -85,6 +86,7 @@ def test_two_processes_train_as_one(alone, pair):
     assert list(pair.glob(f"images/**/{picture}"))
 
 
+@pytest.mark.slow
 def test_one_process_goes_on_from_two(alone, pair, tmp_path):
   workdir = first_half(pair, tmp_path)
   assert main.main(command(workdir)) == 0

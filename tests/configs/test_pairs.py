@@ -55,6 +55,19 @@ def test_every_pair_is_covered(module):
   assert len(rows) <= 45
 
 
+@by_file
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_networks_have_parameters(module, preset):
+  """The presets `paper` are counted in `test_published_sizes`."""
+  options = next(
+    options
+    for of, options in CASES
+    if of is module and options["preset"] == preset
+  )
+  counts = files.parameters(files.task_of(module, options))
+  assert all(counts[name] > 1000 for name in set(counts) - {"log_sigmas"})
+
+
 @pytest.mark.parametrize(
   ("module", "options"),
   CASES,
@@ -65,8 +78,6 @@ def test_a_combination_makes_a_task(module, options):
   raw, shape = files.load(module, options), files.shape_of(module, options)
   short = configuration.parse(raw)
   task = short.make_task(shape)  # Calls the task's check.
-  counts = files.parameters(task)
-  assert all(counts[name] > 1000 for name in set(counts) - {"log_sigmas"})
   assert short.data.name == options["dataset"]
   assert all(value in short.title for value in options.values())
   full = configuration.complete(raw)
