@@ -5,6 +5,6 @@ SHAPES = {
   "mnist": (28, 28, 1),
   "cifar10": (32, 32, 3),
   "celeb_a": (64, 64, 3),
-  # Of no one side, and neither as a rule a power of two.
+  # Not square, and 48 is no power of two.
   "folder:PATH": (48, 32, 3),
 }

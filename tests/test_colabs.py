@@ -186,10 +186,12 @@ def test_pseudo_videos_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_train_and_sample_shows_its_pictures(tmp_path):
+def test_train_and_sample_shows_its_pictures_and_goes_on(tmp_path):
   execute("train_and_sample", tmp_path, STEPS="3")
   for name in ("samples.png", "generated_videos.png", "pseudo_videos.png"):
     assert (tmp_path / name).exists()
+  said = execute("train_and_sample", tmp_path, STEPS="6")
+  assert "goes on from step 3" in said
 
 
 @pytest.mark.slow

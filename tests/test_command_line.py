@@ -113,7 +113,7 @@ def test_config_files_that_do_not_work(config_file, text, words):
 
 
 def test_configs_that_do_not_work(config_file):
-  """Told as those of files that do."""
+  """Configs that a working file returns are refused."""
   for returned, words in (
     ("{}", "heat_hvae, image"),
     ("{'train': 3}", "train"),

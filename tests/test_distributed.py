@@ -171,7 +171,7 @@ sys.exit(distributed.exit_code(exchange))
 
 @pytest.mark.slow
 def test_the_others_end_when_the_first_process_dies(tmp_path):
-  """Which runs the coordination service itself."""
+  """Process 0 runs the coordination service itself."""
   started = processes.start(
     2, command(tmp_path, steps=1000), code=dying(dead=0, step=3)
   )

@@ -74,9 +74,11 @@ def test_one_device_has_the_losses_of_four(whole, tmp_path):
   )
 
 
-def test_a_stopped_run_resumes_to_the_same_bits(whole, tmp_path, monkeypatch):
-  """Stopped between two steps that are saved anyway."""
-  stop_at = 3
+@pytest.mark.parametrize("stop_at", [3, 4])
+def test_a_stopped_run_resumes_to_the_same_bits(
+  whole, tmp_path, monkeypatch, stop_at
+):
+  """Runs stop between two steps that are saved anyway, or at one of them."""
   after = train.Loop._after_step
 
   def send_signal(loop, step, *, stopping):

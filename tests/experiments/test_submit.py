@@ -73,7 +73,7 @@ def test_the_settings_reach_the_cluster(tmp_path, monkeypatch):
 def test_a_local_cluster_runs_the_command_and_keeps_what_it_says(
   tmp_path, monkeypatch
 ):
-  """Here one that is done soon."""
+  """The command is `list`, which ends soon."""
   pytest.importorskip("submitit")
   monkeypatch.setattr(submit, "arguments", lambda *_: ["list"])
   flags = ["--preset=tiny", f"--root={tmp_path}", f"--rows={ROW}", "--wait"]

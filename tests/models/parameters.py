@@ -5,7 +5,7 @@ import numpy as np
 
 
 def drawn(init, *arguments, seed=1, **options):
-  """Those of `init(key, *arguments, **options)`, all of which matter.
+  """Draws parameters of the shapes of `init(...)`, so that all of them matter.
 
   Kernels keep the size of what they are applied to; the others are away from
   zeros and ones.

@@ -46,7 +46,7 @@ def test_parameter_counts_of_critics():
 
 @pytest.fixture(scope="module")
 def params():
-  """Of `logits_and_scores`."""
+  """Parameters of `logits_and_scores`."""
   return parameters.drawn(TINY.init, IDS, method="logits_and_scores")
 
 

@@ -39,7 +39,7 @@ WINDOW = dict(
 
 
 class Block(nn.Module):
-  """What the networks of images repeat, alone."""
+  """Residual block, which networks of images repeat."""
 
   remat: bool = False
 
@@ -106,12 +106,20 @@ def test_remat_keeps_less(name):
 
 
 @pytest.mark.parametrize(
-  "name", ["block", pytest.param("unet", marks=pytest.mark.slow)]
+  "name",
+  [
+    "block",
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in NETS
+      if name != "block"
+    ),
+  ],
 )
 def test_remat_changes_no_numbers(name):
   """Outputs and gradients are equal, those of dropout too.
 
-  Those of token models are compared with the models.
+  Models of tokens are compared in their own tests.
   """
   run, shapes = shapes_of(name)
   again, _ = shapes_of(name, remat=True)

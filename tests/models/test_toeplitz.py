@@ -14,8 +14,6 @@ from scipy import linalg, ndimage
 
 from pseudovideo.models import layers
 
-RNG = np.random.default_rng(0)
-
 
 def toeplitz(taps, size):
   """Row i has the middle tap in column i; zeros lie behind both ends."""
@@ -43,14 +41,14 @@ def of_image(line, kernel, height, width):
 
 
 def matrix(line, kernel, shape):
-  """Of a kernel with one or two axes."""
+  """Builds the matrix of a kernel with one or two axes."""
   make = line if len(shape) == 1 else lambda *args: of_image(line, *args)
   return make(kernel, *shape)
 
 
-def drawn(shape, taps):
+def drawn(rng, shape, taps):
   """An array of two channels, and kernels from these to three."""
-  return RNG.normal(size=(*shape, 2)), RNG.normal(size=(*taps, 2, 3))
+  return rng.normal(size=(*shape, 2)), rng.normal(size=(*taps, 2, 3))
 
 
 @pytest.mark.parametrize("shape, taps", [((9,), (5,)), ((5, 6), (3, 3))])
@@ -59,7 +57,7 @@ def drawn(shape, taps):
   [(toeplitz, "SAME", "constant"), (circulant, "CIRCULAR", "wrap")],
 )
 def test_convolution_is_a_product(line, padding, mode, shape, taps):
-  x, kernel = drawn(shape, taps)
+  x, kernel = drawn(np.random.default_rng(0), shape, taps)
   found = np.zeros((*shape, 3))
   for i, o in np.ndindex(2, 3):
     product = matrix(line, kernel[..., i, o], shape) @ x[..., i].ravel()
@@ -75,8 +73,9 @@ def test_convolution_is_a_product(line, padding, mode, shape, taps):
 
 def test_the_convolution_of_the_networks_of_images_is_one():
   """With a bias, and zeros around the image."""
-  x, kernel = drawn((5, 6), (3, 3))
-  params = {"kernel": kernel, "bias": RNG.normal(size=3)}
+  rng = np.random.default_rng(0)
+  x, kernel = drawn(rng, (5, 6), (3, 3))
+  params = {"kernel": kernel, "bias": rng.normal(size=3)}
   with jax.enable_x64(True):
     network = layers.conv(3, 2, name="conv", dtype=jnp.float64)
     out = network.apply({"params": params}, jnp.asarray(x)[None])[0]
@@ -89,7 +88,8 @@ def test_the_convolution_of_the_networks_of_images_is_one():
 
 
 def test_blocks_and_what_they_hold_depend_on_differences_only():
-  found = of_image(toeplitz, RNG.normal(size=(3, 5)), 4, 6)
+  rng = np.random.default_rng(0)
+  found = of_image(toeplitz, rng.normal(size=(3, 5)), 4, 6)
   blocks = found.reshape(4, 6, 4, 6)
   np.testing.assert_array_equal(blocks[1:, :, 1:], blocks[:-1, :, :-1])
   np.testing.assert_array_equal(blocks[:, 1:, :, 1:], blocks[:, :-1, :, :-1])
@@ -99,7 +99,8 @@ def test_blocks_and_what_they_hold_depend_on_differences_only():
 @pytest.mark.parametrize("shape, taps", [((9,), (5,)), ((5, 6), (3, 3))])
 def test_the_dft_diagonalises_a_circulant(shape, taps):
   """The eigenvalues are the DFT of its first column, an impulse's response."""
-  circular = matrix(circulant, RNG.normal(size=taps), shape)
+  rng = np.random.default_rng(0)
+  circular = matrix(circulant, rng.normal(size=taps), shape)
   dft = linalg.dft(shape[0])
   for size in shape[1:]:
     dft = np.kron(dft, linalg.dft(size))
@@ -107,10 +108,10 @@ def test_the_dft_diagonalises_a_circulant(shape, taps):
   diagonal = dft @ circular @ np.linalg.inv(dft)
   np.testing.assert_allclose(diagonal, np.diag(spectrum.ravel()), atol=1e-12)
   # So a product of spectra is a convolution.
-  x = RNG.normal(size=shape)
+  x = rng.normal(size=shape)
   product = np.fft.ifftn(spectrum * np.fft.fftn(x))
   np.testing.assert_allclose(product.ravel(), circular @ x.ravel(), atol=1e-12)
   # Zeros at the ends are not diagonalised.
-  zeros = matrix(toeplitz, RNG.normal(size=taps), shape)
+  zeros = matrix(toeplitz, rng.normal(size=taps), shape)
   other = dft @ zeros @ np.linalg.inv(dft)
   assert np.abs(other - np.diag(np.diag(other))).max() > 0.1

@@ -70,7 +70,7 @@ def run(net, params, batch, key=None):
 
 
 def test_an_untrained_network_outputs_zero(key, params, batch):
-  """By its last layer, whatever the others are."""
+  """The last layer makes it zero, whatever the others are."""
   head = jax.jit(lambda key: TINY.init(key, *batch)["params"]["head"])(key)
   assert not run(TINY, params | {"head": head}, batch).any()
 

@@ -84,7 +84,7 @@ def test_it_does_not_depend_on_the_number_of_frames(params):
 
 
 def test_an_untrained_network_predicts_zero(key, compiled, params, inputs):
-  """By its last layer, whatever the others are."""
+  """The last layer makes it zero, whatever the others are."""
   x, t, masks = inputs
   init = jax.jit(lambda key: video_unet.init(TINY, key, (8, 8, 1), T)["head"])
   changed = params | {"head": init(key)}

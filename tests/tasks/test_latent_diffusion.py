@@ -61,7 +61,7 @@ class Case:
   shape: tuple
 
   def to_latents(self, **fields):
-    """Of IMAGES, by the task with other fields."""
+    """Latents of IMAGES, by the task with other fields."""
     task = changed(self.task, **fields)
     run = jax.jit(lambda extra, x, rows: task.to_latents(extra, x, key=rows))
     return np.asarray(run(self.extra, IMAGES, ROWS))
@@ -287,6 +287,8 @@ def test_a_run_keeps_the_vae_and_its_bits(videos, tmp_path):
   """In two parts; it needs the VAE's folder again only to be trained on."""
   vae = shutil.copytree(videos.vae.workdir, tmp_path / "vae")
   whole, parts, raw = tmp_path / "whole", tmp_path / "parts", config(vae)
+  raw["train"]["eval_every"] = 6
+  raw["evaluate"]["metrics"] = "FD"
   assert train.train(raw, whole).step == 6
   # The learning rate is constant, so that the run may be made longer.
   short = raw | {"train": raw["train"] | {"steps": 3}}
@@ -306,10 +308,15 @@ def test_a_run_keeps_the_vae_and_its_bits(videos, tmp_path):
   rows = writer.read_metrics(whole)
   first = next(r for r in rows if r["split"] == "train")
   assert abs(first["loss"] - 1) < 0.2 and first["step"] == 1
+  assert {r["step"] for r in rows if r["split"] == "held_out"} == {6}
   assert run.raw["autoencoder"]["hash"] == latents.autoencoder_hash(videos.vae)
   vae.rename(tmp_path / "away")
   drawn = evaluate.draw(runs.restore(whole))
   assert drawn.images.shape == (8, *SHAPE) and drawn.videos.shape[1] == 5
+  record = evaluate.evaluate(runs.restore(whole))
+  assert record["network_evaluations"] == int(raw["sampler"]["respacing"]) == 4
+  assert "reconstruction" not in record
+  assert "FD-digitscls" in record["metrics"]["generated"]
   assert main.main(["--mode=train", f"--workdir={whole}"]) == 2
 
 

@@ -80,7 +80,7 @@ def tokenizer(tmp_path_factory):
 
 
 def test_examples_are_the_ids_of_the_images(tokenizer, tmp_path, cache):
-  """Once encoded for all, or taken from a folder of tokens."""
+  """Ids are encoded once, or taken from a folder of tokens."""
   raw = first_stages.look_up(config("masked", tokenizer.workdir))
   task = configuration.parse(raw).make_task((8, 8, 1))
   _, extra = task.init(jax.random.key(0), tokenizer.image_set)
@@ -212,3 +212,19 @@ def test_a_run_resumes_and_needs_its_tokenizer_only_to_be_trained(
   raw["model"]["layers"] = 3
   with pytest.raises(ValueError, match=r"model\.layers is 3, was 1"):
     runs.restore(whole, config=raw)
+
+
+@pytest.mark.slow
+def test_a_masked_prior_is_held_out_and_evaluated_without_a_likelihood(
+  tokenizer, tmp_path
+):
+  raw = config("masked", tokenizer.workdir)
+  raw["train"]["eval_every"] = raw["train"]["steps"]
+  assert train.train(raw, tmp_path).step == 6
+  # 16 codes, and a network that knows little yet.
+  (held_out,) = logged(tmp_path, "held_out").values()
+  assert held_out["step"] == 6 and abs(held_out["nll"] - np.log(16)) < 1
+  record = evaluate.evaluate(runs.restore(tmp_path))
+  assert record == results.read(tmp_path / evaluate.RESULTS_FILE)
+  assert "generated" in record["metrics"]
+  assert "token_likelihood" not in record

@@ -76,7 +76,7 @@ def asking(task, train):
 
 
 def spied(task, images, key, *, train=True, extra=None, **batch):
-  """See `asking`."""
+  """Answers of `asking`, on the host."""
   run = asking(task, train)
   return jax.device_get(run(extra or {}, {"image": images, **batch}, key))
 

@@ -21,6 +21,7 @@ from pseudovideo import (
   optimizers,
   pixels,
   runs,
+  train,
 )
 from pseudovideo.models.video_vae import tae
 from pseudovideo.tasks import first_stage, video_tae
@@ -219,22 +220,37 @@ def test_latents_of_another_number_of_frames_are_refused():
 # Runs.
 
 
-@pytest.mark.slow
-def test_a_run_is_evaluated_and_its_latents_can_be_learned(tmp_path):
-  """Made by hand from the config: four frames, two in a latent frame."""
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  """Two updates from the config: four frames, two in a latent frame."""
   raw = configuration.complete(
     configs.get_config("frames=4,network=tae,preset=tiny")
   )
   raw["model"] |= dict(multipliers=(1, 2), temporal=(True,))
+  raw["train"] |= dict(steps=2, save_every=1, eval_every=0)
+  raw["optimizer"]["warmup_steps"] = 0
   raw["evaluate"]["metrics"] = "FD"
-  made = configuration.parse(raw).make_task((8, 8, 1))
-  params, extra = small.fresh(made)
-  store = checkpoints.Checkpoints(tmp_path / checkpoints.FOLDER)
-  parts = {"ema": params, "extra": extra}
-  store.save(1, parts, config=configuration.to_json(raw), wait=True)
-  store.close()
-  run = runs.restore(tmp_path)
-  assert isinstance(run.task, video_tae.VideoTAE) and run.task == made
+  workdir = tmp_path_factory.mktemp("tae")
+  assert train.train(raw, workdir).step == 2
+  return runs.restore(workdir)
+
+
+@pytest.mark.slow
+def test_training_moves_it(run):
+  """The layers over time, too."""
+  before, after = (
+    checkpoints.load(run.workdir, step=step, parts=("params",))[1]["params"]
+    for step in (1, 2)
+  )
+  moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), after, before)
+  for name in ("stem", "stem_time", "middle_attention_time", "head_time"):
+    layers = jax.tree.leaves(moved["network"]["encoder"][name])
+    assert max(layers) > 1e-5, name
+
+
+@pytest.mark.slow
+def test_a_run_is_evaluated_and_its_latents_can_be_learned(run):
+  assert isinstance(run.task, video_tae.VideoTAE)
   record = evaluate.evaluate(run, num_samples=NUM)
   found = record["reconstruction"]["videos"]
   assert len(found["psnr_by_frame"]) == 4

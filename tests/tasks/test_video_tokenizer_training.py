@@ -7,12 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import tokenizer
 from pseudovideo import (
   checkpoints,
+  configuration,
   data,
   errors,
+  evaluate,
   keys,
   optimizers,
+  runs,
   sharding,
   state,
   steps,
@@ -71,14 +75,15 @@ def test_four_devices_train_as_one():
     np.testing.assert_allclose(b, a, atol=1e-4)
 
 
-def test_accumulated_batches_update_the_codebook_one_by_one():
+@pytest.mark.parametrize("kind", [vq.Cosine, vq.Euclidean])
+def test_accumulated_batches_update_the_codebook_one_by_one(kind):
   """Counts start at 1 and have a closed form: c <- d c + (1 - d) n."""
   decay, num, codes = 0.8, 16, 16
   task = small.changed(
     small.PLAIN,
-    quantizer=vq.Cosine(codes, width=16, decay=decay, restart_below=0.0),
+    quantizer=kind(codes, width=16, decay=decay, restart_below=0.0),
   )
-  now, losses = three_updates(task, devices=1, accumulate=2, num=num)
+  now, losses = three_updates(task, devices=2, accumulate=2, num=num)
   assert np.isfinite(losses).all()
   tokens = num / 2 * np.prod(task.grid_shape)
   kept = decay ** (3 * 2)
@@ -87,6 +92,43 @@ def test_accumulated_batches_update_the_codebook_one_by_one():
     kept * codes + (1 - kept) * tokens,
     rtol=1e-5,
   )
+
+
+@pytest.mark.slow
+def test_look_up_free_codes_are_learned_by_the_optimizer():
+  """Codes of this quantizer are parameters, and nothing else moves them."""
+  task = small.changed(small.LOOKUP_FREE, adversarial=False)
+  fresh = small.moved(task.init(jax.random.key(0), data.load("digits"))[0])
+  now, _ = three_updates(task, devices=1)
+  pairs = [jax.tree.leaves(p["quantizer"]) for p in (fresh, now.params)]
+  assert len(pairs[0]) > 0
+  for a, b in zip(*pairs, strict=True):
+    assert np.abs(a - b).max() > 1e-6
+
+
+@pytest.mark.slow
+def test_a_look_up_free_run_goes_on_from_its_checkpoint(tmp_path):
+  """Codes are in its parameters, their averages and the optimizer."""
+  raw = configuration.complete(tokenizer.get_config("preset=tiny"))
+  raw["task"]["adversarial"] = False
+  raw["model"].update(spatial_layers=1, temporal_layers=0)
+  raw["quantizer"] = {"name": "lookup_free", "codes": 16, "width": 16}
+  raw["optimizer"] |= dict(warmup_steps=0, eps=0.1)
+  raw["train"] |= dict(steps=2, save_every=1, eval_every=0)
+  train.train(raw, tmp_path)
+  _, whole, _ = checkpoints.load(tmp_path, parts=PARTS)
+  shutil.rmtree(tmp_path / checkpoints.FOLDER / "2")
+  _, before, _ = checkpoints.load(tmp_path, parts=PARTS)
+  assert before["step"] == 1
+  assert train.train(raw, tmp_path).step == 2
+  _, again, _ = checkpoints.load(tmp_path, parts=PARTS)
+  jax.tree.map(np.testing.assert_array_equal, again, whole)
+  for part in ("params", "ema"):
+    pair = [jax.tree.leaves(s[part]["quantizer"]) for s in (before, whole)]
+    assert len(pair[0]) > 0
+    for a, b in zip(*pair, strict=True):
+      assert np.abs(a - b).max() > 0
+  assert evaluate.draw(runs.restore(tmp_path), 2).images.shape == (2, 8, 8, 1)
 
 
 def test_a_run_with_a_discriminator_goes_on_from_its_checkpoint(

@@ -27,6 +27,7 @@ NETS = {
   "baseline": BASELINE.clone(multipliers=(1, 2), temporal=(True,)),
   "by two": BY_TWO,
   "motion twice": BY_TWO.clone(branches="motion_motion"),
+  "one branch": BY_TWO.clone(branches="motion", latent_channels=2),
   "image": initialisation.image_vae(IV),
   "lean image": initialisation.image_vae(LEAN),
   "shallow image": initialisation.image_vae(BY_TWO),

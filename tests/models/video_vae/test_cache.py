@@ -11,8 +11,13 @@ from pseudovideo import errors
 from pseudovideo.models.video_vae import cache
 from tests.models.video_vae import nets
 
-# Latents of the chunks of a clip of 9 frames, two for each but the first.
-CHUNKS = {"by two": [(1, 1, 1, 2), (1, 4)], "baseline": [(1, 2, 2)]}
+# Latents of the chunks of a clip of 9 frames. The first of them is of one
+# frame, each other of two, or of four where time is halved twice.
+CHUNKS = {
+  "by two": [(1, 1, 1, 2), (1, 4)],
+  "baseline": [(1, 2, 2)],
+  "lean": [(1, 1, 1)],
+}
 
 
 @pytest.fixture(scope="module", params=CHUNKS)
@@ -40,8 +45,9 @@ def test_chunks_are_encoded_as_the_whole_clip(made):
   """The first of them, an image, too."""
   name, video, latents, _ = made
   run, params = nets.encode(name), nets.params(name)
+  factor = 2 ** sum(nets.NETS[name].temporal)
   for first, *later in CHUNKS[name]:
-    chunks = [first, *(2 * length for length in later)]
+    chunks = [first, *(factor * length for length in later)]
     parts, _ = in_chunks(run, params, video, chunks)
     for ours, whole in zip(parts, latents, strict=True):
       assert nets.relative_error(ours, whole) < nets.CLOSE

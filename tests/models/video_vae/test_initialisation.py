@@ -18,6 +18,7 @@ CASES = [
   ("by two", "shallow image", (0,), 0),
   ("motion twice", "shallow image", None, 1),
   ("baseline", "shallow image", None, 0),
+  ("one branch", "shallow image", None, 0),
 ]
 
 

@@ -1,0 +1,45 @@
+"""Prints in JSON how memory grows when nothing, features or images are kept.
+
+For a process of its own: in one that runs other tests, memory that they leave
+is freed and taken again meanwhile.
+"""
+
+import json
+from unittest import mock
+
+import numpy as np
+
+from benchmarks import metrics as benchmark
+from pseudovideo.metrics import features, summary
+
+STREAM = 20 * 256
+kept = []
+
+
+class Hoarder(features.FeatureNetwork):
+  """Keeps 200 kB per image."""
+
+  def stream(self, blocks):
+    for block in blocks:
+      kept.append(np.ones((len(block), 200_000), np.uint8))
+      yield block
+
+
+def keep_all(network, source, *, keep, look=summary.summarize):
+  """Keeps all features, whatever `keep` says."""
+  del keep
+  return look(network, source, keep=summary.KEPT)
+
+
+def growths():
+  """Megabytes by what is kept."""
+  found = {"nothing": benchmark.measure_memory(STREAM)}
+  with mock.patch.object(summary, "summarize", keep_all):
+    found["features"] = benchmark.measure_memory(STREAM)
+  network = Hoarder(**vars(benchmark.stand_in()))
+  found["images"] = benchmark.measure_network(network, 1024)
+  return {name: measured["growth_mb"] for name, measured in found.items()}
+
+
+if __name__ == "__main__":
+  print(json.dumps(growths()))
