@@ -22,6 +22,8 @@ from configs import hvae, tokenizer, video_diffusion, video_vae
 from pseudovideo import compilation, configuration, train
 
 compilation.enable_cache()
+# Thousands of small programs: reading one is faster than compiling it.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
 # What is traced is millions of objects that live on; looking through them again
 # and again took a quarter of the time of tracing.
 gc.freeze()
