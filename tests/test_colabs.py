@@ -196,7 +196,7 @@ def test_train_and_sample_shows_its_pictures_and_goes_on(tmp_path):
 
 @pytest.mark.slow
 def test_reproduce_table_shows_the_table_and_the_page(tmp_path, monkeypatch):
-  """Of one row, where the notebook has more."""
+  """Runs one row, where the notebook has more."""
   rows = r'^ROWS = "[^"]*"'
   cells = code_cells("reproduce_table")
   assert len(re.findall(rows, "\n".join(cells), re.M)) == 1

@@ -122,7 +122,7 @@ def outside(hint, present):
 
 
 def make(raw, shape):
-  """What a run makes of a config before anything is compiled."""
+  """Makes of a config what a run does before anything is compiled."""
   config = configuration.parse(raw)
   traced_tasks.optimizer(config, config.make_task(shape))
 
@@ -176,7 +176,7 @@ def is_named(path, said):
 
 
 def mistakes(section, cls):
-  """What is taken, or refused in other words, and should not be."""
+  """Lists what is taken, or refused in other words, and should not be."""
   found = []
   for path, value, said in answers(section, cls):
     if said is None:

@@ -521,7 +521,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory) -> pathlib.Path:
-  """What every program in a file tries to make."""
+  """Place of the file that every program in a file tries to make."""
   return tmp_path_factory.mktemp("trace") / "executed"
 
 

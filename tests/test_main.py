@@ -87,7 +87,7 @@ def test_compilations_are_noticed(tiny_run):
   ],
 )
 def test_mistakes_in_a_field(sentence, workdir, override, words):
-  """What fields refuse by themselves is in `test_field_ranges`."""
+  """Relations only: `test_field_ranges` has what fields refuse alone."""
   answer = sentence(TINY, f"--workdir={workdir}", f"--config.{override}")
   assert all(word in answer for word in words) and answer.endswith(".")
   assert not workdir.exists()

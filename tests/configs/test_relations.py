@@ -1,4 +1,4 @@
-"""What configs of different arguments share, and the first stages they take."""
+"""Relations of configs of different arguments, and their first stages."""
 
 import dataclasses
 import itertools
@@ -104,7 +104,7 @@ def test_a_model_of_latents_takes_any_video_vae(preset):
 
 @pytest.mark.parametrize("network", video_vae.NETWORKS[:-1])
 def test_an_image_vae_that_a_video_vae_is_inflated_from(network):
-  """That of two branches as it is; of the others as the lab note says."""
+  """Two branches take it as it is, the others as the lab note says."""
   datasets = ("digits", "mnist", "cifar10", "celeb_a")
   for dataset, preset in itertools.product(datasets, video_vae.PRESETS):
     options = dict(dataset=dataset, preset=preset)

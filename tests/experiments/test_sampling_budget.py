@@ -210,7 +210,7 @@ def run_script(workdir, *extra):
 
 @pytest.fixture(scope="module")
 def printed(workdir):
-  """What the first sweep prints; every setting is a program of its own."""
+  """Output of the first sweep; every setting is a program of its own."""
   tiny = settings.PRESETS["tiny"]
   few = dataclasses.replace(tiny, equal={"dpm_solver": (5,)})
   with pytest.MonkeyPatch.context() as patch:

@@ -161,7 +161,7 @@ def vgg_features(vgg_state_dict, fc_state_dict):
 
 
 def test_vgg_features_of_pixels_as_they_are(vgg_features, fc_state_dict):
-  """Of a colour image, and of a grey one in all three channels."""
+  """Compares a colour image, and a grey one in all three channels."""
   images = [RNG.uniform(size=(1, 32, 32, channels)) for channels in (3, 1)]
   x = np.concatenate([images[0], images[1].repeat(3, -1)])
   expected = reference.fc7(

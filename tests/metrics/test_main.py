@@ -208,7 +208,7 @@ def test_other_weights_are_refused(
 
 
 def test_scores_through_the_classifier(home, scores, monkeypatch):
-  """That of the data that images are compared with."""
+  """Network of the data that images are compared with."""
   monkeypatch.setattr(
     trained,
     "get_feature_network",

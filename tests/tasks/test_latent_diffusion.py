@@ -68,7 +68,7 @@ class Case:
 
   @functools.cached_property
   def means(self):
-    """What is learned without noise."""
+    """Gives what is learned without noise."""
     return self.to_latents(latents="means")
 
   @functools.cached_property

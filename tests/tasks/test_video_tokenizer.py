@@ -207,7 +207,7 @@ def test_only_commitment_and_error_are_left_without_opponents():
 
 
 def test_the_adversarial_term_may_come_later_and_is_bounded():
-  """Of images too, to which the published code gives the weight 0."""
+  """Images count too, to which the published code gives the weight 0."""
   run = forward(small.changed(small.IMAGE, most_adaptive=1e-3))
   found = [run(step)[0] for step in (0, 2, 3, 9)]
   weights = [float(terms["generator"].coefficient) for terms in found]
