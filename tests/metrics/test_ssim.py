@@ -51,7 +51,7 @@ def test_equals_scikit_image_in_blocks_of_any_size(monkeypatch, pair):
 
 
 def test_equals_dm_pix(pair):
-  """Which computes in float32, where the variances of bright images round.
+  """dm_pix computes in float32, where the variances of bright images round.
 
   Means of squares, at most 1, are 22 sums in a row, rounded by 6e-8 each. What
   is divided by is the sum of two variances and 0.0009: 0.1 for noise.
