@@ -51,6 +51,7 @@ test-avx2: $(VENV)/.installed ## tests that compare floats, without AVX-512
 
 lint: $(VENV)/.installed
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && \
+	  $(VENV)/bin/lint-imports && $(RUN) -m mypy && \
 	  echo "make lint: nothing to fix."
 
 format: $(VENV)/.installed

@@ -23,6 +23,7 @@ SLURM = ["submitit>=1.5"]
 TEST = [
   *VIDEO,
   *SLURM,
+  "beartype>=0.20",
   "pytest>=8",
   "pytest-xdist>=3.6",
   "scipy>=1.13",
@@ -43,12 +44,15 @@ setuptools.setup(
   python_requires=">=3.11",
   install_requires=[
     "absl-py>=2",
+    "annotated-types>=0.7",
     "jax>=0.10.2,<0.13",
     "flax>=0.12.8,<0.13",
     "optax>=0.2.8,<0.3",
     "orbax-checkpoint>=0.12.8,<0.13",
     "ml_collections>=1.1,<2",
+    "jaxtyping>=0.3",
     "numpy>=2.0",
+    "safetensors>=0.5",
     "tensorstore>=0.1.80",
     "pillow>=11",
     "scikit-learn>=1.5",
@@ -65,7 +69,13 @@ setuptools.setup(
     "video": VIDEO,
     "slurm": SLURM,
     "test": TEST,
-    "dev": [*TEST, "ruff>=0.14", "pre-commit>=3.7"],
+    "dev": [
+      *TEST,
+      "import-linter>=2.1",
+      "mypy>=1.15",
+      "ruff>=0.14",
+      "pre-commit>=3.7",
+    ],
   },
   classifiers=[
     "License :: OSI Approved :: Apache Software License",

@@ -1,11 +1,11 @@
-"""What pseudo videos cost: microseconds per image and frame on this device.
+"""The cost of pseudo videos: microseconds per image and frame.
 
   python -m benchmarks.augmentations [--frames=8 --size=32 --batch=64]
 
 Every augmentation is jitted, run once, and then timed; the median of
-`--repeats` runs is printed. Two rows below the line show what the package does
-not do: a blur by depthwise convolutions one after another, and noise drawn at
-once for the batch instead of from one key per example.
+`--repeats` runs is printed. Two rows below the line are ways that the package
+does not take: a blur by depthwise convolutions one after another, and noise
+drawn at once for the batch instead of from one key per example.
 """
 
 import dataclasses
@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from pseudovideo import augmentations, command_line, errors, keys
+from pseudovideo import augmentations, errors, keys
 from pseudovideo.augmentations import blur, common, noise
+from pseudovideo.terminal import command_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ def microseconds(function: Callable[[], jax.Array], repeats: int) -> float:
 def measure(
   frames: int, size: int, batch: int, repeats: int
 ) -> tuple[list[Row], list[Row]]:
-  """Times all augmentations, then the two references."""
+  """Times every augmentation, then the two references."""
   key = jax.random.key(0)
   images = keys.uniform(keys.named(key, "images"), (batch, size, size, 3))
 
@@ -130,28 +131,32 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   values = flags.FlagValues()
   for name, default, meaning in (
-    ("frames", 8, "Frames of a video, at least 2."),
-    ("size", 32, "Side of the images in pixels."),
-    ("batch", 64, "Images per call."),
-    ("repeats", 20, "Calls to time."),
+    ("frames", 8, "Number of frames of a video, at least 2."),
+    ("size", 32, "Side of the images, in pixels."),
+    ("batch", 64, "Number of images per call."),
+    ("repeats", 20, "Number of calls that are timed."),
   ):
     flags.DEFINE_integer(name, default, meaning, flag_values=values)
-  flags.DEFINE_string("out", None, "A JSON file to write.", flag_values=values)
+  flags.DEFINE_string("out", None, "JSON file of results.", flag_values=values)
   return values
 
 
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
-  for name in ("size", "batch", "repeats"):
-    if values[name].value < 1:
+  command_line.parse_flags(argv, values)
+  for name, lowest in (
+    ("frames", 2),
+    ("size", 1),
+    ("batch", 1),
+    ("repeats", 1),
+  ):
+    if values[name].value < lowest:
       raise errors.UserError(
-        f"--{name} must be at least 1; got {values[name].value}."
+        f"--{name} must be at least {lowest}; got {values[name].value}."
       )
   command_line.set_up()
   rows, references = measure(

@@ -1,4 +1,4 @@
-"""Damages what is kept on disk, and looks whether anybody notices.
+"""Damages files of runs and caches, each of which must be noticed.
 
   python -m benchmarks.damage --damages=200 --seed=0 --out=damage.json
 
@@ -12,7 +12,7 @@ files are drawn by their size, half without regard to it. The rows:
   tokens_cache  ids of a tokenizer, which must be made again
   tokens        a folder of ids for other programs, which must be refused
 
-and what became of the damages:
+and the fates of the damages:
 
   detected   the right bits were used, and a sentence named the array or file
   unnamed    the right bits were used, but the sentence does not say where
@@ -42,23 +42,18 @@ from PIL import Image
 
 from benchmarks import rows
 from configs import hvae, tokenizer
-from pseudovideo import (
-  checkpoints,
-  command_line,
-  compilation,
-  configuration,
-  data,
-  errors,
-  runs,
-  state,
-  tokens,
-  train,
-)
+from pseudovideo import data, errors, runs
+from pseudovideo.config import parsing
+from pseudovideo.devices import xla
+from pseudovideo.first_stages import token_files
+from pseudovideo.runs import checkpoints
+from pseudovideo.terminal import command_line
+from pseudovideo.training import loop, state
 
 FATES = ("detected", "unnamed", "identical", "silent")
 PARTS = tuple(field.name for field in dataclasses.fields(state.TrainState))
 NAMED = re.compile(r"the array \S+|its manifest|it holds step")
-"""What `pseudovideo.checkpoints` says is damaged."""
+"""The damaged part, in the sentences of `pseudovideo.runs.checkpoints`."""
 
 # Damages. Each changes a file; `other` is one that may take its place.
 
@@ -104,13 +99,13 @@ DAMAGES = {
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-  """Something on disk, and how it is read.
+  """Something on disk, and its reader.
 
   Attributes:
     clean: a folder that holds all of it, and is never touched.
-    victim: the folder in it that is damaged.
-    twin: another of the same kind, to take files from.
-    judge: given a damaged copy of `clean`, one of `FATES` and what was said.
+    victim: name of the folder in it that is damaged.
+    twin: name of another folder of that kind, to take files from.
+    judge: a damaged copy of `clean` -> one of `FATES`, and the sentences.
   """
 
   clean: pathlib.Path
@@ -120,7 +115,7 @@ class Kept:
 
 
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
-  """All files, in a fixed order."""
+  """The files in a folder and below it, sorted."""
   return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -159,7 +154,7 @@ def _counterpart(
 
 @contextlib.contextmanager
 def listening() -> Iterator[list[str]]:
-  """What the package logs within it, and does not print meanwhile."""
+  """Collects the package's log, which is not printed meanwhile."""
   said: list[str] = []
   handler = logging.Handler(logging.WARNING)
   handler.emit = lambda record: said.append(record.getMessage())
@@ -186,9 +181,9 @@ def bits(tree: Any) -> dict[str, tuple[str, tuple, bytes]]:
 
 def checkpoint(folder: pathlib.Path) -> Kept:
   """Two checkpoints of a tiny run."""
-  raw = configuration.complete(hvae.get_config("preset=tiny"))
+  raw = parsing.complete(hvae.get_config("preset=tiny"))
   raw["train"] |= dict(steps=4, save_every=2, eval_every=0)
-  train.train(raw, folder)
+  loop.train(raw, folder)
   return Kept(
     folder / checkpoints.FOLDER,
     "4",
@@ -203,7 +198,7 @@ def checkpoint_judge(
   """Restores a damaged copy twice, without and with falling back.
 
   Args:
-    workdir: of the run that is whole.
+    workdir: folder of the run that is whole.
     newest: the step that is damaged in the copies.
     before: the step that is to be restored instead.
   """
@@ -214,7 +209,7 @@ def checkpoint_judge(
   like = tree
 
   def restored(directory: pathlib.Path, **how: Any) -> int | None:
-    """The step, or None if it is not what was saved."""
+    """The restored step, or None if its arrays are not those saved."""
     store = checkpoints.Checkpoints(directory, cleanup="fallback" not in how)
     try:
       step, found, config = store.restore(like=like, **how)
@@ -271,7 +266,7 @@ def _named(text: str) -> str:
 
 @contextlib.contextmanager
 def cache_home(folder: pathlib.Path) -> Iterator[None]:
-  """`folder` as `$XDG_CACHE_HOME`."""
+  """Sets `$XDG_CACHE_HOME` to a folder."""
   before = os.environ.get("XDG_CACHE_HOME")
   os.environ["XDG_CACHE_HOME"] = str(folder)
   try:
@@ -321,12 +316,12 @@ def _folder_loader(folder: pathlib.Path) -> Callable[[], dict]:
 
 def untrained_tokenizer(folder: pathlib.Path) -> runs.Run:
   """A tiny tokenizer as it begins, and 96 digits."""
-  raw = configuration.complete(tokenizer.get_config("frames=8,preset=tiny"))
-  config = configuration.parse(raw)
+  raw = parsing.complete(tokenizer.get_config("frames=8,preset=tiny"))
+  config = parsing.parse(raw)
   image_set = part_of_digits(0)
   task = config.make_task(image_set.image_shape)
   params, extra = task.init(jax.random.key(0), image_set)
-  return runs.Run(folder, raw, config, image_set, task, params, extra, 0)
+  return runs.Run(folder, config, image_set, task, params, extra, 0)
 
 
 def part_of_digits(start: int) -> data.ImageSet:
@@ -347,7 +342,7 @@ def tokens_cache(folder: pathlib.Path) -> Kept:
   """The ids of two parts of the digits."""
   run = untrained_tokenizer(folder)
   loads = [
-    lambda part=part: dict(tokens.cached(run, part, batch_size=32))
+    lambda part=part: dict(token_files.cached(run, part, batch_size=32))
     for part in (run.image_set, part_of_digits(100))
   ]
   home = folder / "home"
@@ -369,8 +364,8 @@ def tokens_folder(folder: pathlib.Path) -> Kept:
   run = untrained_tokenizer(folder)
   other = dataclasses.replace(run, image_set=part_of_digits(100))
   clean = folder / "clean"
-  tokens.write(run, clean / "a")
-  tokens.write(other, clean / "b")
+  token_files.write(run, clean / "a")
+  token_files.write(other, clean / "b")
   wanted = _token_bits(clean / "a")
 
   def judge(copy: pathlib.Path) -> tuple[str, str]:
@@ -386,7 +381,7 @@ def tokens_folder(folder: pathlib.Path) -> Kept:
 
 
 def _token_bits(folder: pathlib.Path) -> Any:
-  found = tokens.load(folder)
+  found = token_files.load(folder)
   arrays = {
     name: getattr(found, name)
     for name in ("train_ids", "train_labels", "test_ids", "test_labels")
@@ -408,8 +403,9 @@ def damaged(
   """Damages `num` copies, one after another.
 
   Returns:
-    `fates`, how many met which; the same `by_kind` of damage and `by_file`;
-    one of the `sentences` for every kind; what was `silent` or unnamed.
+    `fates`, the number of damages by fate; these numbers `by_kind` of damage
+    and `by_file`; `sentences`, one for every kind; `bad`, the silent and the
+    unnamed ones.
   """
   kinds = [list(DAMAGES)[i % len(DAMAGES)] for i in range(num)]
   by_kind = {kind: dict.fromkeys(FATES, 0) for kind in dict.fromkeys(kinds)}
@@ -442,13 +438,18 @@ def damaged(
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", ",".join(ROWS), "Which, with commas."),
-    (flags.DEFINE_integer, "damages", 200, "Of each row."),
-    (flags.DEFINE_integer, "seed", 0, "Of the damages."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+    (
+      flags.DEFINE_string,
+      "rows",
+      ",".join(ROWS),
+      "Names of rows, with commas between.",
+    ),
+    (flags.DEFINE_integer, "damages", 200, "Number of damages of each row."),
+    (flags.DEFINE_integer, "seed", 0, "Seed of the damages."),
+    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])
@@ -459,7 +460,7 @@ def run(argv: Sequence[str]) -> int:
   """Damages, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   makers = rows.chosen(argv, values, ROWS, {"damages": 1})
-  compilation.enable_cache()
+  xla.enable_cache()
   table = {}
   for name, make in makers.items():
     with tempfile.TemporaryDirectory() as scratch:

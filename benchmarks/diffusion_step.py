@@ -18,6 +18,7 @@ gives the share of that peak. Programs are compiled without a cache on disk.
 
 import statistics
 import sys
+import typing
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,19 +27,13 @@ import numpy as np
 from absl import flags
 
 from benchmarks import rows, timing
-from pseudovideo import (
-  augmentations,
-  command_line,
-  errors,
-  keys,
-  optimizers,
-  state,
-  steps,
-)
+from pseudovideo import augmentations, errors, fields, keys, optimizers, shapes
 from pseudovideo.diffusion import process
 from pseudovideo.models import unet, video_unet
 from pseudovideo.samplers import settings
 from pseudovideo.tasks import base, image_diffusion, video_diffusion
+from pseudovideo.terminal import command_line
+from pseudovideo.training import state, steps
 
 EVALUATIONS = 6  # Of the network, in one call of the sampler.
 
@@ -90,9 +85,9 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
   """Compiles and times both steps of a task.
 
   Args:
-    task: of `make_task`.
-    batch: images or videos per step.
-    repeats: calls that are timed.
+    task: a task of `make_task`.
+    batch: number of images or videos per step.
+    repeats: number of calls that are timed.
 
   Returns:
     parameters; the fields of `timing.program` and `_rates` with the prefix
@@ -108,7 +103,7 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
   images = jax.device_put(
     rng.integers(0, 256, (batch, *task.image_shape), np.uint8)
   )
-  found = {"parameters": state.count_parameters(now.params)}
+  found = {"parameters": shapes.count_parameters(now.params)}
 
   def sample(params, extra, key):
     return task.sample(params, extra, key=key, num=batch)
@@ -131,7 +126,7 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
   fields |= _rates(fields, timing.seconds(advance, repeats))
   found |= {f"train_{name}": value for name, value in fields.items()}
 
-  if hasattr(task, "augmentation"):
+  if isinstance(task, video_diffusion.VideoDiffusion):
     make = jax.jit(lambda x, key: task.pseudo_video(None, None, x, key=key))
     seconds = timing.seconds(lambda: make(images, key), repeats)
     share = statistics.median(seconds) / found["train_seconds"]
@@ -145,7 +140,7 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
 def _rates(
   fields: dict[str, float], seconds: Sequence[float]
 ) -> dict[str, float]:
-  """seconds (the median), seconds_min and gflops_per_second."""
+  """Computes seconds (the median), seconds_min and gflops_per_second."""
   median = statistics.median(seconds)
   return {
     "seconds": median,
@@ -154,33 +149,40 @@ def _rates(
   }
 
 
-def over_peer(found: dict[str, float], row: Row) -> dict[str, float]:
-  """{train,denoise}_seconds_over_peer; below 1 is faster than the peer."""
+def over_peer(times: dict[str, float], row: Row) -> dict[str, float]:
+  """Computes {train,denoise}_seconds_over_peer; below 1 is faster."""
   return {
-    f"{name}_seconds_over_peer": found[f"{name}_seconds"] / getattr(row, name)
+    f"{name}_seconds_over_peer": times[f"{name}_seconds"] / getattr(row, name)
     for name in ("train", "denoise")
   }
 
 
-def utilization(found: dict[str, float], tflops: float) -> dict[str, float]:
-  """{train,denoise}_model_flop_utilization of a device with that peak."""
+def utilization(times: dict[str, float], tflops: float) -> dict[str, float]:
+  """Computes {train,denoise}_model_flop_utilization for a device's peak."""
   return {
-    f"{name}_model_flop_utilization": found[f"{name}_gflops_per_second"]
+    f"{name}_model_flop_utilization": times[f"{name}_gflops_per_second"]
     / (1000 * tflops)
     for name in ("train", "denoise")
   }
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
-  integers = {"batch": (0, "Per step; 0 for the peer's.")}
+  """Defines the flags of the command."""
+  integers = {
+    "batch": (0, "Number of images or videos per step; 0 for the peer's.")
+  }
   values = rows.define_flags(ROWS, repeats=10, integers=integers)
   flags.DEFINE_string(
-    "peak_tflops", "", "Of the device, at this type.", flag_values=values
+    "peak_tflops",
+    "",
+    "Largest TFLOP/s of the device, with --dtype.",
+    flag_values=values,
   )
   flags.DEFINE_enum(
-    "dtype", "float32", unet.DTYPES, "Of the arithmetic.", flag_values=values
-  )
+    "dtype", "float32", typing.get_args(fields.Dtype),
+    "Type that the networks compute in.",
+    flag_values=values,
+  )  # fmt: skip
   return values
 
 

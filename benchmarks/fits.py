@@ -1,4 +1,4 @@
-"""Which accelerators hold the training of the paper presets: an estimate.
+"""Accelerators that hold the training of the paper presets: an estimate.
 
   python -m benchmarks.fits [--rows=NAME,...] [--out=FILE.json]
 
@@ -34,7 +34,8 @@ from configs import (
   video_diffusion,
   video_vae,
 )
-from pseudovideo import command_line, configuration
+from pseudovideo.config import parsing
+from pseudovideo.terminal import command_line
 
 # GiB of each device. Of a TPU v3-8 the board has 8.
 ACCELERATORS = {
@@ -94,11 +95,11 @@ PRESET = "paper"
 
 
 def training(row: Row, *, remat: bool) -> traced.Training:
-  """Of a row, its blocks kept or computed again."""
-  raw = configuration.plain(row.file.get_config(_with_preset(row.argument)))
-  raw["model"]["remat"] = remat
+  """The training of a row, its blocks kept or computed again."""
+  config = parsing.parse(row.file.get_config(_with_preset(row.argument)))
+  config = config.replaced("model", remat=remat)
   coder = row.coder and row.coder.get_config(_with_preset(row.coder_argument))
-  return traced.training(raw, coder)
+  return traced.training(config, coder)
 
 
 def _with_preset(argument):
@@ -112,8 +113,9 @@ def needed(
 
   Args:
     fixed: bytes on each device whatever its part of the batch.
-    kept: of the batch.
-    batch_size: of all devices; their number is a power of two that divides it.
+    kept: bytes that the loss keeps of the batch.
+    batch_size: size of the batch on all devices; their number is a power of two
+      that divides it.
     memory: bytes of a device that can be used.
   """
   num = 1
@@ -173,7 +175,7 @@ def lines(table: Mapping[str, rows.Found]) -> list[str]:
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   return rows.define_flags(ROWS, repeats=None)
 
 

@@ -1,4 +1,4 @@
-"""Fills a small disk, really, and looks what is said and what is left.
+"""Fills small disks: one sentence must be said, and nothing left half done.
 
   python -m benchmarks.full_disk --sizes=12 --seed=0 --out=full_disk.json
 
@@ -10,7 +10,7 @@ only this process sees it: Linux with `unshare` is needed, root is not). On it
   metrics     logs numbers, for TensorBoard too
   pictures    saves png files
   samples     saves generated images
-  training    is the whole command; it then goes on, on a larger disk
+  training    is the whole command; it then resumes, on a larger disk
 
 until there is no room. Then one sentence must have been said, nothing half done
 may be left, and all that was finished before must read back bit for bit.
@@ -31,15 +31,11 @@ import numpy as np
 from absl import flags
 
 from benchmarks import rows
-from pseudovideo import (
-  checkpoints,
-  command_line,
-  errors,
-  images,
-  sample_files,
-  writer,
-)
+from pseudovideo import errors
 from pseudovideo.data import cache
+from pseudovideo.report import drawing
+from pseudovideo.runs import checkpoints, metric_log, sample_files
+from pseudovideo.terminal import command_line
 
 ROOT = pathlib.Path(__file__).parents[1]
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -48,7 +44,7 @@ INSIDE = "PSEUDOVIDEO_OWN_MOUNTS"
 
 
 def can_mount() -> bool:
-  """Whether a process may have mounts of its own here."""
+  """Tries if a process may have mounts of its own here."""
   try:
     done = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)
   except OSError:
@@ -58,7 +54,7 @@ def can_mount() -> bool:
 
 @contextlib.contextmanager
 def disk(kilobytes: int) -> Iterator[pathlib.Path]:
-  """A folder with so much room."""
+  """A folder on a disk of its own, with so much room."""
   with tempfile.TemporaryDirectory() as folder:
     _mount(f"size={kilobytes}k", folder)
     try:
@@ -122,7 +118,7 @@ def _check_arrays(folder: pathlib.Path) -> int:
 
 
 def _log_numbers(folder: pathlib.Path) -> None:
-  log = writer.MetricWriter(folder)
+  log = metric_log.MetricWriter(folder)
   try:
     for step in range(100_000):
       log.scalars(step, {"loss": step / 3})
@@ -131,7 +127,7 @@ def _log_numbers(folder: pathlib.Path) -> None:
 
 
 def _check_numbers(folder: pathlib.Path) -> int:
-  found = writer.read_metrics(folder)
+  found = metric_log.read_metrics(folder)
   assert [row["loss"] for row in found] == [i / 3 for i in range(len(found))]
   return len(found)
 
@@ -139,13 +135,13 @@ def _check_numbers(folder: pathlib.Path) -> int:
 def _save_pictures(folder: pathlib.Path) -> None:
   for number in range(1000):
     path = folder / "images" / f"{number}.png"
-    images.save_png(path, _random(number, 60, 60, 3))
+    drawing.save_png(path, _random(number, 60, 60, 3))
 
 
 def _check_pictures(folder: pathlib.Path) -> int:
   found = list((folder / "images").glob("*.png"))
   for path in found:
-    expected = images.png_bytes(_random(int(path.stem), 60, 60, 3))
+    expected = drawing.png_bytes(_random(int(path.stem), 60, 60, 3))
     assert path.read_bytes() == expected
   return len(found)
 
@@ -179,8 +175,8 @@ def fill(row: Row, kilobytes: int) -> dict[str, Any]:
   """Fills a disk by one of `ROWS`.
 
   Returns:
-    The exit code a command would have, what was `said`, how many things are
-    `whole`, what is `left` unfinished.
+    `code`, the exit code that a command would have; `said`, its sentence;
+    `whole`, the number of things that are finished; `left`, those that are not.
   """
   use, check = row
   said = io.StringIO()
@@ -205,7 +201,7 @@ def _unfinished(folder: pathlib.Path) -> list[str]:
 
 
 def train(kilobytes: int) -> dict[str, Any]:
-  """Trains on a small disk, and after it became larger to the end."""
+  """Trains on a small disk, and to the end when it has become larger."""
   with disk(kilobytes) as folder:
     argv = [
       *(sys.executable, "-m", "pseudovideo.main", "--mode=train"),
@@ -237,28 +233,33 @@ def train(kilobytes: int) -> dict[str, Any]:
     }
 
 
-def good(found: dict[str, Any]) -> bool:
-  """Whether a full disk met one sentence, and nothing was left behind."""
-  sentence = found["said"].splitlines()
+def good(outcome: dict[str, Any]) -> bool:
+  """True if a full disk met one sentence, and nothing was left half done."""
+  sentence = outcome["said"].splitlines()
   full = ("No space left on device", "the disk is full")
   return (
-    found["code"] in (1, 2)
+    outcome["code"] in (1, 2)
     and len(sentence) == 1
     and any(text in sentence[0] for text in full)
-    and not found["left"]
-    and found.get("then", 0) == 0
+    and not outcome["left"]
+    and outcome.get("then", 0) == 0
   )
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   names = ",".join([*ROWS, "training"])
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", names, "Which, with commas."),
-    (flags.DEFINE_integer, "sizes", 12, "Disks of each row; 3 of training."),
-    (flags.DEFINE_integer, "seed", 0, "Of the sizes."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+    (flags.DEFINE_string, "rows", names, "Names of rows, with commas between."),
+    (
+      flags.DEFINE_integer,
+      "sizes",
+      12,
+      "Number of disks for each row; training has 3.",
+    ),
+    (flags.DEFINE_integer, "seed", 0, "Seed of the sizes."),
+    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])
@@ -290,7 +291,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _again_inside(argv: Sequence[str]) -> int:
-  """The same command, where it may mount."""
+  """Runs this command again, where it may mount; returns the exit code."""
   if not can_mount():
     raise errors.UserError(
       "Small disks cannot be mounted here; use Linux, with `unshare` and user "

@@ -1,4 +1,4 @@
-"""Kills training again and again: does it end in the bits of a quiet run?
+"""Kills training again and again, which must end in a quiet run's bits.
 
   python -m benchmarks.kill --kills=50 --sigterm=10 --seed=0 --out=kill.json
 
@@ -7,11 +7,11 @@ while it starts, between two steps, in the middle of saving and of deleting an
 old step. Every time it is started again with the same command, and at last it
 may finish. A second run is stopped by SIGTERM instead. For each kill a line
 
-  number  moment  seconds since its start  step  goes on from  repeated  found
+  number  moment  seconds since its start  step  resumes from  repeated  found
 
-where `found` is what the kill left half done. Then every array of the last
-checkpoint is compared with that of an undisturbed run, bit for bit, and so is
-every line of the log; 1 is returned where anything differs.
+where `found` is the work that the kill left half done. Then every array of the
+last checkpoint is compared with that of an undisturbed run, bit for bit, and so
+is every line of the log; 1 is returned where anything differs.
 
 The checkpoint of step s is written while later steps are taken. A kill repeats
 at most the steps of one interval between checkpoints; where it hits that
@@ -37,29 +37,25 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from pseudovideo import (
-  checkpoints,
-  command_line,
-  errors,
-  results,
-  state,
-  writer,
-)
+from pseudovideo import errors
+from pseudovideo.runs import checkpoints, metric_log, results
+from pseudovideo.terminal import command_line, progress_bar
+from pseudovideo.training import state
 
 ROOT = pathlib.Path(__file__).parents[1]
 SAVE_EVERY = 20
 KEEP = 2
 PARTS = tuple(field.name for field in dataclasses.fields(state.TrainState))
-# Names of what a kill leaves half done, see `pseudovideo.checkpoints`.
+# Work that a kill leaves half done -> its files, of `runs.checkpoints`.
 HALF_DONE = {"save": "*.orbax-checkpoint-tmp*", "deletion": "deleting-*"}
 PATIENCE = 300.0  # seconds
-BEGAN = re.compile(rf"step (\d+)/\d+  {writer.FIRST}")
+BEGAN = re.compile(rf"step (\d+)/\d+  {progress_bar.FIRST}")
 
 
 def command(
   workdir: pathlib.Path, steps: int, *, wait: bool = False
 ) -> list[str]:
-  """Trains a tiny model in one process; the same for every start."""
+  """The command that trains a tiny model, equal for every start."""
   settings = dict(
     steps=steps,
     batch_size=4,
@@ -80,9 +76,9 @@ class Training:
   """A training process, watched from outside.
 
   Args:
-    argv: starts it.
-    workdir: its folder.
-    log: file for what it prints.
+    argv: the command that starts it.
+    workdir: folder of the run.
+    log: file that its output is written to.
   """
 
   def __init__(
@@ -97,25 +93,25 @@ class Training:
 
   @property
   def seconds(self) -> float:
-    """Since its start."""
+    """Seconds since its start."""
     return time.monotonic() - self._begin
 
   def runs(self) -> bool:
-    """Whether it has not ended."""
+    """True until the process has ended."""
     return self._process.poll() is None
 
   def printed(self) -> str:
-    """All that it has said."""
+    """The output so far."""
     return self._log.read_text(errors="replace")
 
   def began(self) -> int | None:
-    """The step that it goes on from; None until its loop begins."""
+    """The step that it resumes from; None until its loop begins."""
     found = BEGAN.search(self.printed())
     return int(found[1]) if found else None
 
   def step(self) -> int:
     """The last step that is logged, of this or of an earlier process."""
-    path = self._workdir / writer.METRICS_FILE
+    path = self._workdir / metric_log.METRICS_FILE
     if not path.exists():
       return 0
     with path.open("rb") as file:
@@ -124,7 +120,7 @@ class Training:
     return json.loads(lines[-1])["step"] if lines else 0
 
   def half_done(self) -> list[str]:
-    """Which of `HALF_DONE` is on disk."""
+    """The keys of `HALF_DONE` whose files are on disk."""
     folder = self._workdir / checkpoints.FOLDER
     return [name for name, what in HALF_DONE.items() if any(folder.glob(what))]
 
@@ -132,7 +128,7 @@ class Training:
     """Returns when the condition holds.
 
     Raises:
-      RunError: the process ended before, or nothing came.
+      RunError: the process ended before, or nothing happened for long.
     """
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -144,7 +140,7 @@ class Training:
       time.sleep(pause)
 
   def wait_for_step(self, steps: int) -> None:
-    """Returns when it has done some steps itself."""
+    """Returns when this process has done some steps."""
     self.wait(lambda: self.began() is not None)
     end = self.began() + steps
     self.wait(lambda: self.step() >= end)
@@ -160,7 +156,7 @@ class Training:
 def started(
   argv: Sequence[str], workdir: pathlib.Path, log: pathlib.Path
 ) -> Iterator[Training]:
-  """A training that does not outlive an exception."""
+  """Starts a training that does not outlive an exception."""
   training = Training(argv, workdir, log)
   try:
     yield training
@@ -171,12 +167,12 @@ def started(
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-  """How long things take in an undisturbed run, in seconds.
+  """Durations in an undisturbed run, in seconds.
 
   Attributes:
-    start: until the first step is logged.
-    step: one step.
-    save: how long a checkpoint is half written.
+    start: time until the first step is logged.
+    step: time of one step.
+    save: time during which a checkpoint is half written.
   """
 
   start: float
@@ -190,7 +186,7 @@ def undisturbed(
   """Trains without any disturbance.
 
   Raises:
-    RunError: it failed.
+    RunError: the training failed.
   """
   with started(argv, workdir, log) as training:
     training.wait(lambda: training.step() >= 1)
@@ -242,16 +238,16 @@ PREEMPTIONS = ("step", "step", "save", "step", "start")
 
 @dataclasses.dataclass
 class Kill:
-  """One signal and what came of it.
+  """One signal and its consequences.
 
   Attributes:
-    moment: what it was aimed at, of `MOMENTS`.
-    seconds: after the start of the process.
-    step: the last that was logged.
-    saved: the newest finished checkpoint, 0 for none.
-    found: which of `HALF_DONE` it left behind.
-    resumed: the step that the next process went on from.
-    repeated: steps that were done again because of it.
+    moment: a key of `MOMENTS`, at which it was aimed.
+    seconds: time since the start of the process.
+    step: the last step that was logged.
+    saved: step of the newest finished checkpoint, 0 for none.
+    found: keys of `HALF_DONE` that it left behind.
+    resumed: step that the next process resumed from.
+    repeated: number of steps that were done again because of it.
   """
 
   moment: str
@@ -263,20 +259,20 @@ class Kill:
   repeated: int = 0
 
   def excused(self) -> bool:
-    """Whether the newest checkpoint that was due was still being written."""
+    """True if the newest checkpoint that was due was still being written."""
     return self.saved < self.step // SAVE_EVERY * SAVE_EVERY
 
   def good(self) -> bool:
-    """Whether it cost no more than the module says."""
+    """True if it cost no more than the module says."""
     limit = 2 * SAVE_EVERY if self.excused() else SAVE_EVERY
     return self.resumed == self.saved and self.repeated <= limit
 
   def line(self, number: int) -> str:
-    """For people."""
+    """One line of the output."""
     found = f"  half a {' and half a '.join(self.found)}" if self.found else ""
     return (
       f"{number:>3} {self.moment:<9}{self.seconds:>7.2f} s  step {self.step:>5}"
-      f"  on from {self.resumed:>5}  {self.repeated:>3} repeated{found}"
+      f"  resumes from {self.resumed:>5}  {self.repeated:>3} repeated{found}"
     )
 
 
@@ -297,7 +293,7 @@ def disturbed(
   """
   kills, waiting = [], []
 
-  def went_on(step: int | None) -> None:
+  def resumed(step: int | None) -> None:
     """Completes the kills before this process, and prints them."""
     if step is None:  # It did not come so far: no step was repeated.
       return
@@ -314,7 +310,7 @@ def disturbed(
       MOMENTS[moment](training, rng, clock)
       seconds = training.seconds
       training.end(number)
-      went_on(training.began())
+      resumed(training.began())
       saved = max(_saved(workdir), default=0)
       step = training.step()
       kill = Kill(moment, seconds, step, saved, training.half_done())
@@ -322,7 +318,7 @@ def disturbed(
   with started(argv, workdir, log) as training:
     if training.end():
       raise errors.RunError(f"The training failed: {training.printed()!r}.")
-    went_on(training.began())
+    resumed(training.began())
   return kills
 
 
@@ -342,19 +338,20 @@ def leaves(workdir: pathlib.Path) -> dict[str, tuple[str, tuple, bytes]]:
 
 
 def logged(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """The log without the time that was taken."""
-  found = writer.read_metrics(workdir)
+  """The lines of the log, without their times."""
+  found = metric_log.read_metrics(workdir)
   return [{k: v for k, v in row.items() if k != "seconds"} for row in found]
 
 
 def compare(
   quiet: pathlib.Path, other: pathlib.Path, steps: int
 ) -> dict[str, Any]:
-  """Two finished runs, every bit.
+  """Compares two finished runs, every bit.
 
   Returns:
-    arrays, how many there are; arrays_differing, names; lines of the log; and
-    log_is_equal, whether the lines are equal and of every step once.
+    arrays, their number; arrays_differing, their names; lines, the number of
+    lines of the log; and log_is_equal, True if they are equal and there is one
+    for every step.
   """
   ours, theirs = leaves(other), leaves(quiet)
   lines = logged(other)
@@ -372,7 +369,7 @@ def compare(
 
 
 def summary(kills: Sequence[Kill]) -> dict[str, Any]:
-  """Of a disturbed run, in numbers."""
+  """The numbers of a disturbed run."""
   repeated = [kill.repeated for kill in kills]
   return {
     "kills": len(kills),
@@ -391,15 +388,20 @@ def summary(kills: Sequence[Kill]) -> dict[str, Any]:
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_integer, "kills", 50, "SIGKILLs of one run."),
-    (flags.DEFINE_integer, "sigterm", 10, "SIGTERMs of another run."),
-    (flags.DEFINE_integer, "seed", 0, "Of the moments."),
-    (flags.DEFINE_bool, "wait", False, "With train.wait_for_saves."),
-    (flags.DEFINE_string, "workdir", None, "New folder that keeps the runs."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+    (flags.DEFINE_integer, "kills", 50, "Number of SIGKILLs of one run."),
+    (flags.DEFINE_integer, "sigterm", 10, "Number of SIGTERMs of another run."),
+    (flags.DEFINE_integer, "seed", 0, "Seed of the moments."),
+    (flags.DEFINE_bool, "wait", False, "Train with train.wait_for_saves."),
+    (
+      flags.DEFINE_string,
+      "workdir",
+      None,
+      "New folder that keeps the runs; none if absent.",
+    ),
+    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])
@@ -420,11 +422,18 @@ def measure(
   seed: int,
   wait: bool = False,
 ) -> dict[str, dict[str, Any]]:
-  """Three runs in a folder: undisturbed, killed, stopped by SIGTERM.
+  """Trains three times in a folder: undisturbed, killed, stopped by SIGTERM.
+
+  Args:
+    folder: an empty folder.
+    kills: number of SIGKILLs, at least 0.
+    sigterm: number of SIGTERMs, at least 0.
+    seed: seed of their moments.
+    wait: True trains with train.wait_for_saves.
 
   Returns:
-    For `kill` and `sigterm`, where there are any, what `summary` and `compare`
-    say, whether all is `good`, and `each` of the kills.
+    For `kill` and `sigterm`, where there are any, the results of `summary` and
+    `compare`, `good` if all is, and `each` of the kills.
   """
   # However late they are, kills leave something to be done.
   steps = 2 * SAVE_EVERY * (max(kills, sigterm) + 2)
@@ -476,7 +485,7 @@ def _good(total: dict[str, Any], *, may_repeat: bool) -> bool:
 
 
 def verdict(total: dict[str, Any]) -> str:
-  """One line."""
+  """A line on the whole of a disturbed run."""
   differing = total["arrays_differing"]
   bits = f"{len(differing)} of {total['arrays']} arrays differ"
   lines = "equal" if total["log_is_equal"] else "NOT equal"
@@ -491,8 +500,7 @@ def verdict(total: dict[str, Any]) -> str:
 def run(argv: Sequence[str]) -> int:
   """Disturbs, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
+  command_line.parse_flags(argv, values)
   for name in ("kills", "sigterm"):
     if values[name].value < 0:
       raise errors.UserError(

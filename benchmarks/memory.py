@@ -13,12 +13,12 @@ PROCESS = pathlib.Path("/proc/self")
 def added_mb(function: Callable[[], Any]) -> float | None:
   """The most that a call adds to the resident memory, in 10^6 bytes.
 
-  What was freed before, as by compilation, is given back to the system first,
-  so that the call cannot use it unseen.
+  Memory that was freed before, as by compilation, is returned to the system
+  first, so that the call cannot use it unseen.
 
   Returns:
-    The peak less what was there; None on other systems than Linux, which do not
-    let the peak be reset.
+    The peak less the memory before the call; None on other systems than Linux,
+    which do not let the peak be reset.
   """
   if sys.platform != "linux":
     return None
@@ -31,7 +31,7 @@ def added_mb(function: Callable[[], Any]) -> float | None:
 
 
 def _peak_mb() -> float:
-  """What getrusage calls ru_maxrss, since the start or the last reset."""
+  """The largest resident memory since the start, or the last reset."""
   status = (PROCESS / "status").read_text()
   line = next(x for x in status.splitlines() if x.startswith("VmHWM:"))
   return int(line.split()[1]) * 1024 / 1e6

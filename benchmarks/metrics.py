@@ -1,4 +1,4 @@
-"""What metrics cost: images per second, memory, seconds of the distances.
+"""The cost of metrics: images per second, memory, time of distances.
 
   python -m benchmarks.metrics [--rows=memory,inception] [--images=0] \\
       [--stream=50000] [--repeats=3] [--out=FILE.json]
@@ -37,19 +37,20 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from pseudovideo import command_line, errors, results
-from pseudovideo.convert import inception as convert
+from pseudovideo import errors
 from pseudovideo.metrics import (
-  features,
   frechet,
-  inception,
   kid,
   precision_recall,
   sources,
   statistics,
   summary,
 )
-from pseudovideo.models import inception as model
+from pseudovideo.pretrained import features, inception
+from pseudovideo.pretrained.from_torch import inception as convert
+from pseudovideo.pretrained.networks import inception as model
+from pseudovideo.runs import results
+from pseudovideo.terminal import command_line
 
 SHAPE = (32, 32, 3)
 DIM = 2048
@@ -81,8 +82,8 @@ class Watched:
   """
 
   def __init__(self, num: int, block: int = sources.BLOCK):
-    """`num` images in blocks of `block`."""
-    self.source = sources.Source("noise", num, num, SHAPE, self._blocks)
+    """Makes `num` images in blocks of `block`."""
+    self.source = sources.ImageSource("noise", num, num, SHAPE, self._blocks)
     self.resident: list[float] = []
     self._block = block
 
@@ -93,8 +94,12 @@ class Watched:
       yield rng.integers(0, 256, (num, *SHAPE), np.uint8)
       self.resident.append(resident_mb())
 
-  def found(self, *percents: int) -> dict[str, float]:
-    """resident_mb_at_P for each of the percents, and growth_mb between them."""
+  def memory_at(self, *percents: int) -> dict[str, float]:
+    """Memory at some percents of the images, and its growth between them.
+
+    Returns:
+      resident_mb_at_P for each percent P, and growth_mb.
+    """
     places = [math.ceil(p / 100 * len(self.resident)) - 1 for p in percents]
     known = {
       f"resident_mb_at_{p}": self.resident[place]
@@ -144,25 +149,25 @@ def lower(network: features.FeatureNetwork) -> jax.stages.Lowered:
 
 
 def gflop(lowered: jax.stages.Lowered) -> float:
-  """Of one call of a program; 0 if XLA does not tell."""
+  """The arithmetic of one call of a program; 0 if XLA does not count it."""
   return lowered.cost_analysis().get("flops", 0.0) / 1e9
 
 
 def measure_memory(num: int) -> dict[str, float]:
-  """The row `memory`: images, resident memory at 10, 50, 100 % and growth."""
+  """Measures the row `memory`: resident memory at 10, 50, 100 %, growth."""
   watched = Watched(num)
   summary.summarize(stand_in(), watched.source, keep=())
-  return {"images": num, **watched.found(10, 50, 100)}
+  return {"images": num, **watched.memory_at(10, 50, 100)}
 
 
 def measure_network(
   network: features.FeatureNetwork, num: int
 ) -> dict[str, float]:
-  """The row `inception`, of any network.
+  """Measures the row `inception`, for any network.
 
   Args:
-    network: takes images of `SHAPE`.
-    num: images that are timed, after one batch that is not.
+    network: a network that takes images of `SHAPE`.
+    num: number of images that are timed, after one batch that is not.
 
   Returns:
     images, batch_size, compile_seconds, seconds, images_per_second,
@@ -200,19 +205,22 @@ def measure_network(
 def measure_distances(
   repeats: int, *, dim: int = DIM, num: int = 4096
 ) -> dict[str, float]:
-  """The row `distances`: {frechet,kid,precision_recall}_{,cpu_}seconds.
+  """Measures the row `distances`.
 
   Args:
-    repeats: calls of each.
+    repeats: number of calls of each.
     dim: D.
-    num: vectors of a set, of which precision and recall take 2,000.
+    num: number of vectors of a set; precision and recall take 2,000 of them.
+
+  Returns:
+    {frechet,kid,precision_recall}_{,cpu_}seconds.
   """
   rng = np.random.default_rng(0)
   pair = [rng.standard_normal((num, dim), np.float32) for _ in range(2)]
   moments = [statistics.moments_of(vectors) for vectors in pair]
   few = [vectors[:2000] for vectors in pair]
   calls = {
-    "frechet": lambda: frechet.frechet_from_moments(*moments),
+    "frechet": lambda: frechet.distance(*map(frechet.gaussian, moments)),
     "kid": lambda: kid.kid(*pair),
     "precision_recall": lambda: precision_recall.precision_recall(*few),
   }
@@ -246,15 +254,24 @@ ROWS: dict[str, Callable[[flags.FlagValues], dict[str, float]]] = {
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", "memory,inception", f"Of {', '.join(ROWS)}."),
-    (flags.DEFINE_integer, "images", 0, "Of Inception; 0 for the device's."),
-    (flags.DEFINE_integer, "stream", 50_000, "Images of the stand-in."),
-    (flags.DEFINE_integer, "repeats", 3, "Calls of each distance."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
-  ):
+    (
+      flags.DEFINE_string, "rows", "memory,inception",
+      f"Rows, with commas between: {', '.join(ROWS)}.",
+    ),
+    (
+      flags.DEFINE_integer, "images", 0,
+      "Number of images for Inception; 0: 128 on a CPU, 10,000 otherwise.",
+    ),
+    (
+      flags.DEFINE_integer, "stream", 50_000,
+      "Number of images for the row memory.",
+    ),
+    (flags.DEFINE_integer, "repeats", 3, "Number of calls of each distance."),
+    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+  ):  # fmt: skip
     define(name, default, meaning, flag_values=values)
   return values
 
@@ -262,8 +279,7 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
+  command_line.parse_flags(argv, values)
   names = values.rows.split(",")
   rows = [errors.look_up("--rows", name, ROWS) for name in names]
   for name, lowest in (("images", 0), ("stream", 1), ("repeats", 1)):

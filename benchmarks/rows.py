@@ -1,4 +1,4 @@
-"""What benchmarks of several rows share: flags, the loop, the file they write.
+"""Flags, loop and results file of benchmarks that have several rows.
 
 A row is a case that is measured by itself, and has a name.
 """
@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 import jax
 from absl import flags
 
-from pseudovideo import command_line, errors, results
+from pseudovideo import errors
+from pseudovideo.runs import results
+from pseudovideo.terminal import command_line
 
 Row = TypeVar("Row")
 Found = dict[str, float]
@@ -23,19 +25,30 @@ def define_flags(
   repeats: int | None,
   integers: Mapping[str, tuple[int, str]] | None = None,
 ) -> flags.FlagValues:
-  """--rows, --repeats, --out, and others.
+  """Defines --rows, --repeats, --out, and others.
 
   Args:
-    names: of all rows, the default of --rows.
-    repeats: default; None where nothing is timed, which leaves the flag away.
-    integers: name of a flag -> default and meaning.
+    names: names of all rows, the default of --rows.
+    repeats: default of --repeats; None leaves this flag out, where nothing is
+      timed.
+    integers: name of another flag -> its default and help.
   """
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", ",".join(names), "Which, with commas."),
-    (flags.DEFINE_integer, "repeats", repeats, "Calls to time."),
+    (
+      flags.DEFINE_string,
+      "rows",
+      ",".join(names),
+      "Names of rows, with commas between.",
+    ),
+    (
+      flags.DEFINE_integer,
+      "repeats",
+      repeats,
+      "Number of calls that are timed.",
+    ),
     *((flags.DEFINE_integer, n, *rest) for n, rest in (integers or {}).items()),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
   ):
     if name == "repeats" and repeats is None:
       continue
@@ -54,16 +67,15 @@ def chosen(
   """Parses the arguments; returns the rows of --rows.
 
   Args:
-    argv: without the program.
-    values: of `define_flags`; filled here.
-    rows: all of them, by name.
+    argv: arguments, without the program.
+    values: flags of `define_flags`, which are filled.
+    rows: name -> row.
     least: name of a flag -> its lowest value.
 
   Raises:
     UserError: there is no such row or flag, or a value is too low.
   """
-  if command_line.parse(argv, values) is not None:
-    raise errors.UserError("This command takes no config; leave --config away.")
+  command_line.parse_flags(argv, values)
   found = {
     name: errors.look_up("--rows", name, rows)
     for name in values.rows.split(",")
@@ -77,7 +89,7 @@ def chosen(
 
 
 def on_cpu() -> bool:
-  """Whether the peers' times, which are of processors, can be compared."""
+  """True on a CPU, for whose time alone there are the peers' to compare."""
   return jax.devices()[0].platform == "cpu"
 
 
@@ -86,7 +98,7 @@ def measured(
   measure: Callable[[Row], Found],
   dtype: str = "float32",
 ) -> dict[str, Found]:
-  """What `measure` finds for every row, printed as it comes."""
+  """Measures every row and prints its results; returns them by name."""
   print(f"{dtype} on {jax.devices()[0].device_kind}, jax {jax.__version__}")
   table = {}
   for name, row in rows.items():
@@ -100,9 +112,12 @@ def measured(
 def write(
   values: flags.FlagValues, table: dict[str, Found], **more: Any
 ) -> None:
-  """Writes the table, --repeats, what else is given, and provenance to --out.
+  """Writes the table, --repeats and provenance to --out, if there is one.
 
-  Nothing if there is no --out.
+  Args:
+    values: flags of `define_flags`.
+    table: results by row.
+    **more: other fields of the file.
   """
   if not values.out:
     return

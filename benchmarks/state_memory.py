@@ -9,10 +9,10 @@ arguments and temporary arrays; and the estimate that `benchmarks.fits` makes of
 these. Nothing is allocated, the devices are simulated ones of the CPU. With
 --noplan nothing is compiled, which for large networks takes long.
 
-XLA's plans for a CPU differ from those for an accelerator: in particular what
-model.remat computes again is kept there. With --topology the plans are those
-for a TPU, which need not be there: libtpu compiles for it (TPU_SKIP_MDS_QUERY=1
-keeps it from looking for one).
+XLA's plans for a CPU differ from those for an accelerator: in particular layers
+that model.remat computes again are kept there. With --topology the plans are
+those for a TPU, which need not be there: libtpu compiles for it
+(TPU_SKIP_MDS_QUERY=1 keeps it from looking for one).
 """
 
 import sys
@@ -24,7 +24,10 @@ from absl import flags
 from jax.experimental import topologies
 
 from benchmarks import rows, traced
-from pseudovideo import command_line, configuration, errors, sharding
+from pseudovideo import errors
+from pseudovideo.devices import sharding
+from pseudovideo.terminal import command_line
+from pseudovideo.training import state
 
 CONFIG = "configs/hvae.py"
 MOST_DEVICES = 8
@@ -39,14 +42,14 @@ def measure(
   fsdp: bool,
   plan: bool,
 ) -> dict[str, float]:
-  """Of one way to train.
+  """Measures one way to train.
 
   Args:
-    run: see `traced.training`.
-    kept: by its loss, see `traced.kept`.
-    devices: that share the batch, real or not.
-    fsdp: whether the state is cut over them.
-    plan: whether the update is compiled.
+    run: a training of `traced.training`.
+    kept: bytes that its loss keeps, of `traced.kept`.
+    devices: devices that share the batch, real or not.
+    fsdp: True cuts the state over them.
+    plan: True compiles the update.
 
   Returns:
     In 10^6 bytes per device: state_mb; estimate_mb, state, gradients and what
@@ -71,7 +74,7 @@ def measure(
 
 def _planned(run, mesh, fsdp):
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
-  places = sharding.of_state(run.state, mesh, fsdp=fsdp)
+  places = state.of_state(run.state, mesh, fsdp=fsdp)
   update = jax.jit(
     run.step,
     in_shardings=(places, cut, whole),
@@ -98,7 +101,7 @@ def measure_all(
   *,
   plan: bool,
 ) -> dict[str, rows.Found]:
-  """`measure` for each number of devices, state copied and cut."""
+  """Measures each number of devices, with the state copied and cut."""
   cases = {
     f"{num}{', fsdp' if fsdp else ''}": (num, fsdp)
     for fsdp in (False, True)
@@ -115,13 +118,23 @@ def measure_all(
 
 
 def define_flags() -> flags.FlagValues:
-  """The flags, apart from --config."""
+  """Defines the flags of the command, apart from --config."""
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_string, "devices", "1,2,4,8", "How many, with commas."),
-    (flags.DEFINE_boolean, "plan", True, "Compile the update."),
-    (flags.DEFINE_string, "topology", "", "A TPU, such as v5e:2x2."),
-    (flags.DEFINE_string, "out", None, "JSON file to write, with provenance."),
+    (
+      flags.DEFINE_string,
+      "devices",
+      "1,2,4,8",
+      "Numbers of devices, with commas between.",
+    ),
+    (flags.DEFINE_boolean, "plan", True, "Compile the update, for XLA's plan."),
+    (
+      flags.DEFINE_string,
+      "topology",
+      "",
+      "TPU to compile for, such as v5e:2x2.",
+    ),
+    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])
@@ -146,7 +159,7 @@ def _numbers(text: str, most: int) -> list[int]:
 
 
 def _devices(topology: str) -> list[Any]:
-  """Those of a TPU that need not be there, or this machine's.
+  """The devices of a TPU that need not be there, or this machine's.
 
   Raises:
     UserError: libtpu is not installed, or knows no such TPU.
@@ -167,17 +180,18 @@ def _devices(topology: str) -> list[Any]:
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  raw = command_line.parse(argv, values) or command_line.load_config(CONFIG)
+  config = command_line.parse(argv, values)
+  config = config or command_line.load_config(CONFIG)
   devices = _devices(values.topology)
   numbers = _numbers(values.devices, len(devices))
-  training = traced.training(raw)
-  print(f"{raw['title']}, 10^6 bytes per device")
+  training = traced.training(config)
+  print(f"{config.title}, 10^6 bytes per device")
   table = measure_all(training, devices, numbers, plan=values.plan)
   rows.write(
     values,
     table,
     topology=values.topology,
-    config=configuration.to_json(raw),
+    config=config.raw,
   )
   return 0
 

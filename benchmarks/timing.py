@@ -1,4 +1,4 @@
-"""How benchmarks compile and time what they measure."""
+"""Compilation and timing for benchmarks."""
 
 import statistics
 import time

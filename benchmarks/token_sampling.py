@@ -22,7 +22,9 @@ from absl import flags
 
 from benchmarks import rows, timing
 from configs import token_prior, tokenizer
-from pseudovideo import command_line, configuration, keys
+from pseudovideo import keys
+from pseudovideo.config import parsing
+from pseudovideo.terminal import command_line
 
 IMAGE_SHAPE = (32, 32, 3)
 PEER = (
@@ -32,7 +34,7 @@ PEER = (
 
 
 class Row(NamedTuple):
-  """Order, frames, batch, whether pixels are made, the peer's seconds."""
+  """Order, frames, batch, True if pixels are made, the peer's seconds."""
 
   order: str
   frames: int
@@ -64,16 +66,16 @@ def make_task(row: Row) -> Any:
   )
   source.task.adversarial = False
   raw.tokenizer.config = source
-  return configuration.parse(raw).make_task(IMAGE_SHAPE)
+  return parsing.parse(raw).make_task(IMAGE_SHAPE)
 
 
 def measure(task: Any, row: Row, *, repeats: int) -> dict[str, float]:
   """Compiles and times a batch.
 
   Args:
-    task: of `make_task`.
-    row: says how many grids, and whether they are decoded.
-    repeats: calls that are timed.
+    task: a task of `make_task`.
+    row: its row, with the number of grids, decoded or not.
+    repeats: number of calls that are timed.
 
   Returns:
     parameters of the network; cpu_seconds and seconds of the batch (medians),
@@ -83,7 +85,7 @@ def measure(task: Any, row: Row, *, repeats: int) -> dict[str, float]:
   key = jax.random.key(0)
   params = task.init_params(keys.named(key, "init"))
   weights, state = task.coder.init(keys.named(key, "coder"), None)
-  extra = {"tokenizer": {"params": weights, "extra": state}}
+  extra = {"frozen": {"tokenizer": {"params": weights, "extra": state}}}
   method = task.sample if row.decoded else task.sample_ids
 
   def draw(params, extra, key):
@@ -102,7 +104,7 @@ def measure(task: Any, row: Row, *, repeats: int) -> dict[str, float]:
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   return rows.define_flags(ROWS, repeats=3)
 
 

@@ -23,15 +23,11 @@ from absl import flags
 
 from benchmarks import rows, timing
 from configs import tokenizer
-from pseudovideo import (
-  command_line,
-  configuration,
-  keys,
-  optimizers,
-  state,
-  steps,
-)
+from pseudovideo import keys, optimizers, shapes
+from pseudovideo.config import parsing
 from pseudovideo.tasks import base
+from pseudovideo.terminal import command_line
+from pseudovideo.training import state, steps
 
 BATCH = 2
 IMAGE_SHAPE = (32, 32, 3)
@@ -42,7 +38,7 @@ PEER = (
 
 
 class Row(NamedTuple):
-  """Frames, whether there is a discriminator, the peer's processor seconds."""
+  """Frames, True with a discriminator, the peer's processor seconds."""
 
   frames: int
   adversarial: bool
@@ -65,7 +61,7 @@ def make_task(row: Row, width: int = 512) -> tuple[Any, Any]:
   )
   raw.task.adversarial = row.adversarial
   raw.model.width = raw.quantizer.width = width
-  config = configuration.parse(raw)
+  config = parsing.parse(raw)
   return config, config.make_task(IMAGE_SHAPE)
 
 
@@ -73,9 +69,9 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
   """Compiles and times one update and encoding.
 
   Args:
-    config: of `make_task`.
-    task: of `make_task`.
-    repeats: calls that are timed.
+    config: config of `make_task`.
+    task: its task.
+    repeats: number of calls that are timed.
 
   Returns:
     parameters; train_ and encode_ cpu_seconds, seconds (medians), gflop and
@@ -91,7 +87,7 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
   images = jax.device_put(
     rng.integers(0, 256, (BATCH, *task.image_shape), np.uint8)
   )
-  found = {"parameters": state.count_parameters(now.params)}
+  found = {"parameters": shapes.count_parameters(now.params)}
 
   def encode(params, extra, images, key):
     return task.encode(params, extra, images, key=key)
@@ -122,8 +118,8 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
-  integers = {"width": (512, "Of the network.")}
+  """Defines the flags of the command."""
+  integers = {"width": (512, "Width of the network.")}
   return rows.define_flags(ROWS, repeats=3, integers=integers)
 
 

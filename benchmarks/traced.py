@@ -1,8 +1,8 @@
 """The training of a config as shapes: nothing is read and nothing allocated.
 
-What a run takes from elsewhere is replaced by its shapes, a first stage by an
-untrained one. What the heat HVAE keeps of the training images is left out; no
-update reads it, and it is 2 MB for binarized MNIST.
+Weights and images from elsewhere are replaced by their shapes, a first stage by
+an untrained one. Statistics of the training images, which the heat HVAE keeps,
+are left out; no update reads them, and they are 2 MB for binarized MNIST.
 """
 
 import dataclasses
@@ -15,29 +15,19 @@ import numpy as np
 from jax.extend import core
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
-from pseudovideo import (
-  configuration,
-  errors,
-  optimizers,
-  sharding,
-  state,
-  steps,
-)
-from pseudovideo.data import pipeline
+from pseudovideo import errors, optimizers
+from pseudovideo.config import parsing
+from pseudovideo.data import named
+from pseudovideo.devices import sharding
 from pseudovideo.tasks import base, first_stage, heat_hvae, token_prior
-
-IMAGE_SHAPES = {
-  "digits": (8, 8, 1),
-  "mnist": (28, 28, 1),
-  "cifar10": (32, 32, 3),
-  "celeb_a": (64, 64, 3),
-}
+from pseudovideo.training import state, steps
+from pseudovideo.training import state as state_
 
 
 class Training(NamedTuple):
   """A task, its update, and the shapes of the state that this changes.
 
-  `batch_size` is of an update, or of one of its accumulated parts.
+  `batch_size` is that of an update, or of one of its accumulated parts.
   """
 
   task: base.Task
@@ -47,29 +37,29 @@ class Training(NamedTuple):
 
 
 def training(
-  raw: Mapping[str, Any], coder: Mapping[str, Any] | None = None
+  config: Mapping[str, Any] | parsing.Config,
+  coder: Mapping[str, Any] | None = None,
 ) -> Training:
-  """Of a config.
+  """The training of a config, as shapes.
 
   Args:
-    raw: ConfigDict or its JSON form.
-    coder: the config of its first stage, where it needs one.
+    config: a ConfigDict, its JSON form, or a parsed config.
+    coder: config of its first stage, where it needs one.
 
   Raises:
     UserError: a mistake in the config, a set whose images may have any size, or
       a first stage that is not given.
   """
-  raw = configuration.plain(raw)
-  kind = first_stage.kind_of(raw)
+  config = parsing.parse(config)
+  kind = first_stage.kind_of(config.task_fields)
   if kind is not None and coder is not None:
-    run = configuration.to_json(configuration.complete(coder))
-    raw[kind.section] |= {"config": run, "hash": "0" * 64}
-  if raw["task"].get("scan") == "auto":
-    # What `auto` is on an accelerator.
-    raw["task"]["scan"] = "remat"
-  config = configuration.parse(raw)
-  shape = errors.look_up("data set", config.data.name, IMAGE_SHAPES)
-  task = config.make_task(shape)
+    run = parsing.parse(coder).raw
+    config = config.replaced(kind.section, config=run, hash="0" * 64)
+  if config.task_fields.get("scan") == "auto":
+    # The meaning of `auto` on an accelerator.
+    config = config.replaced("task", scan="remat")
+  known = errors.look_up("data set", config.data.name, named.FACTS)
+  task = config.make_task(known.image_shape)
   tx = optimizers.for_players(
     config.optimizer, config.train.steps, base.discriminator_optimizer(task)
   )
@@ -87,34 +77,26 @@ def training(
 
 
 def _initial(task, kind, key):
-  """What `task.init` returns, without weights and images from elsewhere."""
+  """Calls `task.init` without weights and images from elsewhere."""
   if isinstance(task, heat_hvae.HeatHVAE):
     image = jnp.zeros((1, *task.image_shape))
     return task.model.init(key, image, jnp.zeros((1,)))["params"], {}
   if kind is None:
     return task.init(key, None)
-  parts = dict(
-    zip(("params", "extra"), task.coder.init(key, None), strict=True)
-  )
-  kept = {
-    part: {n: parts[part][n] for n in getattr(kind, part) if n in parts[part]}
-    for part in parts
-  }
-  if isinstance(task, token_prior.TokenPrior):
-    return task.init_params(key), {kind.section: kept}
-  params, extra = task.denoiser.init(key, None)
-  scaling = {"scale": jnp.float32(1), "shift": jnp.float32(0)}
-  return params, extra | {kind.section: kept, "scaling": scaling}
+  given = {kind.section: kind.frozen(*task.coder.init(key, None))}
+  if kind is first_stage.AUTOENCODER:
+    given["scaling"] = {"scale": 1.0, "shift": 0.0}
+  return task.init(key, None, **given)
 
 
 def key_shape() -> jax.ShapeDtypeStruct:
-  """Of a scalar key."""
+  """The shape and type of a scalar key."""
   return jax.eval_shape(lambda: jax.random.key(0))
 
 
 def batch(task: base.Task, num: int) -> dict[str, jax.ShapeDtypeStruct]:
   """A training batch of `num` examples."""
-  name, shape, dtype = pipeline.IMAGE, task.image_shape, jnp.uint8
+  name, shape, dtype = base.IMAGE, task.image_shape, jnp.uint8
   if isinstance(task, token_prior.TokenPrior):
     name, shape, dtype = token_prior.IDS, task.coder.grid_shape, jnp.int32
   return {
@@ -124,7 +106,7 @@ def batch(task: base.Task, num: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def mesh_of(devices: int) -> AbstractMesh:
-  """As `sharding.make_mesh` makes it, of devices that need not be there."""
+  """A mesh as of `sharding.make_mesh`, of devices that need not be there."""
   return AbstractMesh(
     (devices,), (sharding.DATA_AXIS,), axis_types=(AxisType.Auto,)
   )
@@ -137,7 +119,7 @@ def state_bytes(
 
   The gradients lie where the parameters do.
   """
-  places = sharding.of_state(fresh, mesh, fsdp=fsdp)
+  places = state_.of_state(fresh, mesh, fsdp=fsdp)
 
   def on_one(name):
     sizes = jax.tree.map(
@@ -157,20 +139,20 @@ class Kept(NamedTuple):
   """Bytes that a loss leaves for its gradient.
 
   Attributes:
-    constant: for a batch of none.
-    per_example: for each example more.
+    constant: bytes for a batch of none.
+    per_example: bytes for each example more.
   """
 
   constant: int
   per_example: int
 
   def of(self, num: int) -> int:
-    """For a batch of `num`."""
+    """Bytes for a batch of `num`."""
     return self.constant + num * self.per_example
 
 
 def kept(run: Training) -> Kept:
-  """Of the arrays that the loss of a batch keeps until its gradient comes.
+  """Counts the arrays that a loss keeps until its gradient is computed.
 
   They are what the second half of `jax.vjp` closes over, parameters and batch
   left out, and as much for the largest of the parts that are computed again,
@@ -220,8 +202,8 @@ def _closed_over(program, avals, wanted):
 
   Args:
     program: a ClosedJaxpr.
-    avals: of its arguments.
-    wanted: places of those that the gradient is with respect to.
+    avals: abstract values of its arguments.
+    wanted: places of the arguments that the gradient is with respect to.
   """
   run = core.jaxpr_as_fun(program)
 
@@ -262,5 +244,5 @@ def _computed_again(jaxpr):
 
 
 def _signature(jaxpr):
-  """The same for two blocks of the same sizes."""
+  """A signature that two blocks of equal sizes share."""
   return tuple(str(v.aval) for v in jaxpr.invars), len(jaxpr.eqns)

@@ -22,25 +22,20 @@ from typing import Any
 import jax
 from absl import flags
 
-from pseudovideo import (
-  command_line,
-  configuration,
-  data,
-  errors,
-  keys,
-  optimizers,
-  results,
-  sampling,
-  sharding,
-  state,
-  steps,
-)
+from pseudovideo import data, errors, keys, optimizers
+from pseudovideo.config import parsing
 from pseudovideo.data import pipeline
+from pseudovideo.devices import sharding
+from pseudovideo.evaluation import sampling
+from pseudovideo.first_stages import given
+from pseudovideo.runs import results
 from pseudovideo.tasks import base
+from pseudovideo.terminal import command_line, run_flags
+from pseudovideo.training import state, steps
 
 
 def measure(
-  raw: Any,
+  config: Any,
   *,
   repeats: int,
   with_samples: bool = False,
@@ -49,16 +44,16 @@ def measure(
   """Compiles and times the update of a config.
 
   Args:
-    raw: ConfigDict or its JSON form.
-    repeats: updates that are timed.
-    with_samples: whether to time samples too, `train.batch_size` at a time.
-    data_dir: where TFDS sets are.
+    config: a ConfigDict, its JSON form, or a parsed config.
+    repeats: number of updates that are timed.
+    with_samples: True times samples too, `train.batch_size` at a time.
+    data_dir: folder of TFDS data sets.
 
   Returns:
     seconds, images_per_second, gflop, gflops_per_second, compile_seconds and,
     where the device tells, peak_memory_gb; sampled_images_per_second.
   """
-  config = configuration.parse(raw)
+  config = parsing.parse(config)
   image_set = data.load(config.data.name, data_dir=data_dir)
   task = config.make_task(image_set.image_shape)
   mesh = sharding.make_mesh()
@@ -67,9 +62,9 @@ def measure(
     config.optimizer, config.train.steps, base.discriminator_optimizer(task)
   )
   key = jax.random.key(config.train.seed)
-  params, extra = task.init(keys.named(key, "init"), image_set)
+  params, extra = given.init(task, keys.named(key, "init"), image_set)
   now = jax.device_put(state.create(params, extra, tx), whole)
-  examples = base.examples(
+  examples = given.examples(
     task, extra, image_set, batch_size=config.evaluate.batch_size
   )
   batches = pipeline.Batches(
@@ -133,17 +128,17 @@ def _sampling(task: Any, now: state.TrainState, mesh: Any, num: int) -> float:
 
 
 def define_flags() -> flags.FlagValues:
-  """The flags, apart from --config."""
+  """Defines the flags of the command, apart from --config."""
   values = flags.FlagValues()
-  flags.DEFINE_integer("repeats", 50, "Updates to time.", flag_values=values)
-  flags.DEFINE_string(
-    "data_dir", None, "Where TFDS data sets are.", flag_values=values
+  flags.DEFINE_integer(
+    "repeats", 50, "Number of updates that are timed.", flag_values=values
   )
+  run_flags.define_data_dir(values)
   flags.DEFINE_boolean(
-    "sampling", False, "Time samples as well.", flag_values=values
+    "sampling", False, "Time a batch of samples as well.", flag_values=values
   )
   flags.DEFINE_string(
-    "out", None, "JSON file to write, with provenance.", flag_values=values
+    "out", None, "JSON file of results and provenance.", flag_values=values
   )
   return values
 
@@ -151,8 +146,8 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
-  raw = command_line.parse(argv, values)
-  if raw is None:
+  config = command_line.parse(argv, values)
+  if config is None:
     raise errors.UserError("Say which config, with --config=configs/hvae.py.")
   if values.repeats < 1:
     raise errors.UserError(
@@ -160,20 +155,20 @@ def run(argv: Sequence[str]) -> int:
     )
   command_line.set_up()
   found = measure(
-    raw,
+    config,
     repeats=values.repeats,
     with_samples=values.sampling,
     data_dir=values.data_dir,
   )
   device = jax.devices()[0]
-  print(f"{raw['title']} on {jax.device_count()} x {device.device_kind}")
+  print(f"{config.title} on {jax.device_count()} x {device.device_kind}")
   for name, value in found.items():
     print(f"{name:<20}{value:>14.4g}")
   if values.out:
     record = {
       "values": found,
       "repeats": values.repeats,
-      "config": configuration.to_json(raw),
+      "config": config.raw,
       "provenance": results.provenance(),
     }
     pathlib.Path(values.out).write_text(json.dumps(record, indent=2) + "\n")

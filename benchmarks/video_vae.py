@@ -25,9 +25,9 @@ import numpy as np
 from absl import flags
 
 from benchmarks import memory, rows, timing, weights
-from pseudovideo import command_line
 from pseudovideo.models import video_unet
 from pseudovideo.models.video_vae import iv_vae
+from pseudovideo.terminal import command_line
 
 PEER = "published PyTorch code, float32, random weights, one thread"
 
@@ -59,7 +59,7 @@ ROWS = {
 
 
 def make(row: Row) -> tuple[Callable[..., jax.Array], tuple[Any, ...]]:
-  """What is timed, and its arguments: parameters and one input."""
+  """The function that is timed, and its arguments: parameters, one input."""
   key = jax.random.key(0)
   rng = np.random.default_rng(0)
   x = jnp.asarray(rng.uniform(-1, 1, (1, *row.shape)), jnp.float32)
@@ -115,9 +115,11 @@ def measure(row: Row, *, repeats: int) -> dict[str, float]:
 
 
 def ratios(table: dict[str, rows.Found]) -> dict[str, float]:
-  """What pixels cost over latents: gflop and cpu_seconds, of one clip.
+  """The cost of pixels over that of latents.
 
-  The same with the suffix `_per_frame`: of a frame over a frame of latents.
+  Returns:
+    gflop and cpu_seconds, of one clip; with the suffix `_per_frame`, of a frame
+    over a frame of latents.
   """
   pixels, latents = table["pixels"], table["latents"]
   found = {
@@ -130,7 +132,7 @@ def ratios(table: dict[str, rows.Found]) -> dict[str, float]:
 
 
 def define_flags() -> flags.FlagValues:
-  """What can be said on the command line."""
+  """Defines the flags of the command."""
   return rows.define_flags(ROWS, repeats=3)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def random(init: Callable[..., Any], *arguments: Any) -> Any:
-  """What `init` returns, without compiling it.
+  """Random values for all that `init` returns, without compiling it.
 
   Kernels are drawn from N(0, 1 / fan_in), scales are 1, all else 0; float32.
   """

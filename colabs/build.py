@@ -75,8 +75,9 @@ def badge(name: str, address: str) -> str:
   """Markdown that opens a notebook in Colab.
 
   Args:
-    name: of the notebook.
-    address: of the repository; if it is not on GitHub, Colab asks for one.
+    name: name of the notebook.
+    address: address of the repository; if it is not on GitHub, Colab asks for
+      one.
   """
   prefix, link = "https://github.com/", f"{COLAB}/github"
   if address.startswith(prefix):
@@ -89,9 +90,9 @@ def notebook(name: str, text: str, address: str) -> dict[str, Any]:
   """The notebook (nbformat 4.5), without outputs.
 
   Args:
-    name: of its file.
-    text: of its source; the first cell is markdown and begins with a title.
-    address: of the repository, or empty.
+    name: name of its file, without an ending.
+    text: its source; the first cell is markdown and begins with a title.
+    address: address of the repository, or empty.
   """
   made = []
   for number, (kind, body) in enumerate(cells(text)):
@@ -112,7 +113,7 @@ def notebook(name: str, text: str, address: str) -> dict[str, Any]:
 
 
 def generated(path: pathlib.Path) -> str:
-  """What belongs into the notebook of a source."""
+  """The text of the notebook that a source makes."""
   address = repository((FOLDER.parent / "CITATION.cff").read_text())
   made = notebook(path.stem, path.read_text(), address)
   return json.dumps(made, indent=1, ensure_ascii=False) + "\n"

@@ -50,14 +50,17 @@ import jax
 import numpy as np
 
 from configs import video_diffusion
-from experiments import show_augmentations, tables
-from pseudovideo import augmentations, configuration, data, images, keys, pixels
+from experiments.reporting import pictures, tables
+from experiments.studies import show_augmentations
+from pseudovideo import augmentations, data, keys, pixels
+from pseudovideo.config import parsing
 from pseudovideo.probe import measure, report, videos
+from pseudovideo.report import composing, drawing
 
 
 def show(name, picture):
   """Writes NAME.png, and shows it where there is a notebook."""
-  images.save_png(f"{name}.png", picture)
+  drawing.save_png(f"{name}.png", picture)
   print(f"{name}.png")
   if "IPython" in sys.modules:
     from IPython import display
@@ -75,7 +78,7 @@ image_set = data.load(DATASET)
 print(image_set.source)
 print("to train on:", image_set.train_images.shape)
 print("held out:", image_set.test_images.shape)
-show("images", images.grid(data.spread(image_set.train_images, 64)))
+show("images", drawing.grid(data.spread(image_set.train_images, 64)))
 
 # %% [markdown]
 # ## Every corruption
@@ -91,10 +94,10 @@ key = jax.random.key(0)
 chosen = data.spread(image_set.train_images, SHOWN)
 variants = show_augmentations.variants(chosen.shape[1])
 strips = {
-  label: show_augmentations.strip(one, chosen, keys.named(key, label))
+  label: pictures.pseudo_videos(one, chosen, keys.named(key, label))
   for label, one in variants.items()
 }
-show("augmentations", show_augmentations.labelled(strips))
+show("augmentations", composing.labelled(strips))
 
 # %% [markdown]
 # ## How far each frame is from the image
@@ -133,7 +136,7 @@ for name in augmentations.TABLE:
   if name == "identity":
     continue
   argument = f"dataset={DATASET},frames={FRAMES},augmentation={name}"
-  config = configuration.complete(video_diffusion.get_config(argument))
+  config = parsing.parse(video_diffusion.get_config(argument))
   source = videos.source(config, image_set)
   made = videos.make(source.task, image_set, num=PROBED, seed=0)
   measured = measure.measure(made, measure.Settings(num=PROBED, steps=0))

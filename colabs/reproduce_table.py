@@ -2,9 +2,9 @@
 # # Reproduce a table
 #
 # Runs rows of a table of the paper and prints the table: the paper's value,
-# ours, and what it cost. What is done is skipped and what was interrupted goes
-# on, so that "Run all" after a disconnect is enough; the runs lie on Google
-# Drive.
+# ours, and its cost. Rows that are done are skipped, one that was interrupted
+# resumes, so that "Run all" after a disconnect is enough; the runs lie on
+# Google Drive.
 
 # %%
 # @title Install {display-mode: "form"}
@@ -56,7 +56,7 @@ from experiments import __main__ as front
 
 
 def experiments(*words):
-  """What `python -m experiments WORDS` does, in this process."""
+  """Runs `python -m experiments WORDS` in this process."""
   print("python -m experiments", *words, flush=True)
   if code := front.main(words):
     raise RuntimeError(f"It ended with exit code {code}; see above.")

@@ -3,7 +3,7 @@
 #
 # One run on a GPU or TPU (or, for digits, a CPU), with checkpoints on Google
 # Drive. **After a disconnect, open the notebook again and choose "Run all"**:
-# the run goes on from its newest good checkpoint and ends in the same bits as
+# the run resumes from its newest good checkpoint and ends in the same bits as
 # one that was never interrupted on that device. The stop button saves first,
 # too.
 
@@ -56,17 +56,14 @@ import pathlib
 import jax
 
 from configs import video_diffusion
-from experiments import tables, work
-from pseudovideo import (
-  command_line,
-  configuration,
-  evaluate,
-  images,
-  runs,
-  sample_files,
-  train,
-  writer,
-)
+from experiments.reporting import tables
+from experiments.running import work
+from pseudovideo import runs
+from pseudovideo.evaluation import evaluate
+from pseudovideo.report import drawing
+from pseudovideo.runs import metric_log, sample_files
+from pseudovideo.terminal import command_line
+from pseudovideo.training import loop
 
 command_line.set_up()
 print("devices:", jax.devices())
@@ -74,7 +71,7 @@ print("devices:", jax.devices())
 
 def show(name, picture):
   """Writes NAME.png, and shows it where there is a notebook."""
-  images.save_png(f"{name}.png", picture)
+  drawing.save_png(f"{name}.png", picture)
   print(f"{name}.png")
   if "IPython" in sys.modules:
     from IPython import display
@@ -101,13 +98,13 @@ name = "one_frame"
 if FRAMES != "1":
   argument += f",augmentation={AUGMENTATION}"
   name = f"{AUGMENTATION}_{FRAMES}"
-config = configuration.complete(video_diffusion.get_config(argument))
-config["train"]["steps"] = STEPS or config["train"]["steps"]
-config["train"]["save_every"] = SAVE_EVERY
+config = video_diffusion.get_config(argument)
+config.train.steps = STEPS or config.train.steps
+config.train.save_every = SAVE_EVERY
 WORKDIR = pathlib.Path(ROOT, f"{DATASET}-{PRESET}", name)
 step = work.newest_step(WORKDIR)
-print(config["title"])
-print(f"{WORKDIR}: {'new' if step is None else f'goes on from step {step:,}'}")
+print(config.title)
+print(f"{WORKDIR}: {'new' if step is None else f'resumes from step {step:,}'}")
 
 # %% [markdown]
 # ## Train
@@ -116,12 +113,12 @@ print(f"{WORKDIR}: {'new' if step is None else f'goes on from step {step:,}'}")
 # --mode=train` calls the same function.
 
 # %%
-outcome = train.train(config, WORKDIR)
+outcome = loop.train(config, WORKDIR)
 if outcome.stopped_by is not None:
   print(command_line.stop_sentence(outcome))
 lines = [
   [f"{line['step']:,}", f"{line['loss']:.4f}", f"{line['seconds']:.0f}"]
-  for line in writer.read_metrics(WORKDIR)
+  for line in metric_log.read_metrics(WORKDIR)
   if line["split"] == "train"
 ]
 stride = -(-len(lines) // 12)
@@ -138,19 +135,19 @@ print(tables.as_text(["step", "loss", "seconds"], lines[::-stride][::-1]))
 run = runs.restore(WORKDIR, config=config)
 record = evaluate.evaluate(run)
 drawn = sample_files.load(WORKDIR / sample_files.NAME)
-show("samples", images.grid(drawn.images[:64]))
+show("samples", drawing.grid(drawn.images[:64]))
 
 # %% [markdown]
 # How they came about: generated videos, the marked last frame is the sample.
 
 # %%
-show("generated_videos", images.film_strip(drawn.videos))
+show("generated_videos", drawing.film_strip(drawn.videos))
 
 # %% [markdown]
 # What the model was trained on:
 
 # %%
-show("pseudo_videos", images.film_strip(evaluate.pseudo_videos(run)))
+show("pseudo_videos", drawing.film_strip(evaluate.pseudo_videos(run)))
 
 # %% [markdown]
 # In the run's folder are `report.html` with curves and everything above,

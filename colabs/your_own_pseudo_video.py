@@ -45,18 +45,23 @@ import jax
 import numpy as np
 
 from configs import video_diffusion
-from experiments import diffusion_rows, report, rows, runner, show_augmentations
-from pseudovideo import augmentations, command_line, data, images, sample_files
+from experiments.reporting import pictures, report
+from experiments.rows import base, diffusion
+from experiments.running import runner
+from pseudovideo import augmentations, data
 from pseudovideo.augmentations import common
 from pseudovideo.probe import measure, videos
 from pseudovideo.probe import report as probe_report
+from pseudovideo.report import composing, drawing
+from pseudovideo.runs import sample_files
+from pseudovideo.terminal import command_line
 
 command_line.set_up()
 
 
 def show(name, picture):
   """Writes NAME.png, and shows it where there is a notebook."""
-  images.save_png(f"{name}.png", picture)
+  drawing.save_png(f"{name}.png", picture)
   print(f"{name}.png")
   if "IPython" in sys.modules:
     from IPython import display
@@ -90,9 +95,6 @@ class Mosaic:
 
   frames: int = 4
 
-  def __post_init__(self):
-    common.check_frames(self.frames)
-
   def __call__(self, pictures, *, key=None):
     means = [tile_means(side, self.frames) for side in pictures.shape[1:3]]
     return common.append_image(common.filter_axes(pictures, *means), pictures)
@@ -112,8 +114,8 @@ chosen = data.spread(image_set.train_images, 3)
 strips = {}
 for name in ("mosaic", "high_order_blur"):
   made = augmentations.make(name, frames=4)
-  strips[name] = show_augmentations.strip(made, chosen, jax.random.key(0))
-show("mosaic", show_augmentations.labelled(strips))
+  strips[name] = pictures.pseudo_videos(made, chosen, jax.random.key(0))
+show("mosaic", composing.labelled(strips))
 
 # %% [markdown]
 # ## Say what must be true of it
@@ -135,14 +137,14 @@ assert np.abs(means - means[:, -1:]).max() < 1e-5
 # name; the image alone is the baseline.
 
 # %%
-stock = diffusion_rows.HIGH_ORDER_BLUR_4
+stock = diffusion.HIGH_ORDER_BLUR_4
 ours = {"frames": 4, "augmentation": "mosaic"}
 mine = dataclasses.replace(
   stock, name="mosaic_4", label="4 frames, mosaic", paper={}, arguments=ours
 )
-chosen_rows = (diffusion_rows.ONE_FRAME, stock, mine)
-table = rows.Table("mine", "A mosaic beside a blur", "mine", chosen_rows)
-jobs = rows.jobs(table.rows, DATASET, PRESET, seeds=[0])
+chosen_rows = (diffusion.ONE_FRAME, stock, mine)
+table = base.Table("mine", "A mosaic beside a blur", "mine", chosen_rows)
+jobs = base.jobs(table.rows, DATASET, PRESET, seeds=[0])
 
 # %% [markdown]
 # ## Probe it
@@ -165,7 +167,7 @@ print(probe_report.RULE, probe_report.cost(found), sep="\n")
 # %% [markdown]
 # ## Train it, and the rows beside it
 #
-# What is done is skipped; what was stopped goes on.
+# Rows that are done are skipped; one that was stopped resumes.
 
 # %%
 assert runner.run(jobs, "runs") == 0, "A row did not finish; see above."
@@ -178,11 +180,11 @@ scored = report.collect(jobs, lambda job: job.workdir("runs") / "results.json")
 print(report.report(table, table.rows, DATASET, scored))
 for job in jobs[1:]:
   drawn = sample_files.load(job.workdir("runs") / sample_files.NAME)
-  show(f"generated_{job.row.name}", images.film_strip(drawn.videos))
+  show(f"generated_{job.row.name}", drawing.film_strip(drawn.videos))
 
 # %% [markdown]
 # ## Keep it
 #
 # One seed is no result: give `seeds=[0, 1, 2]`. To keep it, move the class
 # into `pseudovideo/augmentations/`, name it in the same two places, and make a
-# row of it in `experiments/diffusion_rows.py`.
+# row of it in `experiments/rows/diffusion.py`.

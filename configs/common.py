@@ -1,6 +1,9 @@
-"""What the config files share: the argument behind the colon."""
+"""Arguments behind the colon of a config file, which all of them read."""
 
 from pseudovideo import errors
+from pseudovideo.data import named
+
+DATASETS = (*named.FACTS, "folder:PATH")
 
 
 def parse_argument(arg: str, **choices: tuple[str, ...]) -> dict[str, str]:

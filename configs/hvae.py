@@ -24,8 +24,9 @@ import ml_collections
 
 from configs import common
 from pseudovideo import errors
+from pseudovideo.data import named
 
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a", "folder:PATH")
+DATASETS = common.DATASETS
 ENCODERS = ("heat", "learned")
 NETWORKS = ("default", "small")
 PRESETS = ("small", "tiny", "paper")
@@ -56,7 +57,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.data.name = dataset
   if dataset == "mnist":
     config.data.binarize = "bernoulli"
-    config.task.last_step = "bernoulli"
+    config.task.reconstruction_likelihood = "bernoulli"
   if options["network"] == "small":
     config.model.update(dict(channels=64, multipliers=(1, 1, 1)))
     config.model.attention = (2,)
@@ -109,7 +110,7 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
     grid=64,
   )
   config.evaluate = dict(num_samples=1000, batch_size=250, seed=0)
-  if dataset != "digits":
+  if not named.facts(dataset).is_tiny:
     _widen(config, dataset)
   return config
 
@@ -120,12 +121,13 @@ def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
   The learning rate of 2e-3 that suits digits makes CIFAR-10 diverge at batch
   16 and sit on a plateau for 5,000 steps at batch 128.
   """
-  config.optimizer.learning_rate = 1e-3 if dataset == "mnist" else 4e-4
+  grey = named.facts(dataset).is_grey
+  config.optimizer.learning_rate = 1e-3 if grey else 4e-4
   config.task.sigma_min = 0.5
   config.task.sigma_max = 20.0
   config.model.multipliers = (1, 2, 2)
   config.model.attention = (2,)
-  if dataset == "mnist":
+  if grey:
     config.model.blocks = 1
     config.train.batch_size = 32
     config.train.steps = 1500
@@ -168,11 +170,11 @@ def _paper(dataset: str) -> ml_collections.ConfigDict:
   That paper gives neither network nor training length ("similar architecture");
   these are the reference implementation's, with 18 instead of 100 levels.
   """
-  config = _small(dataset)
+  config, images = _small(dataset), named.facts(dataset)
   config.task.update(
     dict(
       sigma_min=0.5,
-      sigma_max=20.0 if dataset == "mnist" else 24.0,
+      sigma_max=20.0 if images.is_grey else 24.0,
       sigma_h=0.01,
       delta_ratio=1.25,
     )
@@ -180,9 +182,9 @@ def _paper(dataset: str) -> ml_collections.ConfigDict:
   config.model.update(
     dict(
       channels=128,
-      multipliers=(1, 2, 2) if dataset == "mnist" else (1, 2, 2, 2),
+      multipliers=(1, 2, 2) if images.is_grey else (1, 2, 2, 2),
       blocks=4,
-      attention=(2,) if dataset == "mnist" else (2, 3),
+      attention=(2,) if images.is_grey else (2, 3),
       groups=32,
       dropout=0.1,
     )
@@ -205,24 +207,26 @@ def _paper(dataset: str) -> ml_collections.ConfigDict:
     )
   )
   config.evaluate.update(dict(num_samples=50_000, batch_size=500))
-  if dataset == "digits":
-    config.model.multipliers = (1, 2)
-    config.model.attention = (1,)
+  if images.is_tiny:
+    config.model.update(dict(multipliers=(1, 2), attention=(1,)))
   return config
 
 
 def _learn_encoder(config: ml_collections.ConfigDict, preset: str) -> None:
   """Exchanges the fixed encoder for a learnable one, same decoder."""
   steps = {"small": 650}.get(preset, config.train.steps)
-  if config.data.name == "digits":
+  images = named.facts(config.data.name)
+  if images.is_tiny:
     config.train.steps = steps
   config.task = dict(
     name="learned_hvae",
     levels=config.task.levels,
-    last_step=config.task.get("last_step", "gaussian"),
+    reconstruction_likelihood=config.task.get(
+      "reconstruction_likelihood", "gaussian"
+    ),
     # After 300 updates on binarized MNIST the bound is 149 nats with 0.3, and
     # 227 with 0.1; twice the learning rate changes nothing.
-    initial_sigma=0.3 if config.data.name == "mnist" else 0.1,
+    initial_sigma=0.3 if images.is_grey else 0.1,
     warmup_steps=config.train.steps // 10,
     decoder_levels="one",
     scan="auto",

@@ -26,12 +26,10 @@ With task.latents=means the network learns the VAE's means instead of samples.
 import ml_collections
 
 from configs import common
+from pseudovideo.data import named
 
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a", "folder:PATH")
+DATASETS = common.DATASETS
 PRESETS = ("small", "tiny", "paper")
-
-# Latents of 2x2 and of 7x7.
-_ONE_LEVEL = ("digits", "mnist")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -53,7 +51,8 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(name="latent_diffusion", latents="sampled")
   config.autoencoder = dict(workdir="")
-  one = dataset in _ONE_LEVEL
+  # Latents of 2x2 and of 7x7.
+  one = named.facts(dataset).image_shape[0] < 32
   config.model = dict(
     channels=32 if one else 64,
     multipliers=(1,) if one else (1, 2),
@@ -106,7 +105,7 @@ def _tiny(config: ml_collections.ConfigDict) -> None:
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:
-  """As `configs/video_diffusion.py` has it for pixels."""
+  """The published training of `configs/video_diffusion.py`, for latents."""
   config.model.update(dict(channels=128, groups=32))
   config.sampler.respacing = ""
   config.optimizer.update(

@@ -31,9 +31,10 @@ import dataclasses
 import ml_collections
 
 from configs import common
+from pseudovideo.data import named
 from pseudovideo.samplers import masked
 
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a", "folder:PATH")
+DATASETS = common.DATASETS
 ORDERS = ("next", "masked")
 PRESETS = ("small", "tiny", "paper")
 
@@ -143,7 +144,7 @@ def _paper(config: ml_collections.ConfigDict, order: str, dataset: str) -> None:
     config.model.update(dict(width=512, layers=6, heads=8, head_width=64))
     config.sampler.update(dataclasses.asdict(masked.PRESETS["phenaki"]))
   # 2,304 tokens of an 18-frame video of CelebA attend to each other.
-  config.model.remat = dataset == "celeb_a"
+  config.model.remat = named.facts(dataset).is_large
   config.optimizer.update(
     dict(learning_rate=1e-4, warmup_steps=0, clip_norm=0.0)
   )

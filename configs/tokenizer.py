@@ -29,13 +29,14 @@ CIFAR-10; 24.62, 5.72 and 2.27 on CelebA.
 import ml_collections
 
 from configs import common
+from pseudovideo.data import named
 
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a", "folder:PATH")
+DATASETS = common.DATASETS
 FRAMES = ("1", "8", "18")
 RECIPES = ("recommended", "as_published")
 PRESETS = ("small", "tiny", "paper")
 
-# By the number of frames: how fast the blurs grow.
+# Rate at which the blurs grow, by the number of frames.
 _BLUR_RATES = {8: 0.05, 18: 0.01}
 
 
@@ -60,7 +61,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.model.spatial_layers += config.model.temporal_layers
     config.model.temporal_layers = 0
   config.model.frames = frames
-  config.model.channels = 1 if dataset in ("digits", "mnist") else 3
+  config.model.channels = None  # As many as the data have.
   if recipe == "as_published":
     config.quantizer.update(dict(decay=0.8, restart_below=0.0))
     config.task.most_adaptive = 1e4
@@ -81,8 +82,7 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(
     name="video_tokenizer",
-    # The discriminator halves images down to 4x4 pixels; 28 is no such side.
-    adversarial=dataset != "mnist",
+    adversarial=_can_be_judged(dataset),
     adversarial_weight=0.1,
     adversarial_from=0,
     most_adaptive=10.0,
@@ -132,9 +132,15 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
     grid=64,
   )
   config.evaluate = dict(num_samples=2000, batch_size=100, seed=0)
-  if dataset == "digits":
+  if named.facts(dataset).is_tiny:
     _narrow(config)
   return config
+
+
+def _can_be_judged(dataset: str) -> bool:
+  """True if the discriminator can halve images down to 4x4 pixels."""
+  side = named.facts(dataset).image_shape[0]
+  return side & (side - 1) == 0
 
 
 def _narrow(config: ml_collections.ConfigDict) -> None:

@@ -25,8 +25,9 @@ import ml_collections
 
 from configs import common
 from pseudovideo import errors
+from pseudovideo.data import named
 
-DATASETS = ("digits", "mnist", "cifar10", "celeb_a", "folder:PATH")
+DATASETS = common.DATASETS
 FRAMES = ("4", "1", "2", "8", "12", "18")
 AUGMENTATIONS = (
   "high_order",
@@ -53,7 +54,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   if frames == 1 and "augmentation=" in arg:
     raise errors.UserError(
       "A video of 1 frame is the image alone, without any augmentation; got "
-      f"frames=1 and augmentation={augmentation}. Leave the latter away."
+      f"frames=1 and augmentation={augmentation}. Leave the latter out."
     )
   make = {"tiny": _tiny, "small": _small, "paper": _paper}[preset]
   config = make(dataset)
@@ -121,19 +122,20 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
     grid=64,
   )
   config.evaluate = dict(num_samples=1000, batch_size=250, seed=0)
-  if dataset != "digits":
+  if not named.facts(dataset).is_tiny:
     _widen(config, dataset)
   return config
 
 
 def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
   """The small preset for images of 28 pixels and more."""
+  grey = named.facts(dataset).is_grey
   config.model.update(
     dict(
-      channels=32 if dataset == "mnist" else 64,
+      channels=32 if grey else 64,
       multipliers=(1, 2, 2),
       blocks=2,
-      attention=(2,) if dataset == "mnist" else (1, 2),
+      attention=(2,) if grey else (1, 2),
       heads=4,
     )
   )
@@ -143,7 +145,7 @@ def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
   config.train.update(
     dict(
       steps=20_000,
-      batch_size=64 if dataset == "mnist" else 128,
+      batch_size=64 if grey else 128,
       eval_every=5000,
       save_every=5000,
     )
@@ -169,20 +171,21 @@ def _tiny(dataset: str) -> ml_collections.ConfigDict:
 
 def _paper(dataset: str) -> ml_collections.ConfigDict:
   """Table 10: 4 levels, 2 blocks, base 128, 500k steps of batch 32, lr 1e-4."""
-  config = _small(dataset)
+  config, images = _small(dataset), named.facts(dataset)
   config.model.update(
     dict(
       channels=128,
-      multipliers=(1, 2, 3, 4) if dataset == "celeb_a" else (1, 2, 2, 2),
-      attention=(2, 3) if dataset == "celeb_a" else (1, 2),
+      multipliers=(1, 2, 3, 4) if images.is_large else (1, 2, 2, 2),
+      attention=(2, 3) if images.is_large else (1, 2),
       blocks=2,
       heads=4,
       groups=32,
     )
   )
-  if dataset in ("digits", "mnist"):
-    config.model.multipliers = (1, 2) if dataset == "digits" else (1, 2, 2)
-    config.model.attention = (1,) if dataset == "digits" else (1, 2)
+  if images.is_tiny:
+    config.model.update(dict(multipliers=(1, 2), attention=(1,)))
+  if images.is_grey:
+    config.model.multipliers = (1, 2, 2)
   config.sampler.respacing = ""
   config.optimizer.update(
     dict(

@@ -53,17 +53,10 @@ import ml_collections
 
 from configs import common
 from pseudovideo import errors
-from pseudovideo.data import video_folder
+from pseudovideo.data import named, video_folder
 from pseudovideo.models.video_vae import geometry
 
-DATASETS = (
-  "digits",
-  "mnist",
-  "cifar10",
-  "celeb_a",
-  "folder:PATH",
-  "videos:PATH",
-)
+DATASETS = (*common.DATASETS, "videos:PATH")
 FRAMES = ("5", "9", "17", "1")
 # Lengths that only a TAE has.
 TAE_FRAMES = ("4", "8", "18")
@@ -78,12 +71,9 @@ NETWORKS = (
 )
 PRESETS = ("small", "tiny", "paper")
 
-# By the number of frames: how fast the blurs grow.
+# Rate at which the blurs grow, by the number of frames.
 _BLUR_RATES = {4: 0.05, 5: 0.05, 8: 0.05, 9: 0.05, 17: 0.01, 18: 0.01}
-# Pixels; those of a folder may have more.
-_SIDES = {"digits": 8, "mnist": 28, "celeb_a": 64}
-_LEAST_SIDE = 32
-# So many held-out clips are scored, all in memory.
+# Number of held-out clips that are scored, all in memory.
 _CLIPS = 500
 _ATTENTION = ("down", "blocks", "middle")
 _RATES = (1, 3, 6, 9, 12)
@@ -110,7 +100,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
   frames = int(options["frames"])
   config = {"tiny": _tiny, "small": _small, "paper": _paper}[preset](dataset)
-  side = _SIDES.get(dataset, _LEAST_SIDE)
+  side = named.facts(dataset).image_shape[0]
   if dataset.startswith("videos:"):
     side = _take_clips(config, frames)
   elif frames > 1:
@@ -121,7 +111,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.augmentation = dict(name="identity", frames=1)
   if frames == 1:
     config.task.image_share = 0.0
-  config.model.image_channels = 1 if dataset in ("digits", "mnist") else 3
+  config.model.image_channels = None  # As many as the data have.
   if network == "tae":
     _choose_tae(config, preset)
   else:
@@ -246,7 +236,7 @@ def _paper(dataset: str) -> ml_collections.ConfigDict:
   """The published network; how it is trained is our choice."""
   config = _small(dataset)
   config.model.base = 64
-  if dataset not in ("digits", "mnist"):
+  if named.facts(dataset).image_shape[0] >= 32:
     config.model.multipliers = (1, 2, 4, 4)
     config.model.temporal = (False, True, True)
   config.discriminator.update(dict(width=64, max_width=512, layers=3))

@@ -8,12 +8,12 @@
   python -m experiments report NAME [--format=text|md|csv]
   python -m experiments report [--results=results] [--format=html|md|csv]
 
-`run` trains, samples and scores the rows that are not done, and goes on with
+`run` trains, samples and scores the rows that are not done, and resumes
 those that were interrupted; --dry-run says how far they are, and how long they
 will take. --workers=4 does so in 4 processes side by side, each with its share
 of the GPUs. `submit` makes every row a job of a cluster. `report` prints the
-table or draws the figure; without a name it writes one page with all tables,
-as it does of one table with --format=html.
+table or draws the figure; without a name, or with --format=html, it writes one
+page, with all tables or with that one.
 
 `python -m experiments run NAME --help` says what the rows are, and all flags.
 """
@@ -21,14 +21,17 @@ as it does of one table with --format=html.
 import sys
 from collections.abc import Sequence
 
-from experiments import pages, registry, submit, workers
-from pseudovideo import command_line, errors
+from experiments import registry
+from experiments.publishing import html_page
+from experiments.running import submit, workers
+from pseudovideo import errors
+from pseudovideo.terminal import command_line
 
 VERBS = ("list", "run", "submit", "report")
 
 
 def overview() -> str:
-  """A line for each name, then the commands of their own."""
+  """A line for each table and figure, then the other commands."""
   lines = [[name, registry.title(name)] for name in registry.NAMES]
   others = [
     [f"python -m experiments.{name}", registry.first_line(name)]
@@ -43,7 +46,11 @@ def _aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def run(argv: Sequence[str]) -> int:
-  """Does what the arguments say; returns the exit code."""
+  """Runs the verb that comes first; returns the exit code.
+
+  Raises:
+    UserError: no such verb, table or figure, or the command's own mistakes.
+  """
   verb, *rest = argv or [""]
   if verb == "list":
     if rest:
@@ -52,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
   name = rest.pop(0) if rest and not rest[0].startswith("-") else None
   if verb == "report" and name is None:
-    return pages.main(rest)
+    return html_page.main(rest)
   if name is None:
     raise errors.UserError(
       f"The first argument must be {', '.join(VERBS[:-1])} or {VERBS[-1]}, and "
@@ -60,11 +67,11 @@ def run(argv: Sequence[str]) -> int:
     )
   module = registry.module(name)
   if verb == "report" and "--format=html" in rest:
-    return pages.main([f"--tables={name}", *rest])
+    return html_page.main([f"--tables={name}", *rest])
   if verb == "submit":
-    return submit.main(name, rest)
+    return submit.main(module, rest)
   if verb == "run":
-    count, rest = workers.taken(rest)
+    count, rest = workers.parse_count(rest)
     if count > 1:
       return workers.side_by_side(["run", name, *rest], count)
   return module.main([verb, *rest])

@@ -3,10 +3,10 @@
 import importlib
 import types
 
-from experiments.rows import Table
+from experiments.rows.base import Table
 from pseudovideo import errors
 
-NAMES = (
+PAPER = (
   "table1",
   "table2_reconstruction",
   "table2_generation",
@@ -20,12 +20,18 @@ NAMES = (
   "figure5",
   "figure6",
   "figure7",
+)
+"""Tables and figures of the paper, in its order: modules of `paper`."""
+
+STUDIES = (
   "frame_sweep",
   "generated",
   "ivvae_ablation",
   "latent_diffusion",
 )
-"""Modules of this package, the paper's in its order, then ours."""
+"""Tables of our own: modules of `studies`."""
+
+NAMES = (*PAPER, *STUDIES)
 
 OTHERS = (
   "demo",
@@ -37,7 +43,7 @@ OTHERS = (
   "show_augmentations",
   "theorem41",
 )
-"""Modules with a command and flags of their own."""
+"""Modules of `studies` with a command and flags of their own."""
 
 
 def module(name: str) -> types.ModuleType:
@@ -47,7 +53,7 @@ def module(name: str) -> types.ModuleType:
     UserError: there is no such name.
   """
   errors.look_up("table or figure", name, dict.fromkeys(NAMES))
-  return importlib.import_module(f"experiments.{name}")
+  return _import(name)
 
 
 def title(name: str) -> str:
@@ -61,10 +67,10 @@ def title(name: str) -> str:
 
 
 def first_line(name: str) -> str:
-  """What a module of this package says that it is."""
-  found = importlib.import_module(f"experiments.{name}")
-  if found.__doc__ is None:
-    found = importlib.import_module(f"experiments.{name}.__main__")
+  """The first line of a module's docstring, which says what it is."""
+  found = _import(name)
+  if found.__file__.endswith("__init__.py"):
+    found = importlib.import_module(f"{found.__name__}.__main__")
   return found.__doc__.partition("\n")[0].rstrip(".")
 
 
@@ -76,3 +82,8 @@ def tables() -> dict[str, Table]:
     for name, table in found.items()
     if table is not None and name == table.name and not name.startswith("fig")
   }
+
+
+def _import(name: str) -> types.ModuleType:
+  room = "paper" if name in PAPER else "studies"
+  return importlib.import_module(f"experiments.{room}.{name}")

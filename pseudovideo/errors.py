@@ -8,7 +8,7 @@ _MOST_SHOWN = 80
 
 
 class UserError(ValueError):
-  """A mistake that the user can mend; the message is one full sentence.
+  """A mistake that the user can fix; the message is one full sentence.
 
   It says what was given, what is allowed, and how to fix it. The command line
   prints it and exits with code 2.

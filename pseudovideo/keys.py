@@ -12,21 +12,26 @@ keys itself. It calls `example_keys` first and derives with `named` and
 
 import math
 import zlib
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32, Int, Int32, Key
+
+Keys = Key[Array, ""] | Key[Array, " B"]
+"""One typed key, or one for each of B examples."""
 
 
-def example_keys(key: jax.Array, num: int, start: int = 0) -> jax.Array:
+def example_keys(key: Keys, num: int, start: int = 0) -> Key[Array, " num"]:
   """The keys of examples `start` .. `start + num - 1`.
 
   Args:
-    key: a scalar typed key, or a (num,) array of keys, returned unchanged.
+    key: one key, or an array of `num` keys, returned unchanged.
     num: number of examples.
-    start: index of the first one (only with a scalar key).
+    start: index of the first one (only with one key).
 
   Returns:
-    (num,) typed keys; entry i is `fold_in(key, start + i)`.
+    Keys; entry i is `fold_in(key, start + i)`.
 
   Raises:
     ValueError: an array of keys whose length is not `num`.
@@ -43,7 +48,7 @@ def example_keys(key: jax.Array, num: int, start: int = 0) -> jax.Array:
   return key
 
 
-def named(key: jax.Array, name: str) -> jax.Array:
+def named(key: Keys, name: str) -> Keys:
   """Independent key(s) for the purpose `name`; same shape as `key`."""
   data = jnp.uint32(zlib.crc32(name.encode()))
   if key.ndim == 0:
@@ -51,31 +56,33 @@ def named(key: jax.Array, name: str) -> jax.Array:
   return jax.vmap(lambda k: jax.random.fold_in(k, data))(key)
 
 
-def numbered(key: jax.Array, number: jax.Array | int) -> jax.Array:
+def numbered(key: Keys, number: Int[Array, ""] | int) -> Keys:
   """Independent key(s) for step or level `number`; same shape as `key`."""
   if key.ndim == 0:
     return jax.random.fold_in(key, number)
   return jax.vmap(lambda k: jax.random.fold_in(k, number))(key)
 
 
-def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """Standard normal float32 of shape (B, ...), row i drawn from key i."""
+def normal(key: Keys, shape: tuple[int, ...]) -> Float32[Array, "B ..."]:
+  """Standard normal numbers of shape (B, ...), row i drawn from key i."""
   return _rows(jax.random.normal, key, shape)
 
 
-def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """Uniform float32 on [0, 1) of shape (B, ...), row i drawn from key i."""
+def uniform(key: Keys, shape: tuple[int, ...]) -> Float32[Array, "B ..."]:
+  """Uniform numbers on [0, 1) of shape (B, ...), row i drawn from key i."""
   return _rows(jax.random.uniform, key, shape)
 
 
-def _rows(draw, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _rows(
+  draw: Callable[..., Array], key: Keys, shape: tuple[int, ...]
+) -> Float32[Array, "B ..."]:
   """One flat draw per key: the same bits as a shaped one, faster on CPU."""
   rows = example_keys(key, shape[0])
   size = math.prod(shape[1:])
   return jax.vmap(lambda k: draw(k, (size,), jnp.float32))(rows).reshape(shape)
 
 
-def integers(key: jax.Array, num: int, low: int, high: int) -> jax.Array:
-  """(num,) int32 uniform on low .. high - 1, entry i drawn from key i."""
+def integers(key: Keys, num: int, low: int, high: int) -> Int32[Array, " num"]:
+  """Integers uniform on low .. high - 1, entry i drawn from key i."""
   rows = example_keys(key, num)
   return jax.vmap(lambda k: jax.random.randint(k, (), low, high))(rows)

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from pseudovideo import command_line, determinism, distributed, errors
+from pseudovideo import errors
+from pseudovideo.devices import distributed, xla
+from pseudovideo.terminal import command_line, run_flags
 
 MODES = ("train", "sample", "evaluate")
 # Which modes read these flags; in the others they are a mistake.
@@ -32,13 +34,7 @@ def define_flags() -> flags.FlagValues:
   """The flags, apart from --config."""
   values = flags.FlagValues()
   flags.DEFINE_enum("mode", "train", MODES, "What to do.", flag_values=values)
-  flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-  flags.DEFINE_string(
-    "data_dir", None, "Where TFDS data sets are.", flag_values=values
-  )
-  flags.DEFINE_integer(
-    "step", None, "Checkpoint to use; the newest if absent.", flag_values=values
-  )
+  run_flags.define(values)
   flags.DEFINE_integer(
     "num_samples", None, "Overrides evaluate.num_samples.", flag_values=values
   )
@@ -59,25 +55,26 @@ def run(argv: Sequence[str]) -> int:
   """Does what the arguments say; returns the exit code."""
   values = define_flags()
   config = command_line.parse(argv, values)
-  if not values.workdir:
-    raise errors.UserError("Say where the run is, with --workdir=DIR.")
+  run_flags.workdir(values)
   for name, modes in READ_BY.items():
     if values[name].present and values.mode not in modes:
       raise errors.UserError(
-        f"--{name} is for --mode={' and --mode='.join(modes)}; leave it away "
+        f"--{name} is for --mode={' and --mode='.join(modes)}; leave it out "
         f"with --mode={values.mode}."
       )
   command_line.set_up()
   if values.deterministic:
-    determinism.enable()
+    xla.make_deterministic()
   distributed.start(values)
   # Imported late, so that a mistake in the arguments is answered at once.
-  from pseudovideo import evaluate, runs, train
+  from pseudovideo import runs
+  from pseudovideo.evaluation import evaluate
+  from pseudovideo.training import loop
 
   if values.mode == "train":
     if config is None:
       config = runs.saved_config(values.workdir)
-    outcome = train.train(config, values.workdir, data_dir=values.data_dir)
+    outcome = loop.train(config, values.workdir, data_dir=values.data_dir)
     if outcome.stopped_by is not None:
       print(command_line.stop_sentence(outcome))
       return 128 + outcome.stopped_by

@@ -7,12 +7,13 @@ opponent is held fixed by `stop_gradient`.
 """
 
 import dataclasses
+from typing import Literal
 
 import optax
 
 from pseudovideo import errors
+from pseudovideo.fields import NotNegative, NotNegativeInt, Positive, Share
 
-SCHEDULES = ("constant", "cosine", "linear")
 DISCRIMINATOR = "discriminator"
 
 
@@ -28,48 +29,20 @@ class AdamConfig:
     weight_decay: decoupled.
     b1: decay of the first moment.
     b2: decay of the second moment.
-    eps: added to the root of the second moment, above 0.
+    eps: added to the root of the second moment, above 0: where a gradient is
+      0, as behind layers that start at 0, it is what is divided by.
   """
 
-  learning_rate: float = 1e-4
-  schedule: str = "constant"
-  warmup_steps: int = 0
-  clip_norm: float = 0.0
-  weight_decay: float = 0.0
-  b1: float = 0.9
-  b2: float = 0.999
-  eps: float = 1e-8
+  learning_rate: Positive = 1e-4
+  schedule: Literal["constant", "cosine", "linear"] = "constant"
+  warmup_steps: NotNegativeInt = 0
+  clip_norm: NotNegative = 0.0
+  weight_decay: NotNegative = 0.0
+  b1: Share = 0.9
+  b2: Share = 0.999
+  eps: Positive = 1e-8
 
   section = "discriminator_optimizer"
-  decays = ("b1", "b2")
-
-  def check(self) -> None:
-    """Raises `UserError` for values outside their range."""
-    if self.learning_rate <= 0:
-      raise errors.UserError(
-        f"{self.section}.learning_rate must be positive; got "
-        f"{self.learning_rate}."
-      )
-    if self.schedule not in SCHEDULES:
-      raise errors.unknown(f"{self.section}.schedule", self.schedule, SCHEDULES)
-    for name in self.decays:
-      if not 0 <= getattr(self, name) < 1:
-        raise errors.UserError(
-          f"{self.section}.{name} must lie in [0, 1); got "
-          f"{getattr(self, name)}."
-        )
-    if self.eps <= 0:
-      # Where a gradient is 0, as behind layers that start at 0, it would be
-      # divided by 0.
-      raise errors.UserError(
-        f"{self.section}.eps must be positive; got {self.eps}."
-      )
-    for name in ("warmup_steps", "clip_norm", "weight_decay"):
-      if getattr(self, name) < 0:
-        raise errors.UserError(
-          f"{self.section}.{name} must not be negative; got "
-          f"{getattr(self, name)}."
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +50,15 @@ class OptimizerConfig(AdamConfig):
   """Section `optimizer`: AdamW with clipping, and the moving average.
 
   Attributes:
-    ema_decay: of the moving average of the parameters.
+    ema_decay: decay of the moving average of the parameters.
     ema_warmup: whether the decay is min(ema_decay, (1 + n) / (10 + n)) after n
       updates, so that short runs forget the initial weights.
   """
 
-  ema_decay: float = 0.9999
+  ema_decay: Share = 0.9999
   ema_warmup: bool = False
 
   section = "optimizer"
-  decays = ("b1", "b2", "ema_decay")
 
 
 def make_schedule(config: AdamConfig, steps: int) -> optax.Schedule:
@@ -120,9 +92,9 @@ def for_players(
   """The optimizer of all parameters of a task.
 
   Args:
-    config: of the parameters that are not the discriminator's.
+    config: settings for the parameters that are not the discriminator's.
     steps: length of the run, for schedules.
-    opponent: of those below the key `DISCRIMINATOR`; None for a task that has
+    opponent: settings for those below `DISCRIMINATOR`; None for a task that has
       no discriminator.
   """
   own = make_optimizer(config, make_schedule(config, steps))

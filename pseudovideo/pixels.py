@@ -3,18 +3,30 @@
 Works on jax and numpy arrays alike, inside jit or outside.
 """
 
+from typing import Literal, get_args
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, UInt8
 
 from pseudovideo import errors, keys
+from pseudovideo.shapes import AnyArray
 
 ValueRange = tuple[float, float]
 
-BINARIZE = ("none", "bernoulli", "threshold")
+Binarize = Literal["none", "bernoulli", "threshold"]
+BINARIZE = get_args(Binarize)
 
 
-def to_float(images: jax.Array, value_range: ValueRange) -> jax.Array:
-  """uint8 0..255 -> float32; 0 maps to value_range[0], 255 to [1]."""
+def to_float(
+  images: UInt8[AnyArray, "*rest"], value_range: ValueRange
+) -> Float32[Array, "*rest"]:
+  """Floats of 8-bit pixels; 0 becomes value_range[0], 255 value_range[1].
+
+  Raises:
+    ValueError: images of another type.
+  """
   if images.dtype != jnp.uint8:
     raise ValueError(f"Images outside a model are uint8; got {images.dtype}.")
   low, high = value_range
@@ -23,8 +35,10 @@ def to_float(images: jax.Array, value_range: ValueRange) -> jax.Array:
   )
 
 
-def to_uint8(images: jax.Array, value_range: ValueRange) -> jax.Array:
-  """Floats in value_range -> uint8, clipped and rounded to nearest.
+def to_uint8(
+  images: Float[AnyArray, "*rest"], value_range: ValueRange
+) -> UInt8[Array, "*rest"]:
+  """8-bit pixels of floats in `value_range`, clipped and rounded to nearest.
 
   The inverse of `to_float`: a uint8 image survives the round trip unchanged.
   Clips values outside the range. (The peers truncate instead, which darkens
@@ -36,12 +50,15 @@ def to_uint8(images: jax.Array, value_range: ValueRange) -> jax.Array:
 
 
 def binarize(
-  images: jax.Array, how: str, *, key: jax.Array | None = None
-) -> jax.Array:
-  """Black-and-white images, as uint8 0 or 255.
+  images: UInt8[AnyArray, " B *rest"],
+  how: str,
+  *,
+  key: keys.Keys | None = None,
+) -> UInt8[Array, " B *rest"]:
+  """Black-and-white images, of pixels that are 0 or 255.
 
   Args:
-    images: (B, H, W, C) uint8.
+    images: grey values.
     how: `none` returns the images; `bernoulli` draws each pixel white with
       probability grey/255 (Salimans et al. 2015 and others); `threshold` makes
       pixels >= 128 white.
@@ -51,7 +68,7 @@ def binarize(
     UserError: unknown `how`.
   """
   if how == "none":
-    return images
+    return jnp.asarray(images)
   if how == "threshold":
     return jnp.where(images >= 128, 255, 0).astype(jnp.uint8)
   if how == "bernoulli":
@@ -61,3 +78,19 @@ def binarize(
     white = keys.uniform(key, images.shape) < grey
     return jnp.where(white, 255, 0).astype(jnp.uint8)
   raise errors.unknown("binarization", how, BINARIZE)
+
+
+def fixed_binarization(
+  images: UInt8[np.ndarray, "N H W C"], how: str, split: str
+) -> UInt8[np.ndarray, "N H W C"]:
+  """The images of a split, binarized by one draw that never changes.
+
+  Args:
+    images: grey values.
+    how: see `binarize`.
+    split: `train` or `test`, which are drawn independently.
+  """
+  if how == "none":
+    return images
+  key = keys.named(jax.random.key(0), split)
+  return np.asarray(binarize(jnp.asarray(images), how, key=key))

@@ -6,16 +6,33 @@ W  width            N  number of images of a set, or of tokens
 C  channels (last)  D  width of a layer or of a feature vector
 K  number of levels, of classes, or of codebook entries
 
+Annotations name the axes in the same way: `Float[Array, "B T H W C"]`. There
+`*rest` and `...` are all further axes, `#B` is B or 1, and a name that occurs
+twice is one length. `AnyArray` is an array of JAX or of numpy.
+
 Images are uint8 (N, H, W, C) outside the model (files, data sets, metrics)
 and float32 inside it, in the `value_range` that the task declares; only
 `pseudovideo.pixels` converts.
 """
 
+from typing import Any
+
 import jax
+import numpy as np
+from jaxtyping import Array, Shaped
+
+AnyArray = Array | np.ndarray
 
 
-def last_frame(video: jax.Array) -> jax.Array:
-  """The image of a pseudo video: (B, T, H, W, C) -> (B, H, W, C)."""
+def last_frame(
+  video: Shaped[AnyArray, "B T H W C"],
+) -> Shaped[AnyArray, "B H W C"]:
+  """The image of a pseudo video."""
   if video.ndim != 5:
     raise ValueError(f"A video is (B, T, H, W, C); got shape {video.shape}.")
   return video[:, -1]
+
+
+def count_parameters(params: Any) -> int:
+  """Number of floats in a tree."""
+  return sum(x.size for x in jax.tree.leaves(params))

@@ -1,72 +1,8 @@
-"""A data set as the ids of a trained tokenizer, encoded once.
-
-  python -m pseudovideo.tokenize --workdir=RUN --out=FOLDER [--step=N]
-
-Encodes both splits of the data set of a run of `video_tokenizer`, under its
-averaged weights, for models of tokens. What the folder holds is in
-`pseudovideo.tokens`. A finished folder of the same tokenizer is left as it is.
-"""
+"""The command `python -m pseudovideo.tokenize`."""
 
 import sys
-from collections.abc import Sequence
 
-from absl import flags
-
-from pseudovideo import command_line, errors
-
-
-def define_flags() -> flags.FlagValues:
-  """The flags, apart from --config."""
-  values = flags.FlagValues()
-  flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-  flags.DEFINE_string(
-    "out", None, "Folder of the tokens, new.", flag_values=values
-  )
-  flags.DEFINE_string(
-    "data_dir", None, "Where TFDS data sets are.", flag_values=values
-  )
-  flags.DEFINE_integer(
-    "step", None, "Checkpoint to use; the newest if absent.", flag_values=values
-  )
-  return values
-
-
-def run(argv: Sequence[str]) -> int:
-  """Does what the arguments say; returns the exit code."""
-  values = define_flags()
-  config = command_line.parse(argv, values)
-  for name, what in (("workdir", "the run is"), ("out", "tokens are to go")):
-    if not values[name].value:
-      raise errors.UserError(f"Say where {what}, with --{name}=DIR.")
-  command_line.set_up()
-  # Imported late, so that a mistake in the arguments is answered at once.
-  from pseudovideo import first_stages, runs, tokens, writer
-  from pseudovideo.tasks import first_stage
-
-  first_stages.check(runs.saved_config(values.workdir), first_stage.TOKENIZER)
-  restored = runs.restore(
-    values.workdir, step=values.step, data_dir=values.data_dir, config=config
-  )
-  images = restored.image_set
-  num = len(images.train_images) + len(images.test_images)
-  progress = writer.Progress(num, description=f"encoding {images.name}")
-  written = tokens.write(restored, values.out, progress=progress.update)
-  progress.close()
-  found = tokens.load(values.out)
-  usage = tokens.usage(found.train_ids, found.num_codes)
-  print(
-    f"{num:,} images of {images.name} as {usage['tokens']:,} tokens each "
-    f"{'are' if written else 'were already'} in {values.out}; the training "
-    f"split uses {usage['codes_used']:,} of {usage['codes']:,} codes, "
-    f"perplexity {usage['perplexity']:.1f}."
-  )
-  return 0
-
-
-def main(argv: Sequence[str]) -> int:
-  """The command; returns the exit code."""
-  return command_line.answer(run, argv, __doc__, define_flags())
-
+from pseudovideo.commands.tokenize import main
 
 if __name__ == "__main__":
   sys.exit(main(sys.argv[1:]))

@@ -2,8 +2,9 @@
 
 Programs are compiled with few optimizations: most run once, on small arrays,
 and compilation is most of what the tests cost. Other processes that tests start
-inherit it.
+inherit it. The shapes of arrays are checked in the rooms of the mathematics.
 """
+# ruff: noqa: E402  # Settings come before what reads them.
 
 import gc
 import os
@@ -18,10 +19,16 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import pytest
 
-from configs import hvae, tokenizer, video_diffusion, video_vae
-from pseudovideo import compilation, configuration, train
+from tests import annotations
 
-compilation.enable_cache()
+annotations.install()
+
+from configs import hvae, tokenizer, video_diffusion, video_vae
+from pseudovideo.config import parsing
+from pseudovideo.devices import xla
+from pseudovideo.training import loop
+
+xla.enable_cache()
 # Thousands of small programs: reading one is faster than compiling it.
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
 # What is traced is millions of objects that live on; looking through them again
@@ -40,8 +47,8 @@ def key() -> jax.Array:
 def tiny_run(tmp_path_factory) -> pathlib.Path:
   """Folder of `configs/hvae.py:preset=tiny`, trained. Copy it to change it."""
   workdir = tmp_path_factory.mktemp("tiny_run")
-  raw = configuration.complete(hvae.get_config("preset=tiny"))
-  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  raw = parsing.complete(hvae.get_config("preset=tiny"))
+  assert loop.train(raw, workdir).step == raw["train"]["steps"]
   return workdir
 
 
@@ -53,11 +60,11 @@ def tiny_video_run(tmp_path_factory) -> pathlib.Path:
   drawn, so that a run with a state of its own is tested, and has one level.
   """
   workdir = tmp_path_factory.mktemp("tiny_video_run")
-  raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
+  raw = parsing.complete(video_diffusion.get_config("preset=tiny"))
   raw["process"]["timesteps"] = "loss_second_moment"
   raw["model"] |= dict(multipliers=(1,), attention=())
   raw["evaluate"]["batch_size"] = raw["train"]["grid"]
-  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  assert loop.train(raw, workdir).step == raw["train"]["steps"]
   return workdir
 
 
@@ -65,17 +72,17 @@ def tiny_video_run(tmp_path_factory) -> pathlib.Path:
 def tiny_tokenizer_run(tmp_path_factory) -> pathlib.Path:
   """Folder of a trained tiny tokenizer of 8 frames. Copy it to change it."""
   workdir = tmp_path_factory.mktemp("tiny_tokenizer_run")
-  raw = configuration.complete(tokenizer.get_config("frames=8,preset=tiny"))
+  raw = parsing.complete(tokenizer.get_config("frames=8,preset=tiny"))
   # Checkpoints of runs that are stopped and of those that are not can then be
   # compared: Adam otherwise makes equal steps out of rounding errors.
   raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
-  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  assert loop.train(raw, workdir).step == raw["train"]["steps"]
   return workdir
 
 
 def _train_vae(argument: str, workdir: pathlib.Path, **task) -> pathlib.Path:
   """Half as deep as the preset, with a look at time of two frames."""
-  raw = configuration.complete(video_vae.get_config(f"{argument},preset=tiny"))
+  raw = parsing.complete(video_vae.get_config(f"{argument},preset=tiny"))
   moves = raw["model"]["branches"] != "image"
   raw["model"] |= dict(
     multipliers=(1, 2), temporal=(moves,), attention=("middle",), rates=()
@@ -83,7 +90,7 @@ def _train_vae(argument: str, workdir: pathlib.Path, **task) -> pathlib.Path:
   raw["model"]["latent_channels"] = 4 if moves else 2
   raw["task"] |= task
   raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
-  assert train.train(raw, workdir).step == raw["train"]["steps"]
+  assert loop.train(raw, workdir).step == raw["train"]["steps"]
   return workdir
 
 

@@ -14,7 +14,8 @@ SET_UP = """
 import os, signal, sys
 import jax
 from absl import flags
-from pseudovideo import distributed, main, sharding
+from pseudovideo import main
+from pseudovideo.devices import distributed, sharding
 distributed.HEARTBEAT_TIMEOUT = 20
 distributed.CONNECT_TIMEOUT = 120
 sharding.SMALLEST_CUT = 64

@@ -25,6 +25,6 @@ def test_a_misspelt_name_gets_a_suggestion(name):
     errors.look_up("colour", name, COLOURS)
 
 
-def test_what_a_user_can_mend_and_what_not_are_apart():
+def test_what_a_user_can_fix_and_what_not_are_apart():
   assert issubclass(errors.UserError, ValueError)
   assert not issubclass(errors.RunError, errors.UserError)

@@ -13,7 +13,7 @@ import pytest
 
 from configs import hvae
 from pseudovideo import data, main
-from pseudovideo.metrics import networks
+from pseudovideo.evaluation import feature_networks
 
 ROOT = pathlib.Path(__file__).parents[1]
 HVAE = f"--config={ROOT}/configs/hvae.py"
@@ -144,7 +144,7 @@ def test_a_workdir_that_cannot_be(sentence, tmp_path):
 
 def test_mistakes_beside_a_trained_run(sentence, tiny_run, tmp_path):
   # The first scores of a data set train its classifier, which is then kept.
-  networks.networks_for(data.load("digits"))
+  feature_networks.networks_for(data.load("digits"))
   at = f"--workdir={tiny_run}"
   evaluate = (at, "--mode=evaluate")
   np.savez(tmp_path / "few.npz", images=np.zeros((5, 8, 8, 1), np.uint8))

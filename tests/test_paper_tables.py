@@ -8,7 +8,7 @@ the width of the network.
 import pytest
 
 from configs import token_prior, tokenizer, video_diffusion
-from pseudovideo import configuration
+from pseudovideo.config import comparing, parsing
 
 COLUMNS = {"7": (1, 8, 18), "8": (1, 8, 18), "9": (1, 8, 18), "10": (1, 4, 8)}
 LAYERS, WIDTH = "Number of layers", "Embedding dimension"
@@ -86,7 +86,7 @@ def config(table, frames, dataset):
     "9": lambda: token_prior.get_config(f"{start},order=masked"),
     "10": lambda: video_diffusion.get_config(f"{start},frames={frames}"),
   }[table]()
-  return configuration.flatten(configuration.complete(raw))
+  return comparing.flatten(parsing.complete(raw))
 
 
 def number(text):

@@ -5,10 +5,13 @@ import re
 import shlex
 
 from experiments import __main__ as front
-from experiments import readme, readme_tables, registry
-from pseudovideo import command_line, configuration, main
-from pseudovideo.metrics import __main__ as metrics_command
+from experiments import registry
+from experiments.publishing import readme, studies
+from pseudovideo import main
+from pseudovideo.commands import score as metrics_command
+from pseudovideo.config import parsing
 from pseudovideo.metrics import pair_metrics, set_metrics
+from pseudovideo.terminal import command_line
 
 ROOT = readme.ROOT
 TEXT = (ROOT / "README.md").read_text()
@@ -24,9 +27,9 @@ COMMANDS = [
 
 
 def test_tables_are_those_of_the_results():
-  assert readme.filled(TEXT) == TEXT, "run python -m experiments.readme"
+  assert readme.fill_tables(TEXT) == TEXT, "run python -m experiments.readme"
   marks = set(re.findall(r"<!-- table: (\w+) -->", TEXT))
-  assert marks == {*readme.TABLES, *readme_tables.TABLES}
+  assert marks == {*readme.TABLES, *studies.TABLES}
 
 
 def test_every_metric_is_explained():
@@ -78,7 +81,7 @@ def check(command):
   if arguments[1] == "pseudovideo.main":
     config = command_line.parse(arguments[2:], main.define_flags())
     if config is not None:
-      configuration.parse(config)
+      parsing.parse(config)
   if arguments[1] == "pseudovideo.metrics":
     values = metrics_command.define_flags()
     assert command_line.parse(arguments[2:], values) is None

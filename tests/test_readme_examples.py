@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 
 from configs import video_diffusion
-from pseudovideo import (
-  augmentations,
-  configuration,
-  data,
-  evaluate,
-  runs,
-  tasks,
-)
-from pseudovideo import train as training
+from pseudovideo import augmentations, data, runs, tasks
+from pseudovideo.config import parsing
+from pseudovideo.evaluation import evaluate
 from pseudovideo.metrics import pair_metrics
+from pseudovideo.training import loop as training
 
 TEXT = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
@@ -42,9 +37,9 @@ def test_the_corruption_ends_in_the_image_and_trains(key):
   expected = shares[None, :, None, None, None] * np.asarray(images)[:, None]
   np.testing.assert_allclose(video[:, :-1], expected, atol=1e-6)
   np.testing.assert_array_equal(video[:, -1], images)
-  raw = configuration.complete(video_diffusion.get_config("preset=tiny"))
+  raw = parsing.complete(video_diffusion.get_config("preset=tiny"))
   raw["augmentation"] = {"name": "fade", "frames": 4}
-  task = configuration.parse(raw).make_task((8, 8, 1))
+  task = parsing.parse(raw).make_task((8, 8, 1))
   assert task.augmentation == augmentations.make("fade", frames=4)
 
 
@@ -64,7 +59,7 @@ def test_the_metric_measures():
 
 
 def test_the_system_is_trained_and_scored(tmp_path):
-  raw = configuration.complete(
+  raw = parsing.complete(
     {
       "data": {"name": "negatives"},
       "task": {"name": "mean_image", "noise": 0.0},

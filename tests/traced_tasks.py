@@ -5,16 +5,17 @@ its shapes: the weights of first stages, the scale of latents, and what the heat
 HVAE keeps of training images.
 """
 
-import contextlib
 from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo import latents, optimizers, pixels, sharding, state, steps
-from pseudovideo.samplers import heat
+from pseudovideo import optimizers, pixels
+from pseudovideo.devices import sharding
+from pseudovideo.samplers import hvae_start
 from pseudovideo.tasks import base, first_stage, token_prior
+from pseudovideo.training import state, steps
 
 NUM_IMAGES = 6
 
@@ -31,24 +32,15 @@ def _fit(images, coefficients, modes):
   }
 
 
-def _read(kind, source, coder):
-  """In the place of `Kind.read`: fresh weights."""
-  params, extra = coder.init(jax.random.key(0), None)
-  kept = {"params": {n: params[n] for n in kind.params if n in params}}
-  extra = {n: extra[n] for n in kind.extra if n in extra}
-  return kept | ({"extra": extra} if extra else {})
-
-
-@contextlib.contextmanager
-def _nothing_is_read():
-  with (
-    mock.patch.object(heat, "fit", _fit),
-    mock.patch.object(first_stage.Kind, "read", _read),
-    mock.patch.object(
-      latents, "estimate", lambda *a, **k: latents.Scaling(1.0, 0.0)
-    ),
-  ):
-    yield
+def _given(task, key):
+  """Fresh weights in the place of a first stage's."""
+  found = {}
+  for kind in first_stage.KINDS.values():
+    if kind.section in base.needs(task):
+      found[kind.section] = kind.frozen(*task.coder.init(key, None))
+  if first_stage.AUTOENCODER.section in found:
+    found["scaling"] = {"scale": 1.0, "shift": 0.0}
+  return found
 
 
 class _Images:
@@ -75,7 +67,7 @@ def _keys(num):
 
 
 def optimizer(config, task):
-  """As `train.Loop` makes it, after its checks.
+  """As `training.loop.Loop` makes it, after its checks.
 
   Raises:
     UserError: a batch that cannot be cut, or a warm-up that does not fit.
@@ -99,7 +91,7 @@ def trace(config, task, tx):
     task: its task.
     tx: of `optimizer`.
   """
-  with _nothing_is_read():
+  with mock.patch.object(hvae_start, "fit", _fit):
     _trace(config, task, tx)
 
 
@@ -107,7 +99,7 @@ def _trace(config, task, tx):
   scalar = jax.eval_shape(lambda: jax.random.key(0))
 
   def initial(key):
-    params, extra = task.init(key, _Images(task))
+    params, extra = task.init(key, _Images(task), **_given(task, key))
     return state.create(params, extra, tx)
 
   fresh = jax.eval_shape(initial, scalar)

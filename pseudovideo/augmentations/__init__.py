@@ -1,4 +1,4 @@
-"""From an image to a pseudo video: the corruptions.
+"""Corruptions: from an image to a pseudo video.
 
 An augmentation is a frozen dataclass that is called as
 
@@ -9,27 +9,34 @@ bit for bit, and `augmentation.frames` is T. It is pure JAX and belongs inside
 the jitted training step. Deterministic ones need no key and ignore it.
 
 To add one: write such a class and name it in `TABLE`.
+
+May import small things (`errors` to `shapes`) only.
 """
 
-import dataclasses
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import jax
+from jaxtyping import Array, Float32
 
-from pseudovideo import errors
+from pseudovideo import errors, fields, keys
 from pseudovideo.augmentations import blur, heat, identity, noise
+from pseudovideo.shapes import AnyArray
 
 
+@runtime_checkable
 class Augmentation(Protocol):
-  """What every entry of `TABLE` makes."""
+  """The objects that the entries of `TABLE` make."""
 
-  frames: int
+  @property
+  def frames(self) -> int:
+    """T, the image among them."""
 
-  def __call__(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
-    """(B, H, W, C) float32, scalar or (B,) keys -> (B, T, H, W, C)."""
+  def __call__(
+    self, images: Float32[AnyArray, "B H W C"], *, key: keys.Keys
+  ) -> Float32[Array, "B T H W C"]:
+    """The pseudo videos of the images."""
 
 
-TABLE = {
+TABLE: dict[str, type] = {
   "identity": identity.Identity,
   "first_order": noise.FirstOrder,
   "high_order": noise.HighOrder,
@@ -40,15 +47,11 @@ TABLE = {
 }
 
 
-def make(name: str, **fields: object) -> Augmentation:
+def make(name: str, **values: Any) -> Augmentation:
   """The augmentation `name` with the given fields, the others at default.
 
   Raises:
     UserError: unknown name or field, or a value out of its range.
   """
   kind = errors.look_up("augmentation", name, TABLE)
-  allowed = [field.name for field in dataclasses.fields(kind)]
-  for field in fields:
-    if field not in allowed:
-      raise errors.unknown(f"field of augmentation {name!r}", field, allowed)
-  return kind(**fields)
+  return kind(**fields.read_section(kind, values, "augmentation"))

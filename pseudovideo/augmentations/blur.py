@@ -18,17 +18,20 @@ every recursive frame from the clean image, in float64 before anything runs.
 
 import dataclasses
 import functools
+from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Float64
 
+from pseudovideo import keys
 from pseudovideo.augmentations import common
-from pseudovideo.errors import UserError, look_up
+from pseudovideo.errors import UserError
+from pseudovideo.fields import NotNegative
+from pseudovideo.shapes import AnyArray
 
 HALF_WIDTH = 5
-PADDINGS = {"reflect": "reflect", "circular": "wrap"}
-"""Our name of a padding: numpy's. `reflect` does not repeat the edge pixel."""
+Padding = Literal["reflect", "circular"]
 
 
 def kernel_stds(frames: int, rate: float) -> tuple[float, ...]:
@@ -36,13 +39,14 @@ def kernel_stds(frames: int, rate: float) -> tuple[float, ...]:
   return tuple(np.exp(rate * np.arange(frames - 1)).tolist())
 
 
-def blur_matrix(side: int, std: float, padding: str) -> np.ndarray:
-  """One blur along one axis, as a (side, side) float64 matrix; rows sum to 1.
+def blur_matrix(
+  side: int, std: float, padding: Padding
+) -> Float64[np.ndarray, "side side"]:
+  """One blur along one axis as a matrix; its rows sum to 1.
 
   Raises:
-    UserError: unknown padding, or too few pixels to reflect.
+    UserError: too few pixels to reflect.
   """
-  mode = look_up("padding", padding, PADDINGS)
   if padding == "reflect" and side <= HALF_WIDTH:
     raise UserError(
       f"An image side of {side} pixels cannot be blurred with padding "
@@ -50,7 +54,13 @@ def blur_matrix(side: int, std: float, padding: str) -> np.ndarray:
       f"padding='circular'."
     )
   taps = np.exp(-np.square(np.arange(-HALF_WIDTH, HALF_WIDTH + 1) / std) / 2)
-  sources = np.pad(np.arange(side), HALF_WIDTH, mode=mode)
+  # The pixel that each place of the padded axis repeats; `reflect` does not
+  # repeat the edge pixel.
+  sources = np.pad(
+    np.arange(side),
+    HALF_WIDTH,
+    mode="reflect" if padding == "reflect" else "wrap",
+  )
   matrix = np.zeros((side, side))
   for offset, tap in enumerate(taps / taps.sum()):
     # A pixel may be the source of several taps of one row, never of one tap.
@@ -60,38 +70,36 @@ def blur_matrix(side: int, std: float, padding: str) -> np.ndarray:
 
 @functools.lru_cache
 def blur_matrices(
-  side: int, stds: tuple[float, ...], padding: str
-) -> np.ndarray:
-  """(T - 1, side, side) float64: one `blur_matrix` per standard deviation."""
+  side: int, stds: tuple[float, ...], padding: Padding
+) -> Float64[np.ndarray, "K side side"]:
+  """One `blur_matrix` per standard deviation."""
   return np.stack([blur_matrix(side, std, padding) for std in stds])
 
 
 @functools.lru_cache
 def cumulative_matrices(
-  side: int, stds: tuple[float, ...], padding: str
-) -> np.ndarray:
-  """(T - 1, side, side) float64: entry t - 1 applies blurs 1 .. t in turn."""
+  side: int, stds: tuple[float, ...], padding: Padding
+) -> Float64[np.ndarray, "K side side"]:
+  """Products of the blurs: entry t - 1 applies blurs 1 .. t in turn."""
   products = [np.eye(side)]
   for matrix in blur_matrices(side, stds, padding):
     products.append(matrix @ products[-1])
   return np.stack(products[1:])
 
 
-def _check(frames: int, rate: float, padding: str) -> None:
-  common.check_frames(frames)
-  look_up("padding", padding, PADDINGS)
-  if isinstance(rate, bool) or not isinstance(rate, int | float):
-    raise UserError(f"The rate of a blur is a number; got rate={rate!r}.")
-  if not 0 <= rate * (frames - 2) <= 3:
+def _check_width(frames: int, rate: float) -> None:
+  """Refuses kernels that are far wider than their 11 taps."""
+  if rate * (frames - 2) > 3:
     raise UserError(
-      f"The widest of the 11-tap blur kernels has a standard deviation of "
-      f"exp(rate (frames - 2)) pixels, which must lie between 1 and 20; got "
-      f"rate={rate!r}, frames={frames}. The paper's rates are 0.05 and 0.01."
+      "The widest blur kernel, of 11 taps, has a standard deviation of "
+      "exp(rate (frames - 2)) pixels, which must be at most exp(3) = 20; got "
+      f"augmentation.rate={rate!r} and augmentation.frames={frames}. The "
+      "paper's rates are 0.05 and 0.01."
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class Blur:
+class Blur(common.Corruption):
   """The image blurred again and again, each time a little more.
 
   Attributes:
@@ -102,13 +110,12 @@ class Blur:
       opposite edges and keeps the mean of every channel exactly.
   """
 
-  frames: int = 8
-  rate: float | None = None
-  padding: str = "reflect"
+  rate: NotNegative | None = None
+  padding: Padding = "reflect"
 
-  def __post_init__(self):
-    common.check_frames(self.frames)
-    _check(self.frames, self._rate(), self.padding)
+  def check(self) -> None:
+    """Refuses a rate at which the kernels of so many frames are too wide."""
+    _check_width(self.frames, self._rate())
 
   def _rate(self) -> float:
     if self.rate is None:
@@ -116,10 +123,14 @@ class Blur:
     return self.rate
 
   def __call__(
-    self, images: jax.Array, *, key: jax.Array | None = None
-  ) -> jax.Array:
-    """(B, H, W, C) float32 -> (B, T, H, W, C); draws nothing from `key`."""
+    self,
+    images: Float32[AnyArray, "B H W C"],
+    *,
+    key: keys.Keys | None = None,
+  ) -> Float32[Array, "B T H W C"]:
+    """The video; nothing is drawn from `key`."""
     stds = kernel_stds(self.frames, self._rate())
+    # (T - 1, H, H) and (T - 1, W, W), the most blurred frame first.
     rows, columns = (
       cumulative_matrices(side, stds, self.padding)[::-1]
       for side in images.shape[1:3]
@@ -130,30 +141,34 @@ class Blur:
 
 
 @dataclasses.dataclass(frozen=True)
-class HighOrderBlur:
+class HighOrderBlur(common.Corruption):
   """The mean of all later frames, blurred (Table 5, our reading).
 
   Attributes:
     frames: T, at least 2; 4 and 8 in the paper.
     rate: growth of the kernel's standard deviation exp(rate i), i = 0 .. T-2.
-    padding: as for `Blur`.
+    padding: see `Blur`.
   """
 
-  frames: int = 8
-  rate: float = 0.05
-  padding: str = "reflect"
+  rate: NotNegative = 0.05
+  padding: Padding = "reflect"
 
-  def __post_init__(self):
-    _check(self.frames, self.rate, self.padding)
+  def check(self) -> None:
+    """Refuses a rate at which the kernels of so many frames are too wide."""
+    _check_width(self.frames, self.rate)
 
   def __call__(
-    self, images: jax.Array, *, key: jax.Array | None = None
-  ) -> jax.Array:
-    """(B, H, W, C) float32 -> (B, T, H, W, C); draws nothing from `key`."""
+    self,
+    images: Float32[AnyArray, "B H W C"],
+    *,
+    key: keys.Keys | None = None,
+  ) -> Float32[Array, "B T H W C"]:
+    """The video; nothing is drawn from `key`."""
     stds = kernel_stds(self.frames, self.rate)
     rows, columns = (
       blur_matrices(side, stds, self.padding) for side in images.shape[1:3]
     )
+    # `total` is the sum of x_{T-t+1} .. x_T, which are t frames.
     frames, total = [], images
     for t in range(1, self.frames):
       now = slice(t - 1, t)

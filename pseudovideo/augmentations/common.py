@@ -1,78 +1,71 @@
-"""What the augmentations share: checks of fields, filters, the last frame."""
+"""The shared parts of augmentations: fields, filters, the last frame."""
 
-import math
+import dataclasses
+from typing import Annotated
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, Le
+from jaxtyping import Array, Float32, Float64
 
+from pseudovideo import fields
 from pseudovideo.errors import UserError
+from pseudovideo.shapes import AnyArray
 
-MAX_FRAMES = 1000
-
-
-def check_frames(frames: int) -> None:
-  """Refuses a number of frames that leaves nothing to corrupt, or too many.
-
-  Raises:
-    UserError: not an integer of 2 to `MAX_FRAMES`.
-  """
-  if isinstance(frames, bool) or not isinstance(frames, int) or frames < 2:
-    raise UserError(
-      f"A pseudo video has an integer number of frames, 2 or more, the last "
-      f"of which is the image; got frames={frames!r}. For one frame choose "
-      f"the augmentation 'identity'."
-    )
-  check_most(frames)
+Frames = Annotated[int, Ge(1), Le(1000)]
 
 
-def check_most(frames: int) -> None:
-  """Refuses more frames than `MAX_FRAMES`.
+@dataclasses.dataclass(frozen=True)
+class Corruption:
+  """The base of every augmentation that makes frames out of the image.
+
+  Attributes:
+    frames: T, at least 2, of which the last is the image.
 
   Raises:
-    UserError: says how many there may be.
+    UserError: a field out of its range, or fields that do not go together.
   """
-  if frames > MAX_FRAMES:
-    raise UserError(
-      f"augmentation.frames must be at most {MAX_FRAMES}; got {frames}."
-    )
+
+  frames: Frames = 8
+
+  def __post_init__(self):
+    fields.check(self, "augmentation")
+    if self.frames == 1:
+      raise UserError(
+        "augmentation.frames must be at least 2, the last of which is the "
+        "image; got 1. For one frame choose the augmentation 'identity'."
+      )
+    self.check()
+
+  def check(self) -> None:
+    """Raises `UserError` for fields that do not go together."""
 
 
-def check_between(
-  low_name: str,
-  low: float,
-  high_name: str,
-  high: float,
-  *,
-  below: float = math.inf,
-) -> None:
-  """Refuses a range of positive numbers that is not one.
+def check_order(low_name: str, low: float, high_name: str, high: float) -> None:
+  """Refuses a range whose lower end is above the upper.
 
   Raises:
-    UserError: not 0 < low <= high < below.
+    UserError: names both fields.
   """
-  numbers = all(
-    isinstance(value, int | float) and not isinstance(value, bool)
-    for value in (low, high)
-  )
-  if not numbers or not 0 < low <= high < below:
-    limit = "finite" if below == math.inf else f"below {below:g}"
+  if low > high:
     raise UserError(
-      f"{low_name} and {high_name} are positive numbers, {low_name} not above "
-      f"{high_name}, both {limit}; got {low_name}={low!r}, "
-      f"{high_name}={high!r}."
+      f"augmentation.{low_name} must not be above augmentation.{high_name}; "
+      f"got {low} and {high}."
     )
 
 
-def append_image(corrupted: jax.Array, images: jax.Array) -> jax.Array:
+def append_image(
+  corrupted: Float32[AnyArray, "B K H W C"],
+  images: Float32[AnyArray, "B H W C"],
+) -> Float32[Array, "B K+1 H W C"]:
   """The video whose last frame is the image itself, bit for bit.
 
   Args:
-    corrupted: (B, T - 1, H, W, C) float32, the most corrupted frame first.
-    images: (B, H, W, C) float32.
+    corrupted: the K = T - 1 other frames, the most corrupted one first.
+    images: in the same range.
 
   Returns:
-    (B, T, H, W, C) float32.
+    Videos of T frames.
 
   Raises:
     ValueError: images of another type or rank.
@@ -87,21 +80,24 @@ def append_image(corrupted: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def filter_axes(
-  images: jax.Array, rows: np.ndarray, columns: np.ndarray
-) -> jax.Array:
+  images: Float32[AnyArray, "B H W C"],
+  rows: Float64[np.ndarray, "K H H"],
+  columns: Float64[np.ndarray, "K W W"],
+) -> Float32[Array, "B K H W C"]:
   """K separable linear filters at once, rows_k @ image @ columns_k^T each.
 
   In full float32 on every device: TF32 or bfloat16 products would blur by
   themselves.
 
   Args:
-    images: (B, H, W, C) float32.
-    rows: (K, H, H), acts along the height.
-    columns: (K, W, W), acts along the width.
+    images: what is filtered.
+    rows: matrices that act along the height.
+    columns: matrices that act along the width.
 
   Returns:
-    (B, K, H, W, C) float32.
+    K filtered images of each image.
   """
-  rows, columns = np.float32(rows), np.float32(columns)
+  rows, columns = rows.astype("f4"), columns.astype("f4")
+  # n and m are the new places along the height and the width.
   tall = jnp.einsum("knh,bhwc->bknwc", rows, images, precision="highest")
   return jnp.einsum("kmw,bknwc->bknmc", columns, tall, precision="highest")

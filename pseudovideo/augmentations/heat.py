@@ -7,22 +7,28 @@ insulated edges) multiplies the DCT-II coefficient (n, m) by
 
 and t = sigma^2 / 2 blurs like a Gaussian of standard deviation sigma pixels
 (Rissanen et al. 2022, "Generative modelling with inverse heat dissipation",
-Sec. 2). The mean of an image does not change. Nothing is clipped: small sigmas
-overshoot at edges by a few percent.
+Sec. 2). This is F_h(t) in Eq. 11 of the pseudo-video paper. The mean of an
+image does not change. Nothing is clipped: small sigmas overshoot at edges by a
+few percent.
 """
 
 import dataclasses
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Float32, Float64
 
+from pseudovideo import keys
 from pseudovideo.augmentations import common
+from pseudovideo.fields import Positive
+from pseudovideo.shapes import AnyArray
+
+Sigma = float | Float[AnyArray, ""] | Float[AnyArray, " B"]
 
 
 @functools.lru_cache
-def dct_matrix(size: int) -> np.ndarray:
+def dct_matrix(size: int) -> Float64[np.ndarray, "size size"]:
   """The orthonormal DCT-II as a matrix.
 
   Args:
@@ -40,16 +46,18 @@ def dct_matrix(size: int) -> np.ndarray:
   return matrix
 
 
-def blur_sigmas(levels: int, sigma_min: float, sigma_max: float) -> np.ndarray:
+def blur_sigmas(
+  levels: int, sigma_min: float, sigma_max: float
+) -> Float64[np.ndarray, " {levels}+1"]:
   """Standard deviations of the blur at levels 0 .. `levels`.
 
   Args:
     levels: number K >= 1 of blurred levels.
-    sigma_min: of level 1, in pixels, > 0.
-    sigma_max: of level K, in pixels.
+    sigma_min: standard deviation at level 1, in pixels, > 0.
+    sigma_max: standard deviation at level K, in pixels.
 
   Returns:
-    (K + 1,) float64: 0, then K values from `sigma_min` to `sigma_max`, both
+    0, then K values from `sigma_min` to `sigma_max`, both
     included, with equal ratios.
   """
   logs = np.linspace(np.log(sigma_min), np.log(sigma_max), levels)
@@ -57,99 +65,109 @@ def blur_sigmas(levels: int, sigma_min: float, sigma_max: float) -> np.ndarray:
 
 
 def _per_axis(
-  images: jax.Array, rows: np.ndarray, columns: np.ndarray
-) -> jax.Array:
-  """rows @ image @ columns.T for every image and channel, in full float32."""
-  rows, columns = np.float32(rows), np.float32(columns)
-  images = jnp.einsum("nh,bhwc->bnwc", rows, images, precision="highest")
-  return jnp.einsum("mw,bnwc->bnmc", columns, images, precision="highest")
+  images: Float32[AnyArray, "B H W C"],
+  rows: Float64[np.ndarray, "H H"],
+  columns: Float64[np.ndarray, "W W"],
+) -> Float32[Array, "B H W C"]:
+  """One filter along both axes, rows @ image @ columns^T for each channel."""
+  return common.filter_axes(images, rows[None], columns[None])[:, 0]
 
 
-def to_frequencies(images: jax.Array) -> jax.Array:
-  """Orthonormal 2-D DCT-II of each channel; (B, H, W, C) -> the same shape."""
+def to_frequencies(
+  images: Float32[AnyArray, "B H W C"],
+) -> Float32[Array, "B H W C"]:
+  """The orthonormal 2-D DCT-II of each channel; (n, m) takes place (h, w)."""
   _, height, width, _ = images.shape
   return _per_axis(images, dct_matrix(height), dct_matrix(width))
 
 
-def from_frequencies(coefficients: jax.Array) -> jax.Array:
+def from_frequencies(
+  coefficients: Float32[AnyArray, "B H W C"],
+) -> Float32[Array, "B H W C"]:
   """The inverse of `to_frequencies`, up to float32 rounding."""
   _, height, width, _ = coefficients.shape
   return _per_axis(coefficients, dct_matrix(height).T, dct_matrix(width).T)
 
 
-def eigenvalues(height: int, width: int) -> np.ndarray:
-  """(H, W) float64: lambda_nm, the rate at which mode (n, m) decays."""
+def eigenvalues(height: int, width: int) -> Float64[np.ndarray, "H W"]:
+  """The rates lambda_nm at which the modes (n, m) decay."""
   return (
     np.square(np.pi * np.arange(height) / height)[:, None]
     + np.square(np.pi * np.arange(width) / width)[None, :]
   )
 
 
-def heat_blur(images: jax.Array, sigma: jax.Array | float) -> jax.Array:
+def heat_blur(
+  images: Float32[AnyArray, "B H W C"], sigma: Sigma
+) -> Float32[Array, "B H W C"]:
   """Images after the heat equation has run for the time sigma^2 / 2.
 
   Args:
-    images: (B, H, W, C) float32.
-    sigma: standard deviation of the blur in pixels, >= 0: one number, or (B,)
-      for a level per image. 0 returns the images up to rounding (about 2e-7).
+    images: in any range.
+    sigma: standard deviation of the blur in pixels, >= 0: one number, or one
+      per image. 0 returns the images up to rounding (about 2e-7).
 
   Returns:
-    (B, H, W, C) float32, not clipped.
+    The blurred images, not clipped.
   """
   return from_frequencies(blurred_frequencies(images, sigma))
 
 
 def blurred_frequencies(
-  images: jax.Array, sigma: jax.Array | float
-) -> jax.Array:
+  images: Float32[AnyArray, "B H W C"], sigma: Sigma
+) -> Float32[Array, "B H W C"]:
   """`to_frequencies` of `heat_blur`, for the same arguments."""
   _, height, width, _ = images.shape
-  rates = np.float32(eigenvalues(height, width))[None, :, :, None]
+  rates = eigenvalues(height, width).astype("f4")[None, :, :, None]
+  # (B, 1, 1, 1), or (1, 1, 1, 1) for one sigma.
   time = jnp.square(jnp.asarray(sigma, jnp.float32)).reshape(-1, 1, 1, 1) / 2
   return to_frequencies(images) * jnp.exp(-rates * time)
 
 
 @functools.lru_cache
-def heat_matrices(side: int, sigmas: tuple[float, ...]) -> np.ndarray:
+def heat_matrices(
+  side: int, sigmas: tuple[float, ...]
+) -> Float64[np.ndarray, "K side side"]:
   """The blurs along one axis as matrices.
 
   Returns:
-    (K, side, side) float64; an image blurred by sigma_k is
+    One matrix per sigma; an image blurred by sigma_k is
     `rows[k] @ image @ columns[k].T`, rows made for its height and columns for
     its width.
   """
   basis = dct_matrix(side)
   rates = np.square(np.pi * np.arange(side) / side)
-  decay = np.exp(-np.outer(np.square(sigmas) / 2, rates))
+  decay = np.exp(-np.outer(np.square(sigmas) / 2, rates))  # (K, side)
+  # The transform, the decay of each mode, and the inverse transform.
   return basis.T @ (decay[:, :, None] * basis)
 
 
 @dataclasses.dataclass(frozen=True)
-class Heat:
+class Heat(common.Corruption):
   """The image after ever longer times of the heat equation.
 
   Attributes:
     frames: T, at least 2: T - 1 blurred frames and the image.
     sigma_min: standard deviation of the blur next to the image, in pixels.
-    sigma_max: that of frame 0; those between have equal ratios. Rissanen et
-      al. take 0.5 and 20 for 28 x 28 pixels, 0.5 and 24 for 32 x 32. With
-      T = 2 only `sigma_min` is used.
+    sigma_max: standard deviation at frame 0; those between have equal ratios.
+      Rissanen et al. take 0.5 and 20 for 28 x 28 pixels, 0.5 and 24 for
+      32 x 32. With T = 2 only `sigma_min` is used.
   """
 
-  frames: int = 8
-  sigma_min: float = 0.5
-  sigma_max: float = 20.0
+  sigma_min: Positive = 0.5
+  sigma_max: Positive = 20.0
 
-  def __post_init__(self):
-    common.check_frames(self.frames)
-    common.check_between(
-      "sigma_min", self.sigma_min, "sigma_max", self.sigma_max
-    )
+  def check(self) -> None:
+    """Refuses a least blur above the largest."""
+    common.check_order("sigma_min", self.sigma_min, "sigma_max", self.sigma_max)
 
   def __call__(
-    self, images: jax.Array, *, key: jax.Array | None = None
-  ) -> jax.Array:
-    """(B, H, W, C) float32 -> (B, T, H, W, C); draws nothing from `key`."""
+    self,
+    images: Float32[AnyArray, "B H W C"],
+    *,
+    key: keys.Keys | None = None,
+  ) -> Float32[Array, "B T H W C"]:
+    """The video; nothing is drawn from `key`."""
     sigmas = blur_sigmas(self.frames - 1, self.sigma_min, self.sigma_max)
     far_to_near = tuple(sigmas[:0:-1].tolist())
     rows, columns = (

@@ -2,10 +2,12 @@
 
 import dataclasses
 
-import jax
+from jaxtyping import Array, Float32
 
+from pseudovideo import fields, keys
 from pseudovideo.augmentations import common
 from pseudovideo.errors import UserError
+from pseudovideo.shapes import AnyArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,22 +18,20 @@ class Identity:
     frames: 1 of images, T of clips.
   """
 
-  frames: int = 1
+  frames: common.Frames = 1
 
   def __post_init__(self):
-    if self.frames < 1:
-      raise UserError(
-        "The augmentation 'identity' has frames=1 for images, or as many as "
-        f"the clips of the data set; got frames={self.frames!r}."
-      )
-    common.check_most(self.frames)
+    fields.check(self, "augmentation")
 
   def __call__(
-    self, images: jax.Array, *, key: jax.Array | None = None
-  ) -> jax.Array:
-    """float32 (B, H, W, C) -> (B, 1, H, W, C), or clips (B, T, H, W, C).
+    self,
+    images: Float32[AnyArray, "B *T H W C"],
+    *,
+    key: keys.Keys | None = None,
+  ) -> Float32[Array, "B T H W C"]:
+    """Images as videos of one frame; clips as they are, bit for bit.
 
-    Clips are returned bit for bit. Nothing is drawn from `key`.
+    Nothing is drawn from `key`.
 
     Raises:
       UserError: examples of another number of frames.

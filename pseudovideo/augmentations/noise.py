@@ -21,16 +21,24 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Gt, Lt
+from jaxtyping import Array, Float32, Float64
 
 from pseudovideo import keys
 from pseudovideo.augmentations import common
+from pseudovideo.shapes import AnyArray
+
+Beta = Annotated[float, Gt(0), Lt(1)]
 
 
-def weights(betas: Sequence[float], *, high_order: bool) -> np.ndarray:
+def weights(
+  betas: Sequence[float] | Float64[np.ndarray, " K"], *, high_order: bool
+) -> Float64[np.ndarray, "K K+1"]:
   """Every frame as a combination of the image and the noises, in float64.
 
   Args:
@@ -39,7 +47,7 @@ def weights(betas: Sequence[float], *, high_order: bool) -> np.ndarray:
 
   Returns:
     (T - 1, T). Row t - 1 belongs to frame x_{T-t}; column 0 is the coefficient
-    of x_T, column s that of eps_s.
+    of x_T, column s the one of eps_s.
   """
   image, *noises = np.eye(len(betas) + 1)
   frames = [image]
@@ -68,45 +76,47 @@ def matched_betas(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Noise:
+class _Noise(common.Corruption):
   """Fields and frame order of the three chains.
 
   Attributes:
     frames: T, at least 2.
     beta_min: variance of the first noise added, next to the image.
-    beta_max: variance of the last one; 0 < beta_min <= beta_max < 1. With
-      T = 2 only `beta_min` is used.
+    beta_max: variance of the last one, not below `beta_min`. With T = 2 only
+      `beta_min` is used.
   """
 
-  frames: int = 8
-  beta_min: float = 1e-4
-  beta_max: float = 0.05
+  beta_min: Beta = 1e-4
+  beta_max: Beta = 0.05
 
-  def __post_init__(self):
-    common.check_frames(self.frames)
-    common.check_between(
-      "beta_min", self.beta_min, "beta_max", self.beta_max, below=1.0
-    )
+  high_order: ClassVar[bool] = False
+  """Whether a frame's source is the mean of all later ones, or the next."""
+
+  def check(self) -> None:
+    """Refuses a first beta above the last."""
+    common.check_order("beta_min", self.beta_min, "beta_max", self.beta_max)
 
   def betas(self) -> tuple[float, ...]:
     """beta_1 .. beta_{T-1}; the first makes the frame next to the image."""
     return linear_betas(self.frames, self.beta_min, self.beta_max)
 
-  def _video(
-    self, images: jax.Array, key: jax.Array, high_order: bool
-  ) -> jax.Array:
+  def __call__(
+    self, images: Float32[AnyArray, "B H W C"], *, key: keys.Keys
+  ) -> Float32[Array, "B T H W C"]:
+    """The video, its noise drawn from `key`."""
     rows = keys.example_keys(key, len(images))
 
     def step(carry, inputs):
       previous, total = carry
       t, beta = inputs
-      source = total / t if high_order else previous
+      source = total / t if self.high_order else previous
       frame = jnp.sqrt(1 - beta) * source
       eps = keys.normal(keys.numbered(rows, t), images.shape)
       frame += jnp.sqrt(beta) * eps
       return (frame, total + frame), frame
 
     steps = jnp.arange(1, self.frames), jnp.float32(self.betas())
+    # (T - 1, B, H, W, C), x_{T-1} first.
     _, near_to_far = jax.lax.scan(step, (images, images), steps)
     return common.append_image(jnp.moveaxis(near_to_far[::-1], 0, 1), images)
 
@@ -114,17 +124,11 @@ class _Noise:
 class FirstOrder(_Noise):
   """Gaussian noise added again and again, a first-order Markov chain."""
 
-  def __call__(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
-    """(B, H, W, C) float32, scalar or (B,) keys -> (B, T, H, W, C)."""
-    return self._video(images, key, high_order=False)
-
 
 class HighOrder(_Noise):
   """Gaussian noise added to the mean of all later frames."""
 
-  def __call__(self, images: jax.Array, *, key: jax.Array) -> jax.Array:
-    """(B, H, W, C) float32, scalar or (B,) keys -> (B, T, H, W, C)."""
-    return self._video(images, key, high_order=True)
+  high_order = True
 
 
 class MatchedSNR(FirstOrder):

@@ -1,4 +1,4 @@
-"""Weights of the published PyTorch networks, in our form and back.
+"""Weights of the published PyTorch networks to our form, and the reverse.
 
   state_dict = convert.read("ema_0.9999_500000.pt")
   params = convert.to_flax(state_dict, unet.UNet(), channels=3)
@@ -8,9 +8,11 @@
 those of flexible video diffusion (Harvey et al. 2022), `IVVAE` those of IV-VAE
 (Wu et al. 2024). PyTorch is not needed. As a command,
 `python -m pseudovideo.convert`, see `--help`.
+
+May import everything up to `training`.
 """
 
-from pseudovideo.convert.files import read, write
 from pseudovideo.convert.networks import to_flax, to_torch
+from pseudovideo.files.state_dicts import read, write
 
 __all__ = ["read", "to_flax", "to_torch", "write"]

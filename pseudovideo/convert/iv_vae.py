@@ -10,8 +10,8 @@ decoder.
 from collections.abc import Callable, Iterator
 
 from pseudovideo import errors
-from pseudovideo.convert import layouts
-from pseudovideo.convert.layouts import CONV, Layer
+from pseudovideo.files import layouts
+from pseudovideo.files.layouts import CONV, Layer
 from pseudovideo.models.video_vae.iv_vae import IVVAE
 
 _Path = tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Whole networks: state dicts to parameters and back."""
+"""Whole networks: state dicts to parameters, and the reverse."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,7 +9,8 @@ import numpy as np
 from flax import traverse_util
 
 from pseudovideo import errors
-from pseudovideo.convert import fdm, improved_diffusion, iv_vae, layouts
+from pseudovideo.convert import iv_vae, skeleton
+from pseudovideo.files import layouts
 from pseudovideo.models import unet, video_unet
 from pseudovideo.models.video_vae.iv_vae import IVVAE
 
@@ -31,8 +32,9 @@ def to_flax(
   Args:
     state_dict: floating-point arrays by name: of improved DDPM for a `UNet`,
       of flexible video diffusion for a `VideoUNet`, of IV-VAE for an `IVVAE`.
-    net: the network; its fields decide which names and shapes are expected.
-    channels: of the images; not read for an `IVVAE`, which has them as a field.
+    net: network whose fields decide which names and shapes are expected.
+    channels: channels of the images; not read for an `IVVAE`, which has them as
+      a field.
 
   Returns:
     Nested dicts of float32 arrays.
@@ -66,8 +68,8 @@ def to_torch(params: Mapping[str, Any], net: Network) -> dict[str, Any]:
   """The published network's state dict from parameters of `net`.
 
   Args:
-    params: nested dicts, as `net.init` makes them and `to_flax` returns.
-    net: the network.
+    params: nested dicts of arrays, such as `net.init` and `to_flax` return.
+    net: network that they belong to.
 
   Returns:
     {name: float32 array}, in the order of the published state dict.
@@ -109,9 +111,7 @@ def _pairs(
 def _layers(net: Network) -> Iterator[layouts.Layer]:
   if isinstance(net, IVVAE):
     return iv_vae.layers(net)
-  if isinstance(net, video_unet.VideoUNet):
-    return fdm.layers(net)
-  return improved_diffusion.layers(net)
+  return skeleton.layers(net)
 
 
 def _our_shapes(net: Network, channels: int) -> dict[_Path, _Shape]:
@@ -138,8 +138,8 @@ def _their_shape(shape: _Shape, back: Callable) -> _Shape:
 
 def _image_channels(params: Mapping[_Path, Any], net: Network) -> int:
   """Read off the first convolution; a `VideoUNet` adds a channel."""
-  kernel = params.get(("stem", "kernel"))
-  given = np.shape(kernel)[2] if np.ndim(kernel) == 4 else 0
+  shape = np.shape(params.get(("stem", "kernel"), 0))
+  given = shape[2] if len(shape) == 4 else 0
   return max(1, given - isinstance(net, video_unet.VideoUNet))
 
 

@@ -1,59 +1,71 @@
-"""The part that the two published networks share: all but attention.
+"""Names of the published diffusion U-Nets for ours.
+
+The names of improved DDPM (Nichol & Dhariwal 2021) for `UNet`, and of
+flexible video diffusion (Harvey et al. 2022) for `VideoUNet`: all but attention
+is named alike.
 
 There, the encoder is one list (`input_blocks`: the stem, the residual blocks,
 the convolutions that halve the side) and the decoder another, whose blocks also
 hold the convolutions that double it.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+import itertools
+from collections.abc import Iterator
 
-from pseudovideo.convert.layouts import CONV, LINEAR, NORM, Layer
-from pseudovideo.models import unet
+from pseudovideo.files import layouts
+from pseudovideo.files.layouts import CONV, LINEAR, NORM, POINTWISE, Layer
+from pseudovideo.models import unet, video_unet
 
-# From the name of a place, there and here, to the attention layers there.
-Attention = Callable[[str, str], Iterator[Layer]]
+_POSITIONS = (
+  ("embed_distances", "distance"),
+  ("embed_diffusion_time", "time"),
+  ("out", "out"),
+)
 
 
-def layers(net: unet.UNet, attention: Attention) -> Iterator[Layer]:
-  """All layers, in the order of their state dict.
+def layers(net: unet.UNet) -> Iterator[Layer]:
+  """Every layer of `net`, in the order of the published state dict.
 
   Every residual block is given a convolution on its skip; where the channels
   stay the same, neither side has it.
   """
+  if isinstance(net, video_unet.VideoUNet):
+    attention = _video_attention
+  else:
+    attention = functools.partial(_image_attention, heads=net.heads)
   last = len(net.multipliers) - 1
-  yield Layer("time_embed.0", ("time", "in"), LINEAR)
-  yield Layer("time_embed.2", ("time", "out"), LINEAR)
 
-  def block(theirs, ours, level):
+  def block(theirs: str, ours: str, level: int) -> Iterator[Layer]:
     yield from _residual(f"{theirs}.0", f"{ours}_res")
     if level in net.attention:
       yield from attention(f"{theirs}.1", ours)
 
+  yield Layer("time_embed.0", ("time", "in"), LINEAR)
+  yield Layer("time_embed.2", ("time", "out"), LINEAR)
   yield Layer("input_blocks.0.0", ("stem",), CONV)
-  number = 1
+  numbers = itertools.count(1)
   for level in range(last + 1):
     for i in range(net.blocks):
-      yield from block(f"input_blocks.{number}", f"down_{level}_{i}", level)
-      number += 1
+      theirs = f"input_blocks.{next(numbers)}"
+      yield from block(theirs, f"down_{level}_{i}", level)
     if level < last:
-      ours = (f"down_{level}_sample", "conv")
-      yield Layer(f"input_blocks.{number}.0.op", ours, CONV)
-      number += 1
+      theirs = f"input_blocks.{next(numbers)}.0.op"
+      yield Layer(theirs, (f"down_{level}_sample", "conv"), CONV)
 
   yield from _residual("middle_block.0", "middle_0")
   yield from attention("middle_block.1", "middle")
   yield from _residual("middle_block.2", "middle_1")
 
-  number = 0
+  numbers = itertools.count()
   for level in reversed(range(last + 1)):
     for i in range(net.blocks + 1):
-      theirs = f"output_blocks.{number}"
+      theirs = f"output_blocks.{next(numbers)}"
       yield from block(theirs, f"up_{level}_{i}", level)
       if i == net.blocks and level > 0:
         place = 2 if level in net.attention else 1
         ours = (f"up_{level}_sample", "conv")
         yield Layer(f"{theirs}.{place}.conv", ours, CONV)
-      number += 1
 
   yield Layer("out.0", ("norm",), NORM)
   yield Layer("out.2", ("head",), CONV)
@@ -69,3 +81,33 @@ def _residual(theirs: str, ours: str) -> Iterator[Layer]:
     ("skip_connection", "skip", CONV),
   ):
     yield Layer(f"{theirs}.{name}", (ours, own), layout)
+
+
+def _image_attention(theirs: str, ours: str, heads: int) -> Iterator[Layer]:
+  for name, own, layout in (
+    ("norm", "norm", NORM),
+    ("qkv", "qkv", layouts.pointwise_qkv(heads)),
+    ("proj_out", "out", POINTWISE),
+  ):
+    yield Layer(f"{theirs}.{name}", (f"{ours}_attention", own), layout)
+
+
+def _video_attention(theirs: str, ours: str) -> Iterator[Layer]:
+  """Linear layers, their q, k and v ordered as ours."""
+  for kind, module in (
+    ("spatial", f"{ours}_attention"),
+    ("temporal", f"{ours}_temporal"),
+  ):
+    for name, own, layout in (
+      ("qkv", "qkv", LINEAR),
+      ("proj_out", "out", LINEAR),
+      ("norm", "norm", NORM),
+    ):
+      yield Layer(f"{theirs}.{kind}_attention.{name}", (module, own), layout)
+  for net in ("rpe_q", "rpe_k", "rpe_v"):
+    for name, own in _POSITIONS:
+      yield Layer(
+        f"{theirs}.temporal_attention.{net}.rpe_net.{name}",
+        (f"{ours}_temporal", net, own),
+        LINEAR,
+      )

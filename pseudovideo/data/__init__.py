@@ -1,7 +1,13 @@
-"""Data sets: a name in, uint8 images and labels out."""
+"""Data sets: a name in, uint8 images and labels out.
+
+May import `files` and small things.
+"""
+
+import os
+from collections.abc import Callable
 
 from pseudovideo import errors
-from pseudovideo.data import digits, folder, tfds_sets, video_folder
+from pseudovideo.data import folder, named, video_folder
 from pseudovideo.data.image_set import (
   ImageSet,
   last_frame_of,
@@ -21,19 +27,18 @@ __all__ = [
 ]
 
 # Each entry is given the text after the colon of the name, and `data_dir`.
-SETS = {
-  "digits": lambda path, data_dir: digits.load(),
-  "mnist": lambda path, data_dir: tfds_sets.load("mnist", data_dir),
-  "cifar10": lambda path, data_dir: tfds_sets.load("cifar10", data_dir),
-  "celeb_a": lambda path, data_dir: tfds_sets.load("celeb_a", data_dir),
+SETS: dict[str, Callable[..., ImageSet]] = {
+  **named.LOADERS,
   "folder": lambda path, data_dir: folder.load(path),
 }
-# Those whose images are clips, for the tasks that learn from them.
-CLIP_SETS = {"videos": lambda path, data_dir: video_folder.load(path)}
+# Sets whose images are clips, for the tasks that learn from them.
+CLIP_SETS: dict[str, Callable[..., ImageSet]] = {
+  "videos": lambda path, data_dir: video_folder.load(path)
+}
 _WITH_PATH = ("folder", *CLIP_SETS)
 
 
-def load(name: str, *, data_dir: str | None = None) -> ImageSet:
+def load(name: str, *, data_dir: str | os.PathLike | None = None) -> ImageSet:
   """The data set of that name, decoded; a second call reads a cache.
 
   Args:

@@ -1,7 +1,7 @@
 """Arrays on disk: written once, memory-mapped, checked at load.
 
 Decoded image sets are kept so, and what networks see in them. A set is a
-folder `<name>-<key>` below `folders.cache_dir(kind)`:
+folder `<name>-<key>` below `atomic.cache_dir(kind)`:
 
   <array>.npy   the arrays
   meta.json     the SHA-256 of every array file, the fingerprint of the set,
@@ -13,7 +13,7 @@ another folder. A folder is written under a temporary name, flushed to disk and
 renamed, so a killed or a concurrent writer never leaves half a set under the
 final name. A damaged folder is reported, thrown away and written again.
 
-`write` and `read` do the same for folders that the user names.
+`write` and `read` are for folders that the user names.
 """
 
 import contextlib
@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors, folders
+from pseudovideo import errors
+from pseudovideo.files import atomic
 
 # Raise it when the layout, or the decoding of any set, changes.
 VERSION = 1
@@ -54,16 +55,17 @@ def load(
   kind: str = "data",
   making: str = "Decoding",
 ) -> tuple[dict[str, np.ndarray], str]:
-  """The arrays of a set, from the cache where it holds them intact.
+  """Loads the arrays of a set, from the cache where it holds them intact.
 
   Args:
     name: beginning of the folder's name, for people.
     made_from: anything that JSON can write and that changes whenever the
       arrays would.
-    build: makes the arrays: it is given `new_array(name, shape, dtype)`, which
-      returns a writable array on disk, and fills each of them.
+    build: function that makes the arrays: it is called with
+      `new_array(name, shape, dtype)`, which returns a writable array on disk,
+      and fills each of them.
     kind: name of the cache's folder.
-    making: what `build` does, for the log.
+    making: word for the work of `build` in the log.
 
   Returns:
     Read-only memory-mapped arrays by name, and their fingerprint.
@@ -72,7 +74,7 @@ def load(
     UserError: the cache cannot be written.
   """
   key = _hash({"version": VERSION, "made_from": made_from})[:20]
-  folder = folders.cache_dir(kind) / f"{name}-{key}"
+  folder = atomic.cache_dir(kind) / f"{name}-{key}"
   if folder.exists():
     try:
       arrays, facts = read(folder)
@@ -105,13 +107,13 @@ def write(
   """Writes a folder of arrays, whole or not at all.
 
   Args:
-    folder: does not exist, or is empty.
-    build: makes the arrays, see `load`.
-    about: what else `read` will return; anything that JSON can write.
+    folder: path of a folder that does not exist, or is empty.
+    build: function that makes the arrays, see `load`.
+    about: facts that `read` will return; anything that JSON can write.
 
   Raises:
     FileExistsError: there is something in the folder, by now.
-    UserError: it cannot be written.
+    UserError: the folder cannot be written.
   """
   with _temporary(folder) as temporary:
     _write(temporary, build, about)
@@ -120,7 +122,7 @@ def write(
 
 
 def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """The arrays of a folder, after every byte was compared with its checksum.
+  """Reads the arrays of a folder, every byte compared with its checksum.
 
   Returns:
     Read-only memory-mapped arrays by name, and the facts: `fingerprint`,
@@ -139,7 +141,7 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
-  """What identifies source files without reading large ones completely.
+  """Facts that identify source files; large ones are not read completely.
 
   Args:
     root: the folder that the names are relative to.
@@ -158,7 +160,7 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
     name: [
       str(array.dtype),
       list(array.shape),
-      hashlib.sha256(np.ascontiguousarray(array)).hexdigest(),
+      hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
     ]
     for name, array in arrays.items()
   }
@@ -243,7 +245,7 @@ def _write(
   about: Mapping[str, Any] | None = None,
 ) -> None:
   """Fills `folder` and waits until the disk holds it."""
-  arrays = {}
+  arrays: dict[str, np.memmap] = {}
 
   def new_array(
     name: str, shape: tuple[int, ...], dtype: Any = np.uint8
@@ -263,13 +265,13 @@ def _write(
     meta = json.dumps({"facts": facts, "sha256": _hash(facts)}, indent=2)
     (folder / "meta.json").write_text(meta)
     for path in folder.iterdir():
-      _sync(path)
-    _sync(folder)
+      atomic.sync(path)
+    atomic.sync(folder)
 
 
 def _reserve(
   path: pathlib.Path, shape: tuple[int, ...], dtype: Any
-) -> np.ndarray:
+) -> np.memmap:
   """A writable array on disk; a full disk is an error here, not a crash."""
   with _writing(path.parent.parent):
     array = np.lib.format.open_memmap(path, "w+", dtype, shape)
@@ -302,28 +304,20 @@ def _remove_leftovers(parent: pathlib.Path) -> None:
 
 
 def _rename(source: pathlib.Path, target: pathlib.Path) -> None:
-  """Atomic; FileExistsError where there is a folder `target` already."""
+  """Renames at once; FileExistsError where there is a folder `target`."""
   try:
     source.rename(target)
   except OSError as error:
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
       raise FileExistsError(target) from error
     raise
-  _sync(target.parent)
+  atomic.sync(target.parent)
 
 
 def _discard(folder: pathlib.Path) -> None:
   """Removes a folder; other processes see it whole or not at all."""
   with _temporary(folder) as temporary, contextlib.suppress(FileNotFoundError):
     folder.rename(temporary / "damaged")
-
-
-def _sync(path: pathlib.Path) -> None:
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -9,17 +9,18 @@ the centre, see `decoding.square`.
 
 import contextlib
 import dataclasses
+import io
 import itertools
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import IO
 
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors, folders
+from pseudovideo import errors
 from pseudovideo.data import cache, decoding, videos
+from pseudovideo.files import atomic
 
 NAMED = 5  # files that a message names
 
@@ -33,8 +34,8 @@ class ClipSet:
       time.
     video: (N,) int32, ascending, of which video each clip is: its place in
       `names`.
-    names: of all videos, by their paths relative to the folder; those that are
-      too short have no clip.
+    names: paths of all videos, relative to the folder; those that are too
+      short have no clip.
     fingerprint: SHA-256 (hexadecimal) of the arrays.
   """
 
@@ -46,14 +47,14 @@ class ClipSet:
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-  """How videos become clips.
+  """The cutting of videos into clips.
 
   Attributes:
     frames: T >= 1.
     side: S >= 1, of the frames, in pixels; nothing is enlarged.
     interval: >= 1; 3 takes frames 0, 3, 6 and so on.
-    per_video: at most this many clips of each video, its first ones; None for
-      all of them.
+    per_video: the number of clips of each video, its first ones, at most; None
+      for all of them.
   """
 
   frames: int
@@ -77,15 +78,15 @@ class Cut:
 def load(
   root: pathlib.Path, cut: Cut, names: Sequence[str] | None = None
 ) -> ClipSet:
-  """The clips of the videos below a folder, decoded; then read from the cache.
+  """Loads the clips of the videos below a folder; a second call reads a cache.
 
   Videos with too few frames are left out, with a warning that counts them.
 
   Args:
     root: a folder of video files, or of folders of images, see `videos.find`.
-    cut: how they become clips.
-    names: of `videos.find`, which videos and in which order; None: all of them,
-      sorted.
+    cut: the cutting of videos into clips.
+    names: names of the videos in their order, from `videos.find`; None for all
+      of them, sorted.
 
   Raises:
     UserError: no videos, none that is long enough, smaller frames than `side`,
@@ -136,7 +137,7 @@ def _build(
     bar = tqdm.tqdm(found.values(), "decoding", unit="video", disable=None)
     for number, files in enumerate(bar):
       for clip in itertools.islice(_clips(files, cut), cut.per_video):
-        spool.write(clip)
+        spool.write(clip.data)
         origins.append(number)
     if not origins:
       raise errors.UserError(
@@ -188,9 +189,9 @@ def _clips(files: list[pathlib.Path], cut: Cut) -> Iterator[np.ndarray]:
 
 
 @contextlib.contextmanager
-def _spool() -> Iterator[IO[bytes]]:
+def _spool() -> Iterator[io.BufferedRandom]:
   """A file that is gone when it is closed, on the disk of the cache."""
-  place = folders.cache_dir("data")
+  place = atomic.cache_dir("data")
   try:
     with tempfile.TemporaryFile(dir=place) as file:
       yield file

@@ -5,12 +5,13 @@ import contextlib
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from pseudovideo import errors, foreign
+from pseudovideo import errors
+from pseudovideo.files import untrusted
 
 if TYPE_CHECKING:
   from PIL import Image
@@ -38,13 +39,13 @@ _large = threading.Lock()
 def opened(
   source: pathlib.Path | IO[bytes],
   where: str,
-  formats: Sequence[str] = FORMATS,
+  formats: tuple[str, ...] = FORMATS,
 ) -> Iterator:
-  """The image in a file, opened but not yet decoded.
+  """Opens the image in a file, without decoding it yet.
 
   Args:
     source: a path or an open file.
-    where: what to call it in an error.
+    where: name of the image in an error.
     formats: Pillow's names of those that are tried, whatever the file's ending.
 
   Raises:
@@ -56,7 +57,7 @@ def opened(
   try:
     with contextlib.ExitStack() as stack:
       if isinstance(source, pathlib.Path):
-        source = stack.enter_context(foreign.opened(source))
+        source = stack.enter_context(untrusted.opened(source))
       image = stack.enter_context(Image.open(source, formats=formats))
       check(image, where)
       _check_scans(image, source, where)
@@ -66,7 +67,7 @@ def opened(
   except Exception as error:  # Pillow's plug-ins raise many types.
     raise errors.UserError(
       f"{where} cannot be read as an image ({type(error).__name__}: "
-      f"{foreign.reason(error)}); replace or remove it."
+      f"{untrusted.reason(error)}); replace or remove it."
     ) from error
 
 
@@ -105,15 +106,15 @@ def _check_scans(image: "Image.Image", file: IO[bytes], where: str) -> None:
 
 
 def square(image: "Image.Image", side: int) -> "Image.Image":
-  """A side x side image: halved, resized, cropped around its centre.
+  """Makes a side x side image: halved, resized, cropped around its centre.
 
-  As improved-diffusion (Nichol & Dhariwal 2021) prepares its images: halve by
+  So improved-diffusion (Nichol & Dhariwal 2021) prepares its images: halve by
   a box filter while the shorter side is at least 2 * side, then resize so that
   it is `side` (bicubic), then crop.
 
   Args:
     image: a Pillow image of mode L or RGB, its shorter side >= 1.
-    side: in pixels.
+    side: side of the result, in pixels.
   """
   from PIL import Image
 
@@ -130,12 +131,12 @@ def square(image: "Image.Image", side: int) -> "Image.Image":
 def to_array(
   image: "Image.Image", channels: int, side: int | None
 ) -> np.ndarray:
-  """(H, W, channels) uint8 of an open image; transparency is dropped.
+  """Decodes an image to (H, W, channels) uint8; transparency is dropped.
 
   Args:
-    image: from `opened`.
+    image: an image from `opened`.
     channels: 1 for grey, 3 for RGB.
-    side: if given, see `square`.
+    side: side of the result in pixels, see `square`; None keeps the size.
   """
   large = image.width * image.height > LARGE
   with _large if large else contextlib.nullcontext():
@@ -152,9 +153,9 @@ def in_blocks(work: Callable[[int, int], None], total: int, title: str) -> None:
   blocks, stops the rest and is raised.
 
   Args:
-    work: treats items start .. stop - 1.
+    work: function that treats items start .. stop - 1.
     total: number of items.
-    title: of the progress bar.
+    title: title of the progress bar.
   """
   import tqdm
 

@@ -15,7 +15,7 @@ SEED = 20_241
 
 
 def load() -> ImageSet:
-  """The digits, 1,437 to train on and 360 held out, in their original order.
+  """Loads the digits, 1,437 to train on and 360 held out, in their order.
 
   Returns:
     (N, 8, 8, 1) images and labels 0..9.
@@ -55,7 +55,7 @@ def held_out(labels: np.ndarray, num: int) -> np.ndarray:
 
   Args:
     labels: (N,) integers.
-    num: how many to mark, at most N.
+    num: number of marks, at most N.
 
   Returns:
     (N,) bool.

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors, foreign
+from pseudovideo import errors
 from pseudovideo.data import cache, decoding, image_set
 from pseudovideo.data.image_set import ImageSet
+from pseudovideo.files import untrusted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 SYNTAX = "`folder:PATH` or `folder:PATH?size=32`"
@@ -31,7 +32,7 @@ class _Split:
 
 
 def load(argument: str) -> ImageSet:
-  """The images below a folder.
+  """Loads the images below a folder.
 
   Args:
     argument: `PATH`, or `PATH?size=32` to scale and crop every image to 32x32
@@ -63,7 +64,7 @@ def load(argument: str) -> ImageSet:
 
 
 def parse(argument: str) -> tuple[pathlib.Path, int | None]:
-  """The folder in `PATH` or `PATH?size=32`, and the size or None."""
+  """Parses `PATH` or `PATH?size=32` into the folder, and the size or None."""
   path, question, size = argument.partition("?size=")
   if question and not re.fullmatch(r"0*[1-9]\d{0,5}", size, re.ASCII):
     raise errors.UserError(
@@ -79,10 +80,11 @@ def parse(argument: str) -> tuple[pathlib.Path, int | None]:
 
 
 def list_images(root: pathlib.Path) -> list[pathlib.Path]:
-  """Every image below `root`, sorted by relative path; hidden ones excluded.
+  """Lists the images below `root` by relative path, without hidden ones.
 
   Raises:
-    UserError: one is a pipe, a device, a link to nothing, or may not be read.
+    UserError: a file is a pipe, a device, a link to nothing, or may not be
+      read.
   """
   files = []
   for folder, subfolders, names in os.walk(root):
@@ -93,7 +95,7 @@ def list_images(root: pathlib.Path) -> list[pathlib.Path]:
       if name.lower().endswith(SUFFIXES) and not name.startswith(".")
     ]
   for path in files:
-    foreign.check(path)
+    untrusted.check(path)
   return sorted(files, key=lambda path: _relative(root, path))
 
 

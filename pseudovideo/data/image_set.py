@@ -1,4 +1,4 @@
-"""What every data set looks like to the rest of the package."""
+"""The form that every data set has for the rest of the package."""
 
 import dataclasses
 import hashlib
@@ -23,9 +23,9 @@ class ImageSet:
     test_images: (M, H, W, C) uint8, read-only; never trained on.
     test_labels: (M,) int32, or None.
     num_classes: number of classes, or None where there are no labels.
-    source: one sentence on where the images come from.
+    source: sentence on the origin of the images.
     fingerprint: SHA-256 (hexadecimal) of the arrays: equal on every machine
-      that holds the same images in the same order.
+      that holds these images in this order.
   """
 
   name: str
@@ -44,13 +44,13 @@ class ImageSet:
 
 
 def spread(images: np.ndarray, num: int) -> np.ndarray:
-  """`num` images at even distances: sets may be sorted by class."""
+  """Picks `num` images at even distances: sets may be sorted by class."""
   picked = np.linspace(0, len(images) - 1, min(num, len(images)))
   return np.asarray(images[picked.astype(int)])
 
 
 def last_frames(image_set: ImageSet) -> ImageSet:
-  """A set of images as it is; of clips the set of their last frames."""
+  """Makes a set of images of a set of clips: their last frames."""
   if image_set.train_images.ndim == 4:
     return image_set
   return dataclasses.replace(
@@ -62,17 +62,17 @@ def last_frames(image_set: ImageSet) -> ImageSet:
 
 
 def last_frame_of(images: np.ndarray) -> np.ndarray:
-  """Images as they are; the last frames of clips (N, T, H, W, C)."""
+  """Takes the last frames of clips (N, T, H, W, C); images stay as they are."""
   return images if images.ndim == 4 else images[:, -1]
 
 
 def derived(fingerprint: str, what: str) -> str:
-  """The fingerprint of arrays that follow from others, named by `what`."""
+  """Makes the fingerprint of arrays that follow from others as `what` says."""
   return hashlib.sha256(f"{what} of {fingerprint}".encode()).hexdigest()
 
 
 def held_out(names: Sequence[str]) -> set[str]:
-  """A tenth of the names, rounded up: those with the smallest SHA-256."""
+  """Chooses a tenth of the names, rounded up: the smallest by SHA-256."""
 
   def rank(name: str) -> bytes:
     return hashlib.sha256(os.fsencode(name)).digest()

@@ -19,7 +19,6 @@ import numpy as np
 from pseudovideo import errors
 
 Batch = dict[str, np.ndarray]
-IMAGE = "image"
 
 # Batches that are made before they are asked for.
 AHEAD = 2
@@ -35,7 +34,7 @@ class Batches:
     *,
     batch_size: int,
     seed: int,
-    name: str = IMAGE,
+    name: str = "image",
     process_index: int = 0,
     process_count: int = 1,
   ):
@@ -46,10 +45,10 @@ class Batches:
         else a task learns from, such as their tokens.
       labels: (N,) integers or None.
       batch_size: images per step over all processes.
-      seed: of the order, 0 .. 2^64 - 1.
-      name: what `images` is called in a batch.
-      process_index: which rows of each batch are ours.
-      process_count: into how many equal parts the rows are cut.
+      seed: seed of the order, 0 .. 2^64 - 1.
+      name: name of `images` in a batch.
+      process_index: index of this process, whose rows of a batch are made.
+      process_count: number of processes, which share the rows equally.
 
     Raises:
       UserError: the batch cannot be cut, or there are no images.
@@ -70,7 +69,7 @@ class Batches:
     )
 
   def batch(self, step: int) -> Batch:
-    """The rows of one step, b = batch_size / process_count of them.
+    """Makes the rows of one step, b = batch_size / process_count of them.
 
     Returns:
       `image` (b, H, W, C) uint8, or as it is named, `index` (b,) int32, their
@@ -114,18 +113,20 @@ def prefetch(
   thread.
 
   Args:
-    batches: where they come from.
+    batches: the source of the batches.
     start: first step.
     stop: step after the last one.
-    put: what is done with each batch in the thread, such as sending it to the
-      devices.
+    put: function of a batch, called in the thread, such as one that sends it
+      to the devices.
 
   Yields:
     (step, put(batches.batch(step))), in order.
   """
   steps = iter(range(start, stop))
   pool = concurrent.futures.ThreadPoolExecutor(1, "prefetch")
-  pending = collections.deque()
+  pending: collections.deque[tuple[int, concurrent.futures.Future]] = (
+    collections.deque()
+  )
 
   def make(step: int) -> Any:
     return put(batches.batch(step))
@@ -151,15 +152,16 @@ def held_out(
   images: np.ndarray,
   labels: np.ndarray | None,
   batch_size: int,
-  name: str = IMAGE,
+  name: str = "image",
 ) -> Iterator[Batch]:
-  """Every image once, in order, in batches of one size.
+  """Yields every image once, in order, in batches of one size.
 
   Args:
     images: (N, H, W, C) uint8, or other arrays, see `Batches`.
     labels: (N,) integers or None.
-    batch_size: of every batch; the last one is filled with copies of image 0.
-    name: what `images` is called.
+    batch_size: images per batch; the last batch is filled with copies of image
+      0.
+    name: name of `images` in a batch.
 
   Yields:
     `image`, or as it is named, `label` if there are labels, and `mask`

@@ -12,14 +12,14 @@ import json
 import os
 import pathlib
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pseudovideo import errors, foreign
+from pseudovideo import errors
 from pseudovideo.data import cache, decoding
 from pseudovideo.data.image_set import ImageSet
+from pseudovideo.files import untrusted
 
 SPLITS = ("train", "test")
 INFO_LIMIT = 2**24  # bytes of a JSON file; those of the sets have some 1,000
@@ -30,13 +30,14 @@ OPTIONAL = ("fileFormat", "moduleName", "description")
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """What is read of a TFDS set.
+  """The form in which a TFDS set is read.
 
   Attributes:
-    title: its name in prose.
+    title: name of the set in prose.
     channels: 1 or 3.
-    num_classes: of its feature `label`, or None to read no labels.
-    side: if given, images become side x side by `decoding.square`.
+    num_classes: number of classes of the feature `label`; None to read no
+      labels.
+    side: side of the images, made by `decoding.square`; None keeps their size.
   """
 
   title: str
@@ -53,11 +54,11 @@ SPECS = {
 
 
 def load(name: str, data_dir: str | None = None) -> ImageSet:
-  """The training and the test split of a prepared set.
+  """Loads the training and the test split of a prepared set.
 
   Args:
     name: a key of SPECS.
-    data_dir: see `find_data_dir`.
+    data_dir: folder of TFDS, see `find_data_dir`.
 
   Raises:
     UserError: the set is not there, incomplete, damaged, or not in ArrayRecord
@@ -125,7 +126,7 @@ def _find(name: str, data_dir: pathlib.Path) -> pathlib.Path:
 
 
 def _read_info(folder: pathlib.Path) -> dict[str, Any]:
-  """What dataset_info.json says, of the right types where it is used."""
+  """Reads dataset_info.json, whose entries have the types that are used."""
   info = _read_json(folder, "dataset_info.json")
   texts = {"name": None, "version": None, **dict.fromkeys(OPTIONAL, "")}
   good = all(type(info.get(k, texts[k])) is str for k in texts)
@@ -146,14 +147,14 @@ def _is_split(split: Any) -> bool:
 
 def _read_json(folder: pathlib.Path, name: str) -> dict[str, Any]:
   try:
-    with foreign.opened(folder / name) as file:
+    with untrusted.opened(folder / name) as file:
       content = file.read(INFO_LIMIT + 1)
     if len(content) > INFO_LIMIT:
       raise ValueError(f"it has more than {INFO_LIMIT:,} bytes")
     found = json.loads(content)
   except (OSError, ValueError, RecursionError) as error:
     raise _damaged(
-      folder, f"{name} is no JSON, {foreign.reason(error)}"
+      folder, f"{name} is no JSON, {untrusted.reason(error)}"
     ) from error
   if type(found) is not dict:
     raise _damaged(folder, f"{name} holds no mapping")
@@ -251,17 +252,20 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
   except (errors.UserError, OSError):
     raise
   except Exception as error:  # Of TFDS, protobuf and array_record.
-    raise _damaged(folder, foreign.reason(error)) from error
+    raise _damaged(folder, untrusted.reason(error)) from error
 
 
 def _decode(
   spec: Spec,
   where: str,
   split: str,
-  records: Sequence[dict[str, Any]],
+  records: Any,
   new_array: cache.NewArray,
 ) -> None:
-  """Writes the images, and the labels if any, of one split."""
+  """Writes the images, and the labels if any, of one split.
+
+  `records` is a source of TFDS, which has `__getitems__` too.
+  """
 
   def image_of(record: dict[str, Any], index: int) -> np.ndarray:
     place = f"Record {index} of {where}"

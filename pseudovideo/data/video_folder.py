@@ -32,7 +32,7 @@ FIELDS = {
 
 
 def load(argument: str) -> ImageSet:
-  """The clips of the videos below a folder, in colour.
+  """Loads the clips of the videos below a folder, in colour.
 
   Args:
     argument: `PATH?size=32&frames=9`, see above.
@@ -74,10 +74,10 @@ def load(argument: str) -> ImageSet:
 
 
 def parse(argument: str) -> tuple[pathlib.Path, clips.Cut]:
-  """The folder in `PATH?size=32&frames=9`, and how videos become clips.
+  """Parses `PATH?size=32&frames=9` into the folder and the cutting of videos.
 
   Raises:
-    UserError: it is written in another way.
+    UserError: the text is written in another way.
   """
   path, _, query = argument.partition("?")
   given = {}
@@ -98,7 +98,7 @@ def parse(argument: str) -> tuple[pathlib.Path, clips.Cut]:
   return pathlib.Path(os.path.expanduser(path)), clips.Cut(**given)
 
 
-def _split(root: pathlib.Path) -> dict[str, Sequence[str]]:
+def _split(root: pathlib.Path) -> dict[str, list[str]]:
   """Names of videos, by split."""
   names = list(videos.find(root))
   if (root / "train").is_dir() and (root / "test").is_dir():
@@ -118,7 +118,7 @@ def _split(root: pathlib.Path) -> dict[str, Sequence[str]]:
 
 def _given_split(
   root: pathlib.Path, names: Sequence[str]
-) -> dict[str, Sequence[str]]:
+) -> dict[str, list[str]]:
   splits = {
     split: [name for name in names if name.split("/")[0] == split]
     for split in ("train", "test")

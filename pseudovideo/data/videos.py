@@ -1,9 +1,9 @@
 """Videos as streams of frames: video files, gifs, and folders of images.
 
 FFmpeg decodes the video files. It comes with PyAV (the extra `video`), which
-is imported at the first of them. It is told which container to expect by the
-file's ending, and is given an open file instead of a name, so that no playlist
-or link in a file leads it to others. Pillow reads the rest; it notices damage
+is imported at the first of them. It expects the container of the file's ending,
+and gets an open file instead of a name, so that no playlist or link in a file
+leads it to others. Pillow reads the rest; it notices damage
 to gifs that FFmpeg shows as pictures.
 """
 
@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pseudovideo import errors, foreign
+from pseudovideo import errors
 from pseudovideo.data import decoding, folder
+from pseudovideo.files import untrusted
 
 if TYPE_CHECKING:
   from PIL import Image
@@ -34,7 +35,7 @@ SUFFIXES = (*CONTAINERS, GIF)
 
 
 def find(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-  """Every video below a folder; what is hidden is left out.
+  """Finds the videos below a folder, without hidden ones.
 
   A video is a file with one of the endings `SUFFIXES`, or a folder that holds
   images itself, `root` included, in the order of the numbers in their names:
@@ -61,7 +62,7 @@ def size(files: list[pathlib.Path]) -> tuple[int, int]:
   """(width, height) of a video as its first file's header says.
 
   Raises:
-    UserError: it cannot be read, or its frames are too large.
+    UserError: the video cannot be read, or its frames are too large.
   """
   if files[0].suffix.lower() in CONTAINERS:
     with _opened(files[0]) as (_, stream):
@@ -74,19 +75,19 @@ def size(files: list[pathlib.Path]) -> tuple[int, int]:
 def frames(files: list[pathlib.Path], interval: int) -> Iterator["Image.Image"]:
   """Frames 0, interval, 2 interval and so on, one in memory at a time.
 
-  Those of a file are counted as they are stored, whatever their durations.
+  Frames of a file are counted as they are stored, whatever their durations.
   They are turned as the file says that they be shown, their pixels are taken
   to be square, and transparency is dropped.
 
   Args:
-    files: of one video, as `find` returns them.
+    files: files of one video, as `find` returns them.
     interval: >= 1.
 
   Yields:
     Pillow images of mode RGB, all of one size.
 
   Raises:
-    UserError: one cannot be decoded, is too large, or of another size.
+    UserError: a frame cannot be decoded, is too large, or of another size.
   """
   first = None
   for where, image in _read(files, interval):
@@ -159,10 +160,10 @@ def _opened(path: pathlib.Path) -> Iterator[tuple[Any, Any]]:
     ) from error
   try:
     with (
-      foreign.opened(path) as file,
+      untrusted.opened(path) as file,
       av.open(file, format=CONTAINERS[path.suffix.lower()]) as container,
     ):
-      stream = container.streams.best("video")
+      stream: Any = container.streams.best("video")
       if stream is None:
         raise ValueError("it has no pictures")
       codec = stream.codec_context
@@ -180,7 +181,7 @@ def _opened(path: pathlib.Path) -> Iterator[tuple[Any, Any]]:
   except Exception as error:  # FFmpeg's errors have many types.
     raise errors.UserError(
       f"{path} cannot be read as a video ({type(error).__name__}: "
-      f"{foreign.reason(error)}); replace or remove it."
+      f"{untrusted.reason(error)}); replace or remove it."
     ) from error
 
 

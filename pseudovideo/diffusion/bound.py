@@ -6,42 +6,39 @@ averages over dimensions, and over frames that count, are the caller's.
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
-from pseudovideo.diffusion import chain as chains
+from pseudovideo.diffusion.chain import Chain
 from pseudovideo.losses import gaussian
 
 
 def term(
-  chain: chains.Chain,
-  x0: jax.Array,
-  x: jax.Array,
-  k: jax.Array,
-  eps: jax.Array,
-  v: jax.Array | None = None,
+  chain: Chain,
+  x0: Float[Array, " B *rest"],
+  x: Float[Array, " B *rest"],
+  k: Int[Array, " B"],
+  eps: Float[Array, " B *rest"],
+  v: Float[Array, " B *rest"] | None = None,
   *,
   clip: bool = False,
-) -> jax.Array:
-  """L_k in bits.
+) -> Float[Array, " B *rest"]:
+  """The term L_k in bits.
 
   For k > 0 it is the divergence of the reverse step p(x_{k-1} | x_k) from the
   posterior q(x_{k-1} | x_k, x0); for k = 0 the negative log probability of the
   8-bit value x0.
 
   Args:
-    chain: of K steps.
-    x0: (B, ...) clean, in [-1, 1].
-    x: (B, ...) x0 with the noise of step k.
-    k: (B,) int32.
-    eps: (B, ...) predicted noise.
-    v: (B, ...) predicted variance, where it is learned.
+    chain: chain of K steps.
+    x0: clean, in [-1, 1].
+    x: x0 with the noise of step k.
+    k: step of each example.
+    eps: predicted noise.
+    v: predicted variance, where it is learned.
     clip: whether the estimate of x0 is clamped to [-1, 1] first: not in
       training, usually in evaluation.
-
-  Returns:
-    (B, ...).
   """
   estimate = chain.x0_from_eps(x, eps, k)
   if clip:
@@ -55,19 +52,19 @@ def term(
     log_variance,
   )
   decoder = gaussian.discretised_nll(x0, mean, 0.5 * log_variance)
+  # (B, 1, .., 1).
   is_first = (k == 0).reshape(k.shape + (1,) * (x.ndim - 1))
   return jnp.where(is_first, decoder, divergence) / math.log(2)
 
 
-def prior(chain: chains.Chain, x0: jax.Array) -> jax.Array:
-  """Divergence of N(0, 1) from q(x_{K-1} | x0), in bits.
+def prior(
+  chain: Chain, x0: Float[Array, " B *rest"]
+) -> Float[Array, " B *rest"]:
+  """The term L_prior in bits: how far q(x_{K-1} | x0) is from N(0, 1).
 
   Args:
-    chain: of K steps.
-    x0: (B, ...).
-
-  Returns:
-    (B, ...).
+    chain: chain of K steps.
+    x0: clean, in [-1, 1].
   """
   last = chain.alpha_bars[-1]
   mean = np.sqrt(last).astype(x0.dtype) * x0

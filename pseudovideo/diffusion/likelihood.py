@@ -1,29 +1,28 @@
 """The variational bound of whole images, term by term."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from pseudovideo import keys
 from pseudovideo.diffusion import bound
-from pseudovideo.diffusion import chain as chains
+from pseudovideo.diffusion.chain import Chain, Predict
 
 
 def bits_per_dim(
-  predict: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]],
-  x0: jax.Array,
-  chain: chains.Chain,
-  key: jax.Array,
+  predict: Predict,
+  x0: Float[Array, "B ..."],
+  chain: Chain,
+  key: keys.Keys,
   *,
   clip: bool = True,
-) -> dict[str, jax.Array]:
+) -> dict[str, Float[Array, " B"] | Float[Array, "B K"]]:
   """An upper bound of -log2 p(x0) per dimension, from one noise per step.
 
   Args:
-    predict: takes x (B, ...) and time (B,), returns eps and v (or None).
-    x0: (B, ...) 8-bit values scaled to [-1, 1].
-    chain: of K steps.
+    predict: the network; see the package.
+    x0: 8-bit values scaled to [-1, 1].
+    chain: chain of K steps.
     key: scalar or (B,) keys; that of step k is `keys.numbered(key, k)`.
     clip: whether estimates of x0 are clamped to [-1, 1], as improved DDPM does
       in evaluation.
@@ -50,6 +49,7 @@ def bits_per_dim(
       "eps_mse": _mean(jnp.square(implied - noise)),
     }
 
+  # Each of (K, B).
   _, columns = jax.lax.scan(step, None, jnp.arange(len(chain)))
   result = {name: column.T for name, column in columns.items()}
   result["prior"] = _mean(bound.prior(chain, x0))
@@ -57,5 +57,5 @@ def bits_per_dim(
   return result
 
 
-def _mean(x: jax.Array) -> jax.Array:
+def _mean(x: Float[Array, "B ..."]) -> Float[Array, " B"]:
   return jnp.mean(x, axis=tuple(range(1, x.ndim)))

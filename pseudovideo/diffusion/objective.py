@@ -1,46 +1,47 @@
-"""What training minimises (Nichol & Dhariwal 2021, Sec. 3), elementwise."""
+"""The losses of training (Nichol & Dhariwal 2021, Sec. 3), elementwise."""
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from pseudovideo.diffusion import bound
-from pseudovideo.diffusion import chain as chains
-from pseudovideo.diffusion import process as processes
+from pseudovideo.diffusion.chain import Chain
+from pseudovideo.diffusion.process import Process
 
 
 def terms(
-  process: processes.Process,
-  chain: chains.Chain,
+  process: Process,
+  chain: Chain,
   *,
-  x0: jax.Array,
-  eps: jax.Array,
-  x: jax.Array,
-  k: jax.Array,
-  prediction: jax.Array,
-  v: jax.Array | None = None,
-) -> dict[str, tuple[jax.Array, float]]:
+  x0: Float[Array, " B *rest"],
+  eps: Float[Array, " B *rest"],
+  x: Float[Array, " B *rest"],
+  k: Int[Array, " B"],
+  prediction: Float[Array, " B *rest"],
+  v: Float[Array, " B *rest"] | None = None,
+) -> dict[str, tuple[Float[Array, " B *rest"], float]]:
   """The terms of `process.loss` and their coefficients.
 
-    simple  |eps - prediction|^2
+    simple  |eps - prediction|^2 (Ho et al. 2020, Eq. 14)
     hybrid  |eps - prediction|^2 + c L_k, where L_k trains only v, and c is
-            K / 1000 (`rescale_learned_variance`) or 1
+            K / 1000 (`rescale_learned_variance`) or 1 (Eq. 16)
     vlb     K L_k, an unbiased estimate of the bound without its prior term
 
   With K = 1000, c = 1 equals the paper's 0.001 L_vlb.
 
   Args:
-    process: names the loss.
-    chain: that of `process`, of K steps.
-    x0: (B, ...) clean.
-    eps: (B, ...) noise.
-    x: (B, ...) `chain.add_noise(x0, eps, k)`.
-    k: (B,) int32.
-    prediction: (B, ...) of eps.
-    v: (B, ...) of a learned variance.
+    process: process whose `loss` is meant.
+    chain: chain of `process`, of K steps.
+    x0: clean examples.
+    eps: noise.
+    x: `chain.add_noise(x0, eps, k)`.
+    k: step of each example.
+    prediction: eps as the network has it.
+    v: variance as the network has it, where it is learned.
 
   Returns:
-    `mse` and `bound` (in bits), those that the loss has: (B, ...) values and
-    the coefficient of their mean.
+    `mse` and `bound` (in bits), those that the loss has: values and the
+    coefficient of their mean.
   """
   if process.loss == "vlb":
     value = bound.term(chain, x0, x, k, prediction, v)

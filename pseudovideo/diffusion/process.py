@@ -1,16 +1,14 @@
 """The section `process` of a config: what is trained."""
 
 import dataclasses
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Le
+from jaxtyping import Float64
 
 from pseudovideo import errors
 from pseudovideo.diffusion import schedules
-
-VARIANCES = ("fixed_large", "fixed_small", "learned")
-LOSSES = ("simple", "hybrid", "vlb")
-TIMESTEPS = ("uniform", "loss_second_moment")
-MAX_STEPS = 10**6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +18,9 @@ class Process:
   Attributes:
     schedule: `linear` or `cosine`, see `schedules`.
     steps: T, the number of steps.
-    variance: of the reverse steps: `fixed_large` is beta_t, `fixed_small` the
-      posterior variance, `learned` interpolates between their logarithms.
+    variance: variance of the reverse steps: `fixed_large` is beta_t,
+      `fixed_small` the posterior variance, `learned` interpolates between
+      their logarithms.
     loss: `simple` is the squared error of eps, `hybrid` adds the bound that
       trains the variance, `vlb` is the bound alone; see `objective`.
     rescale_learned_variance: whether the bound in `hybrid` has the factor
@@ -29,31 +28,15 @@ class Process:
     timesteps: how training draws steps: `uniform` or `loss_second_moment`.
   """
 
-  schedule: str = "linear"
-  steps: int = 1000
-  variance: str = "fixed_large"
-  loss: str = "simple"
+  schedule: schedules.Schedule = "linear"
+  steps: Annotated[int, Ge(2), Le(10**6)] = 1000
+  variance: Literal["fixed_large", "fixed_small", "learned"] = "fixed_large"
+  loss: Literal["simple", "hybrid", "vlb"] = "simple"
   rescale_learned_variance: bool = True
-  timesteps: str = "uniform"
+  timesteps: Literal["uniform", "loss_second_moment"] = "uniform"
 
   def check(self) -> None:
-    """Raises `UserError` for values that do not exist or do not go together."""
-    for field, allowed in (
-      ("schedule", schedules.TABLE),
-      ("variance", VARIANCES),
-      ("loss", LOSSES),
-      ("timesteps", TIMESTEPS),
-    ):
-      if getattr(self, field) not in allowed:
-        raise errors.unknown(f"process.{field}", getattr(self, field), allowed)
-    if self.steps < 2:
-      raise errors.UserError(
-        f"process.steps must be at least 2; got {self.steps}."
-      )
-    if self.steps > MAX_STEPS:
-      raise errors.UserError(
-        f"process.steps must be at most {MAX_STEPS}; got {self.steps}."
-      )
+    """Raises `UserError` for values that do not go together."""
     if self.schedule == "linear" and self.steps <= 20:
       raise errors.UserError(
         "process.steps must be above 20 for the linear schedule, whose largest "
@@ -70,8 +53,6 @@ class Process:
         "choose process.loss 'hybrid' or 'vlb', or a fixed variance."
       )
 
-  def betas(self) -> np.ndarray:
-    """(steps,) float64 variances of the noise of each step."""
-    return errors.look_up("process.schedule", self.schedule, schedules.TABLE)(
-      self.steps
-    )
+  def betas(self) -> Float64[np.ndarray, " T"]:
+    """The variances of the noise of each step."""
+    return schedules.TABLE[self.schedule](self.steps)

@@ -9,6 +9,7 @@ would make more than K frames in all.
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float32, Int32, Key
 
 from pseudovideo import errors, keys
 
@@ -29,8 +30,10 @@ def check(frames: int, window: int) -> None:
 
 
 def draw(
-  key: jax.Array, num: int, frames: int, window: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+  key: keys.Keys, num: int, frames: int, window: int
+) -> tuple[
+  Int32[Array, "num K"], Float32[Array, "num K"], Float32[Array, "num K"]
+]:
   """Windows of `num` videos, frames in increasing order, then padding.
 
   Args:
@@ -40,24 +43,28 @@ def draw(
     window: K, in 1 .. T - 1.
 
   Returns:
-    index (num, K) int32, observed and latent (num, K) float32; padding is
-    neither, and its index is that of some frame not in the window.
+    The index of each frame; 1 where it is observed; and 1 where it is latent.
+    Padding is neither, and its index is that of some frame not in the window.
   """
   check(frames, window)
   rows = keys.example_keys(key, num)
+  # Masks of all T frames, (num, T).
   observed, latent = jax.vmap(lambda k: _masks(k, frames, window))(rows)
   used = observed | latent
   # Used frames first, each group in increasing order.
   order = jnp.argsort(~used, axis=1, stable=True)[:, :window]
-  masks = (
-    jnp.take_along_axis(mask, order, axis=1).astype(jnp.float32)
-    for mask in (observed, latent)
+  observed, latent = (
+    jnp.take_along_axis(mask, order, axis=1) for mask in (observed, latent)
   )
-  return order.astype(jnp.int32), *masks
+  return (
+    order.astype(jnp.int32),
+    observed.astype(jnp.float32),
+    latent.astype(jnp.float32),
+  )
 
 
-def _some(key: jax.Array, frames: int, window: int) -> jax.Array:
-  """(T,) bool: one draw of equidistant frames."""
+def _some(key: Key[Array, ""], frames: int, window: int) -> Bool[Array, " T"]:
+  """One draw of equidistant frames."""
   key_count, key_distance, key_place = jax.random.split(key, 3)
   count = jax.random.randint(key_count, (), 1, window + 1)
   longest = jnp.log(frames / (count - 0.999))
@@ -65,13 +72,16 @@ def _some(key: jax.Array, frames: int, window: int) -> jax.Array:
   room = frames - distance * (count - 1)
   first = jax.random.uniform(key_place) * room
   places = jnp.arange(window)
+  # (K,): the frames drawn, then T, which is no frame and is dropped.
   chosen = jnp.floor(first + places * distance).astype(jnp.int32)
   chosen = jnp.where(places < count, jnp.minimum(chosen, frames - 1), frames)
   return jnp.zeros(frames, bool).at[chosen].set(True, mode="drop")
 
 
-def _masks(key: jax.Array, frames: int, window: int):
-  """(T,) bool observed and latent of one video."""
+def _masks(
+  key: Key[Array, ""], frames: int, window: int
+) -> tuple[Bool[Array, " T"], Bool[Array, " T"]]:
+  """The observed and the latent frames of one video."""
 
   def body(carry):
     number, observed, latent, _ = carry

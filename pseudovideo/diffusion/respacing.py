@@ -1,4 +1,4 @@
-"""Which of the trained steps a shorter chain keeps.
+"""Respacing: which of the trained steps a shorter chain keeps.
 
 ""          all
 "50"        50 evenly spaced steps, both ends among them
@@ -10,19 +10,20 @@
 """
 
 import numpy as np
+from jaxtyping import Int64
 
 from pseudovideo.errors import UserError, shown
 
 
-def kept_steps(respacing: str, steps: int) -> np.ndarray:
+def kept_steps(respacing: str, steps: int) -> Int64[np.ndarray, " K"]:
   """The indices of the kept steps, ascending.
 
   Args:
-    respacing: see above.
-    steps: how many steps were trained.
+    respacing: one of the texts above.
+    steps: number of trained steps.
 
   Returns:
-    (K,) int64 with 2 <= K <= steps.
+    K indices, 2 <= K <= steps.
 
   Raises:
     UserError: a text that is none of the above, more steps than there are, or
@@ -62,7 +63,7 @@ def _counts(respacing: str) -> list[int]:
   return [int(part) for part in parts]
 
 
-def _strided(count: int, steps: int) -> np.ndarray:
+def _strided(count: int, steps: int) -> Int64[np.ndarray, " K"]:
   for stride in range(1, steps):
     if -(-steps // stride) == count:
       return np.arange(0, steps, stride)
@@ -73,7 +74,9 @@ def _strided(count: int, steps: int) -> np.ndarray:
   )
 
 
-def _sections(counts: list[int], steps: int, respacing: str) -> np.ndarray:
+def _sections(
+  counts: list[int], steps: int, respacing: str
+) -> Int64[np.ndarray, " K"]:
   size, longer = divmod(steps, len(counts))
   kept, start = [], 0
   for section, count in enumerate(counts):

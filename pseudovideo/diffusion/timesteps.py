@@ -1,4 +1,4 @@
-"""How training draws the steps k of a batch.
+"""The draw of the steps k of a batch in training.
 
 Either uniformly, or in proportion to the root of the mean square of the last
 losses at each step (Nichol & Dhariwal 2021, Sec. 3.3), with a weight per
@@ -8,19 +8,20 @@ arrays that is saved with the run; its functions are pure.
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int32
 
 from pseudovideo import keys
 
 HISTORY = 10
 UNIFORM_PROBABILITY = 0.001
 
-State = dict[str, jax.Array]
+State = dict[str, Float32[Array, "K 10"] | Int32[Array, " K"]]
 
 
 def draw_uniform(
-  key: jax.Array, num: int, steps: int
-) -> tuple[jax.Array, jax.Array]:
-  """Every step equally often.
+  key: keys.Keys, num: int, steps: int
+) -> tuple[Int32[Array, " B"], Float32[Array, " B"]]:
+  """Draws every step equally often.
 
   Args:
     key: scalar or (num,) keys.
@@ -28,22 +29,26 @@ def draw_uniform(
     steps: K.
 
   Returns:
-    k (B,) int32 in 0 .. K - 1, and weights (B,) that are all 1.
+    Steps k in 0 .. K - 1, and weights that are all 1.
   """
   k = keys.integers(key, num, 0, steps).astype(jnp.int32)
   return k, jnp.ones((num,), jnp.float32)
 
 
 def init(steps: int) -> State:
-  """No losses yet: `losses` (K, 10) and `counts` (K,), how many are there."""
+  """A state without losses: `losses`, and `counts`, their number per step."""
   return {
     "losses": jnp.zeros((steps, HISTORY), jnp.float32),
     "counts": jnp.zeros((steps,), jnp.int32),
   }
 
 
-def probabilities(state: State) -> jax.Array:
-  """(K,): uniform until every step has 10 losses, at least 0.001 / K after."""
+def probabilities(state: State) -> Float32[Array, " K"]:
+  """The probability of each step.
+
+  Uniform until every step has 10 losses; then a mixture of 0.001 of that and
+  of sqrt(mean of L_k^2), normalised (Eq. 18).
+  """
   steps = len(state["counts"])
   root = jnp.sqrt(jnp.mean(jnp.square(state["losses"]), axis=1))
   total = root.sum()
@@ -53,16 +58,18 @@ def probabilities(state: State) -> jax.Array:
   return jnp.where(ready, mixed, 1 / steps)
 
 
-def draw(key: jax.Array, num: int, state: State) -> tuple[jax.Array, jax.Array]:
-  """Steps by their losses.
+def draw(
+  key: keys.Keys, num: int, state: State
+) -> tuple[Int32[Array, " B"], Float32[Array, " B"]]:
+  """Draws steps by their losses.
 
   Args:
     key: scalar or (num,) keys.
     num: B.
-    state: of K steps.
+    state: state of K steps.
 
   Returns:
-    k (B,) int32 in 0 .. K - 1, and the importance weights 1 / (K p_k), (B,).
+    Steps k in 0 .. K - 1, and the importance weights 1 / (K p_k).
   """
   p = probabilities(state)
   logits = jnp.log(p)
@@ -71,13 +78,15 @@ def draw(key: jax.Array, num: int, state: State) -> tuple[jax.Array, jax.Array]:
   return k.astype(jnp.int32), 1 / (len(p) * p[k])
 
 
-def update(state: State, k: jax.Array, losses: jax.Array) -> State:
+def update(
+  state: State, k: Int32[Array, " B"], losses: Float[Array, " B"]
+) -> State:
   """Appends the losses of a batch, in order; a full history drops its oldest.
 
   Args:
-    state: of K steps.
-    k: (B,) int32; a step may occur several times.
-    losses: (B,) the unweighted loss of each example.
+    state: state of K steps.
+    k: steps; one may occur several times.
+    losses: unweighted loss of each example.
 
   Returns:
     The new state.

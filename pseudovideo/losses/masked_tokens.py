@@ -6,39 +6,44 @@ network drew are wrong (Lezama et al. 2022).
 """
 
 import dataclasses
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, Le
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int, Int32, Integer
 
-from pseudovideo import errors, keys
+from pseudovideo import keys
 from pseudovideo.losses import bernoulli
+from pseudovideo.shapes import AnyArray
 
-SCHEDULES = ("phenaki", "maskgit")
-MAX_STEPS = 10_000
+Passes = Annotated[int, Ge(1), Le(10_000)]
 # Far above the rounding of cosines, far below what else parts them from
 # integers: products that are whole or half by theory count as such.
 _SLACK = 1e-9
 
 
-def cosine_fractions(steps: int) -> np.ndarray:
-  """cos(pi/2 r/S) for r = 0 .. S - 1, (S,) float64."""
+def cosine_fractions(steps: int) -> Float64[np.ndarray, " S"]:
+  """The fractions cos(pi/2 r/S) for r = 0 .. S - 1."""
   return np.cos(np.pi / 2 * np.arange(steps) / steps)
 
 
-def rounded_counts(tokens: int, steps: int) -> np.ndarray:
-  """max(1, N cos(pi/2 r/S) rounded, halves up) for r = 0 .. S - 1, (S,) int32.
+def rounded_counts(tokens: int, steps: int) -> Int32[np.ndarray, " S"]:
+  """The numbers max(1, round(N cos(pi/2 r/S))) for r = 0 .. S - 1.
 
-  How many of N tokens Phenaki masks, in training and in decoding alike.
+  So many of N tokens Phenaki masks, in training and in decoding alike. Halves
+  are rounded up.
   """
   counts = np.floor(tokens * cosine_fractions(steps) + 0.5 + _SLACK)
   return np.maximum(1, counts).astype(np.int32)
 
 
-def floored_counts(tokens: int, steps: int) -> np.ndarray:
-  """As `rounded_counts`, but rounded down, each less than the one before.
+def floored_counts(tokens: int, steps: int) -> Int32[np.ndarray, " S"]:
+  """The numbers N cos(pi/2 r/S) rounded down, each less than the one before.
 
-  MaskGit's in decoding: r-th is clamped to 1 .. (r-1)-th - 1, and 1 follows 1.
+  So many tokens MaskGit masks in decoding. The r-th number is clamped to
+  1 .. (r-1)-th - 1, and 1 follows 1.
   """
   counts = np.floor(tokens * cosine_fractions(steps) + _SLACK)
   for r in range(1, steps):
@@ -48,29 +53,21 @@ def floored_counts(tokens: int, steps: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
-  """How many tokens are masked in training; which ones is left to chance.
+  """The number of tokens that are masked in training; chance picks the tokens.
 
   Attributes:
-    schedule: `phenaki`: `rounded_counts` of r, uniform on 0 .. S - 1.
+    schedule: `phenaki`: `rounded_counts` of r, uniform on 0 .. S - 1;
       `maskgit`: N cos(pi/2 u), rounded up, u uniform on [0, 1).
     steps: S, the passes of the decoder; of `phenaki` only.
   """
 
-  schedule: str = "phenaki"
-  steps: int = 18
+  schedule: Literal["phenaki", "maskgit"] = "phenaki"
+  steps: Passes = 18
 
-  def check(self) -> None:
-    """Raises `UserError` for fields that cannot work."""
-    if self.schedule not in SCHEDULES:
-      raise errors.unknown("masking.schedule", self.schedule, SCHEDULES)
-    if not 1 <= self.steps <= MAX_STEPS:
-      raise errors.UserError(
-        f"masking.steps must be at least 1 and at most {MAX_STEPS}; got "
-        f"{self.steps}."
-      )
-
-  def draw(self, num: int, tokens: int, *, key: jax.Array) -> jax.Array:
-    """(num, tokens) bool, True where masked; row i drawn from key i.
+  def draw(
+    self, num: int, tokens: int, *, key: keys.Keys
+  ) -> Bool[Array, "B N"]:
+    """Masks, True where a token is masked; row i drawn from key i.
 
     Args:
       num: B.
@@ -82,7 +79,9 @@ class Masking:
     noise = keys.uniform(keys.named(key, "mask_places"), (num, tokens))
     return smallest(noise, count)
 
-  def _counts(self, num, tokens, key):
+  def _counts(
+    self, num: int, tokens: int, key: keys.Keys
+  ) -> Int32[Array, " B"]:
     if self.schedule == "phenaki":
       table = jnp.asarray(rounded_counts(tokens, self.steps))
       return table[keys.integers(key, num, 0, self.steps)]
@@ -91,39 +90,40 @@ class Masking:
     return jnp.clip(counts, 1, tokens)
 
 
-def smallest(x: jax.Array, count: jax.Array) -> jax.Array:
-  """(B, N), (B,) -> (B, N) bool: the `count` smallest of each row.
-
-  Of equal numbers the first are smaller.
-  """
+def smallest(
+  x: Float[Array, "B N"], count: Int[Array, " B"]
+) -> Bool[Array, "B N"]:
+  """Marks the `count` smallest of each row; of equal numbers the first ones."""
+  # The first argsort lists places by rank, the second ranks by place.
   rank = jnp.argsort(jnp.argsort(x, axis=1), axis=1)
   return rank < count[:, None]
 
 
 def cross_entropy(
-  logits: jax.Array,
-  ids: jax.Array,
-  masked: jax.Array,
+  logits: Float[Array, "B N K"],
+  ids: Integer[AnyArray, "B N"],
+  masked: Bool[AnyArray, "B N"],
   *,
   smoothing: float = 0.0,
-) -> tuple[jax.Array, jax.Array]:
-  """-log p of the true codes at masked places, in nats.
+) -> tuple[Float32[Array, " B"], Float32[Array, " B"]]:
+  """The cost -log p of the true codes at masked places, in nats.
 
   sum(value * weight) / sum(weight) over a batch is the mean over all of its
   masked tokens.
 
   Args:
-    logits: (B, N, K).
-    ids: (B, N) integers, the true codes.
-    masked: (B, N) bool.
+    logits: scores of all codes.
+    ids: the true codes.
+    masked: True where a token is masked.
     smoothing: e in [0, 1): the target has 1 - e at the true code and e / K at
       all codes; 0.1 in MaskGit.
 
   Returns:
-    The mean over the masked tokens of an example, (B,), 0 if there are none;
-    and their number, (B,).
+    The mean over the masked tokens of an example, 0 if there are none; and
+    their number.
   """
   log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
+  # (B, N, K) -> (B, N, 1), the entry of the true code.
   chosen = jnp.take_along_axis(log_p, ids[..., None].astype(jnp.int32), axis=-1)
   nll = -chosen[..., 0]
   if smoothing:
@@ -133,15 +133,14 @@ def cross_entropy(
   return total / jnp.maximum(weight, 1), weight
 
 
-def critic(scores: jax.Array, wrong: jax.Array) -> jax.Array:
+def critic(
+  scores: Float[Array, "B N"], wrong: Bool[Array, "B N"]
+) -> Float[Array, " B"]:
   """The critic's binary cross-entropy, a mean over all tokens, in nats.
 
   Args:
-    scores: (B, N) logits of a token being wrong.
-    wrong: (B, N) bool, where the tokens that it saw are not the true ones.
-
-  Returns:
-    (B,).
+    scores: logits of a token being wrong.
+    wrong: True where the token that the critic saw is not the true one.
   """
   nll = bernoulli.negative_log_likelihood(scores, wrong.astype(jnp.float32))
   return nll / scores.shape[1]

@@ -6,210 +6,27 @@ compiled in. They are never trained and never change: whatever the network has
 of dropout is off.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from pseudovideo import errors
-from pseudovideo.convert import backbones
-from pseudovideo.data.image_set import ImageSet
-from pseudovideo.metrics import classifier, trained, weights
-from pseudovideo.models import classifier as networks
-from pseudovideo.models import vgg
-
-# The fully connected layers pool once more than the maps of LPIPS.
-VGG_SMALLEST_SIDE = 2 * vgg.SMALLEST_SIDE
+FeaturesFn = Callable[[Float[Array, "B H W C"]], Float[Array, "B D"]]
 
 
 def perceptual(
-  features_fn: Callable[[jax.Array], jax.Array], x: jax.Array, y: jax.Array
-) -> jax.Array:
-  """Mean over the features of (f(x) - f(y))^2.
+  features_fn: FeaturesFn,
+  x: Float[Array, "B H W C"],
+  y: Float[Array, "B H W C"],
+) -> Float[Array, " B"]:
+  """The mean over the features of (f(x) - f(y))^2.
 
   Args:
-    features_fn: (B, H, W, C) -> (B, D), such as `Features.apply` with its
-      parameters filled in.
-    x: (B, H, W, C) floats in [0, 1].
-    y: as x; both may be differentiated.
+    features_fn: f, such as `Features.apply` with its parameters filled in.
+    x: pixels in [0, 1].
+    y: pixels in [0, 1]; both may be differentiated.
 
   Returns:
-    (B,), exactly 0 where x equals y.
+    The means, exactly 0 where x equals y.
   """
   return jnp.mean(jnp.square(features_fn(x) - features_fn(y)), axis=-1)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Features:
-  """A frozen network from images to features.
-
-  Attributes:
-    name: of the network, for people and results.
-    params: its parameters, a tree of arrays.
-    forward: (params, (B, H, W, C) floats in [0, 1]) -> (B, D), pure.
-    facts: what a result must quote: hash of the weights, what goes in.
-  """
-
-  name: str
-  params: Any
-  forward: Callable[[Any, jax.Array], jax.Array]
-  facts: Mapping[str, Any]
-
-  def apply(self, params: Any, images: jax.Array) -> jax.Array:
-    """Features of images; differentiable by the images only.
-
-    Args:
-      params: `self.params`, from wherever they are kept.
-      images: (B, H, W, C) floats in [0, 1].
-
-    Returns:
-      (B, D) float32.
-    """
-    return self.forward(jax.lax.stop_gradient(params), images)
-
-  def provenance(self) -> dict[str, Any]:
-    """What a result must quote."""
-    return {"name": self.name, **self.facts}
-
-
-def load(
-  name: str, image_set: ImageSet, *, binarize: str = "none"
-) -> Features | None:
-  """A network by name.
-
-  Args:
-    name: one of `FEATURES`: `none` for no perceptual loss, `vgg16` for the
-      function of that name, `classifier` for `of_classifier`.
-    image_set: that is trained on.
-    binarize: how, one of `pixels.BINARIZE`.
-
-  Returns:
-    The network, or None for `none`. That is no network of constant features:
-    its loss would have no slope, and the adversarial loss, when weighed by
-    that, would be off without a word.
-
-  Raises:
-    UserError: unknown name, missing weights, images of a size that the network
-      does not take, no labels to train the classifier on.
-  """
-  maker, _ = errors.look_up("perceptual features", name, FEATURES)
-  return maker(image_set, binarize)
-
-
-def forward(
-  name: str,
-) -> Callable[[Any, jax.Array], jax.Array] | None:
-  """`Features.forward` of the network of that name, without loading it.
-
-  Returns:
-    (params, (B, H, W, C) floats in [0, 1]) -> (B, D), or None for `none`.
-
-  Raises:
-    UserError: unknown name.
-  """
-  return errors.look_up("perceptual features", name, FEATURES)[1]
-
-
-def vgg16(image_shape: tuple[int, int, int]) -> Features:
-  """VGG-16 with the published weights, which the user must supply.
-
-  Args:
-    image_shape: (H, W, C) of the images, C 1 or 3.
-
-  Raises:
-    UserError: the file is missing or another one, or images of a size that the
-      network does not take.
-  """
-  height, width, channels = image_shape
-  if min(height, width) < VGG_SMALLEST_SIDE or channels not in (1, 3):
-    raise errors.UserError(
-      f"The perceptual loss over vgg16 takes images of {VGG_SMALLEST_SIDE}x"
-      f"{VGG_SMALLEST_SIDE} pixels or more with 1 or 3 channels; these have "
-      f"the shape {tuple(image_shape)}; choose the features classifier or none."
-    )
-  state_dict, digest = weights.read(weights.VGG16)
-  params = {
-    "maps": backbones.vgg16(state_dict),
-    "head": backbones.vgg16_head(state_dict),
-  }
-  facts = {
-    "weights_hash": digest,
-    "layer": "fc7 after ReLU",
-    "value_range": [0.0, 1.0],
-    "resize": "none",
-  }
-  return Features("vgg16", params, fc7, facts)
-
-
-def fc7(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
-  """The second fully connected layer of VGG-16 after its ReLU.
-
-  As in the public Phenaki implementation, except that there the network is
-  trained along and its dropout is on: pixels go in as they are, not normalised
-  and not resized. Grey is repeated.
-
-  Args:
-    params: `maps`, those of `vgg.VGG16`, and `head`, those of `vgg.Head`.
-    images: (B, H, W, 1 or 3) floats in [0, 1]; H, W >= `VGG_SMALLEST_SIDE`.
-
-  Returns:
-    (B, D) float32, not negative; D = 4096 in the published network.
-  """
-  images = jnp.broadcast_to(images, (*images.shape[:-1], 3))
-  maps = vgg.VGG16().apply({"params": params["maps"]}, images)
-  head = vgg.Head(params["head"]["classifier_3"]["bias"].size)
-  return head.apply({"params": params["head"]}, maps[-1])
-
-
-def of_classifier(image_set: ImageSet, binarize: str = "none") -> Features:
-  """The penultimate layer of the data set's own classifier.
-
-  The network that the metrics look through as well: a model that was trained
-  with it must be scored through another one too.
-
-  Args:
-    image_set: with labels; the classifier is trained now if it never was.
-    binarize: one of `pixels.BINARIZE`.
-
-  Raises:
-    UserError: a set without labels, or an unknown binarization.
-  """
-  if image_set.train_labels is None:
-    raise errors.UserError(
-      f"The data set {image_set.name!r} has no labels to train a classifier on "
-      "for the perceptual loss; choose the features vgg16 or none."
-    )
-  found = trained.get_feature_network(image_set, binarize=binarize)
-  facts = found.provenance()
-  return Features(facts.pop("name"), found.params, penultimate, facts)
-
-
-def penultimate(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
-  """The penultimate layer of a classifier; its sizes are its parameters'.
-
-  Args:
-    params: of `models.classifier.Classifier`.
-    images: (B, H, W, C) floats in [0, 1], of the size it was trained on.
-
-  Returns:
-    (B, D) float32, not negative.
-  """
-  low, high = classifier.VALUE_RANGE
-  levels = sum(name.startswith("conv") for name in params)
-  network = networks.Classifier(
-    num_classes=params["logits"]["bias"].size,
-    widths=tuple(params[f"conv{i}"]["kernel"].shape[-1] for i in range(levels)),
-    num_features=params["features"]["bias"].size,
-  )
-  features, _ = network.apply({"params": params}, low + (high - low) * images)
-  return features
-
-
-# Per name: how the network is loaded, and what is computed with its parameters.
-FEATURES = {
-  "none": (lambda image_set, binarize: None, None),
-  "vgg16": (lambda image_set, binarize: vgg16(image_set.image_shape), fc7),
-  "classifier": (of_classifier, penultimate),
-}

@@ -6,33 +6,34 @@ import numpy as np
 import tqdm
 
 from pseudovideo import errors
-from pseudovideo.metrics import (
-  features,
-  pair_metrics,
-  set_metrics,
-  sources,
-  summary,
-)
+from pseudovideo.metrics import pair_metrics, set_metrics, sources, summary
+from pseudovideo.pretrained import features
 
 Record = set_metrics.Record
 
 
 def sets(
-  scored: sources.Source,
-  reference: sources.Source,
+  scored: sources.ImageSource,
+  reference: sources.ImageSource,
   network: features.FeatureNetwork,
   kinds: Sequence[str] = set_metrics.DEFAULT,
   *,
+  split: str | None = None,
   seed: int = 0,
+  keep_scored: bool = False,
 ) -> dict[str, Record]:
-  """Scores over a network; what it sees of the reference is kept on disk.
+  """Scores of a set over a network.
+
+  What the network sees of the reference is kept on disk, if it has an identity.
 
   Args:
-    scored: the images, or videos, to be scored.
-    reference: those that they are compared with.
+    scored: images, or videos, to be scored.
+    reference: images, or videos, that they are compared with.
     network: to look through.
-    kinds: of `set_metrics.METRICS`.
-    seed: of subsets and splits.
+    kinds: names out of `set_metrics.METRICS`.
+    split: name of the reference in records; by default its title.
+    seed: seed of subsets and splits, 0 or more.
+    keep_scored: whether what the network sees of `scored` is kept on disk too.
 
   Returns:
     Records by name.
@@ -50,18 +51,25 @@ def sets(
         f"{source.title} has {source.num} image; scores of sets need at least "
         "two, and thousands to mean something."
       )
-  compared = set_metrics.Compared(
-    scored=summary.summarize(network, scored, keep=keep),
-    reference=summary.reference(network, reference),
-    split=reference.title,
+  on_disk = reference.identity is not None
+  seen = [
+    summary.reference(network, source)
+    if kept
+    else summary.summarize(network, source, keep=keep)
+    for source, kept in ((scored, keep_scored), (reference, on_disk))
+  ]
+  pair = set_metrics.SetPair(
+    scored=seen[0],
+    reference=seen[1],
+    split=split or reference.title,
     seed=seed,
   )
-  return set_metrics.records(compared, network, kinds)
+  return set_metrics.records(pair, network, kinds)
 
 
 def pairs(
-  scored: sources.Source,
-  reference: sources.Source,
+  scored: sources.ImageSource,
+  reference: sources.ImageSource,
   kinds: Sequence[str],
   *,
   num: int | None = None,
@@ -70,18 +78,18 @@ def pairs(
   """Scores of each image or video against its partner, in their order.
 
   Args:
-    scored: the images, or videos, to be scored.
-    reference: as many others, to each its own.
-    kinds: of `pair_metrics.METRICS`.
-    num: how many pairs are scored, drawn with `seed`; None: all.
-    seed: of the draw.
+    scored: images, or videos, to be scored.
+    reference: as many others, partners in their order.
+    kinds: names out of `pair_metrics.METRICS`.
+    num: number of pairs that are drawn and scored; None: all.
+    seed: seed of the draw, 0 or more.
 
   Returns:
     Records by name.
 
   Raises:
     UserError: sets of different sizes or numbers, fewer pairs than `num`, or
-      what a metric does not take.
+      items that a metric does not take.
   """
   _check_sizes(scored, reference)
   if scored.num != reference.num:
@@ -101,7 +109,7 @@ def pairs(
 
 
 def _aligned(
-  reference: sources.Source, scored: sources.Source
+  reference: sources.ImageSource, scored: sources.ImageSource
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Blocks of both; a terminal shows the progress."""
   with tqdm.tqdm(total=scored.num, desc="pairs", disable=None) as progress:
@@ -110,7 +118,9 @@ def _aligned(
       progress.update(len(pair[0]))
 
 
-def _check_sizes(scored: sources.Source, reference: sources.Source) -> None:
+def _check_sizes(
+  scored: sources.ImageSource, reference: sources.ImageSource
+) -> None:
   if scored.shape != reference.shape:
     raise errors.UserError(
       f"{scored.title} has the shape {scored.shape} per item and "

@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float, Float64, Int
 
 from pseudovideo import errors
 from pseudovideo.metrics import frechet, inception_score, statistics
@@ -26,7 +27,7 @@ class Extrapolated:
   Attributes:
     value: the intercept s_0. It may lie below the least value of the score by
       its error, and is not clipped.
-    standard_error: of the intercept by ordinary least squares, s
+    standard_error: that of the intercept by ordinary least squares, s
       sqrt(1 / P + x^2 / S) with the P abscissas 1 / N, their mean x, their
       scatter S about it, and s^2 the squared residuals over P - 2. It takes
       the scores for independent. They are not, as all subsets come from the
@@ -40,18 +41,18 @@ class Extrapolated:
   value: float
   standard_error: float
   slope: float
-  counts: np.ndarray
-  scores: np.ndarray
+  counts: Int[np.ndarray, " P"]
+  scores: Float64[np.ndarray, " P"]
 
 
 def frechet_at_infinity(
-  features: np.ndarray,
+  features: Float[np.ndarray, "N D"],
   reference: statistics.Moments,
   *,
   points: int = 15,
   seed: int = 0,
 ) -> Extrapolated:
-  """The Frechet distance from `reference` as if of infinitely many samples.
+  """The Frechet distance from `reference` in the limit of many samples.
 
   The bias of the reference's own samples stays. Each point costs an
   eigendecomposition and the singular values of (D, D) matrices: seconds for D
@@ -59,40 +60,45 @@ def frechet_at_infinity(
 
   Args:
     features: (N, D) features, N >= 10 * points.
-    reference: of the data.
+    reference: moments of the data.
     points: scores computed, at numbers of samples evenly spaced from N // 10
       to N. Each is of a random subset without replacement.
-    seed: of the subsets.
+    seed: seed of the subsets, 0 or more.
 
   Raises:
     UserError: too few samples or points, or features that are not finite.
     ValueError: features of another dimension than the reference.
   """
-  distance = frechet.distance_to(reference)
+  decomposed = frechet.gaussian(reference)
+
+  def distance(subset: np.ndarray) -> float:
+    own = frechet.gaussian(statistics.moments_of(subset))
+    return frechet.distance(own, decomposed)
+
   return _extrapolate(
-    lambda subset: distance(statistics.moments_of(subset)),
-    np.asarray(features),
+    distance,
+    features,
     points,
     seed,
   )
 
 
 def score_at_infinity(
-  logits: np.ndarray, *, points: int = 15, seed: int = 0
+  logits: Float[np.ndarray, "N K"], *, points: int = 15, seed: int = 0
 ) -> Extrapolated:
-  """The inception score as if of infinitely many samples, in one split.
+  """The inception score in the limit of many samples, in one split.
 
   Args:
     logits: (N, K) unnormalised log probabilities, N >= 10 * points.
-    points: as of `frechet_at_infinity`.
-    seed: of the subsets.
+    points: scores computed, see `frechet_at_infinity`.
+    seed: seed of the subsets, 0 or more.
 
   Raises:
     UserError: too few samples or points, or logits that are not finite.
   """
   return _extrapolate(
     lambda subset: inception_score.inception_score(subset, splits=1)[0],
-    np.asarray(logits),
+    logits,
     points,
     seed,
   )
@@ -118,7 +124,9 @@ def _extrapolate(
   return fit(counts, np.array(scores))
 
 
-def fit(counts: np.ndarray, scores: np.ndarray) -> Extrapolated:
+def fit(
+  counts: Int[np.ndarray, " P"], scores: Float64[np.ndarray, " P"]
+) -> Extrapolated:
   """Fits scores = value + slope / counts by least squares.
 
   Args:

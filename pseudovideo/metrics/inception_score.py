@@ -12,12 +12,13 @@ so that only scores over splits of one size can be compared (Chong and Forsyth
 import itertools
 
 import numpy as np
+from jaxtyping import Float
 
 from pseudovideo import errors
 
 
 def inception_score(
-  logits: np.ndarray, *, splits: int = 10, seed: int = 0
+  logits: Float[np.ndarray, "N K"], *, splits: int = 10, seed: int = 0
 ) -> tuple[float, float]:
   """Mean and spread of the score over `splits` equal parts of the samples.
 
@@ -25,8 +26,8 @@ def inception_score(
     logits: (N, K) finite unnormalised log probabilities.
     splits: number of parts, 1 .. N; bounds are floor(i N / splits). More
       parts have fewer samples each and score lower.
-    seed: of the order in which samples are assigned to parts, of numpy's
-      default generator.
+    seed: seed of numpy's default generator, which orders the samples before
+      they are cut into parts.
 
   Returns:
     Mean and standard deviation (ddof 0) over the parts, in float64.
@@ -34,7 +35,6 @@ def inception_score(
   Raises:
     UserError: fewer samples than splits, no split, or logits not finite.
   """
-  logits = np.asarray(logits)
   num = len(logits)
   if not 1 <= splits <= num:
     raise errors.UserError(

@@ -8,33 +8,39 @@ Here it is [0, 1]; on [-1, 1] a grey set would be divided by zero.
 """
 
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from pseudovideo import errors
 from pseudovideo.metrics import pairs
 
 
-def preservation_degree(reference: np.ndarray, other: np.ndarray) -> float:
+def preservation_degree(
+  reference: Shaped[np.ndarray, "..."], other: Shaped[np.ndarray, "..."]
+) -> float:
   """The degree of the module docstring, whose factor of 1/255 cancels.
 
   Args:
     reference: (N, H, W, C) images or (N, T, H, W, C) videos, uint8; x.
-    other: the same; x'.
+    other: uint8 of that shape; x'.
 
   Returns:
     1 for equal sets, 0 for one that is black; it may be negative.
 
   Raises:
-    UserError: the reference is all black, or as `pairs.checked` does.
+    UserError: the reference is all black, or other types, shapes or dimensions,
+      see `pairs.checked`.
   """
   return degree(*sums(reference, other).sum(0))
 
 
-def sums(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """What the degree is made of, for sets that are read in blocks.
+def sums(
+  reference: Shaped[np.ndarray, "..."], other: Shaped[np.ndarray, "..."]
+) -> Float64[np.ndarray, "N 2"]:
+  """The two sums in the degree, for sets that are read in blocks.
 
   Args:
-    reference: as of `preservation_degree`.
-    other: the same.
+    reference: (N, H, W, C) images or (N, T, H, W, C) videos, uint8; x.
+    other: uint8 of that shape; x'.
 
   Returns:
     (N, 2) float64: sums of |x - x'| and of |x|, in grey levels, of each image
@@ -47,7 +53,11 @@ def sums(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def degree(lost: float, whole: float) -> float:
-  """1 - lost / whole, of the sums of `sums` over a set.
+  """The degree 1 - lost / whole of a set.
+
+  Args:
+    lost: the sum of |x - x'| over the set.
+    whole: the sum of |x| over the set.
 
   Raises:
     UserError: `whole` is 0.

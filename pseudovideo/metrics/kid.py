@@ -11,11 +11,14 @@ negative for equal distributions.
 """
 
 import numpy as np
+from jaxtyping import Float
 
 from pseudovideo import errors
 
 
-def squared_mmd(first: np.ndarray, second: np.ndarray) -> float:
+def squared_mmd(
+  first: Float[np.ndarray, "M D"], second: Float[np.ndarray, "N D"]
+) -> float:
   """The unbiased estimator of the module docstring.
 
   Args:
@@ -25,7 +28,7 @@ def squared_mmd(first: np.ndarray, second: np.ndarray) -> float:
   Returns:
     A float, computed in float64.
   """
-  first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+  first, second = first.astype(np.float64), second.astype(np.float64)
   between = _kernel(first, second).mean()
   return float(_within(first) + _within(second) - 2 * between)
 
@@ -47,8 +50,8 @@ def _within(features: np.ndarray) -> float:
 
 
 def kid(
-  first: np.ndarray,
-  second: np.ndarray,
+  first: Float[np.ndarray, "..."],
+  second: Float[np.ndarray, "..."],
   *,
   subsets: int = 100,
   subset_size: int = 1000,
@@ -59,10 +62,10 @@ def kid(
   Args:
     first: (M, D) features.
     second: (N, D) features.
-    subsets: how many pairs of subsets.
+    subsets: number of pairs of subsets, 1 or more.
     subset_size: vectors per subset, drawn without replacement; at most the
       smaller of M and N is used.
-    seed: of the subsets.
+    seed: seed of the subsets, 0 or more.
 
   Returns:
     Mean and standard deviation (ddof 0) over the subsets. The latter is no

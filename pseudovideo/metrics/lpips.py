@@ -13,18 +13,21 @@ equal images. Distances of the two networks cannot be compared.
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Float32, Shaped
 
 from pseudovideo import errors
-from pseudovideo.convert import backbones
-from pseudovideo.metrics import batched, features, pairs, weights
-from pseudovideo.models import alexnet, vgg
+from pseudovideo.devices import batching
+from pseudovideo.metrics import pairs
+from pseudovideo.pretrained import weights
+from pseudovideo.pretrained.from_torch import backbones
+from pseudovideo.pretrained.networks import alexnet, vgg
 
 VERSION = "v0.1"
 
@@ -39,10 +42,10 @@ class Backbone:
   """A network whose activations are compared.
 
   Attributes:
-    net: returns the maps.
-    channels: of each map.
-    smallest_side: of an image, pixels.
-    convert: state dict to parameters.
+    net: module that returns the maps.
+    channels: numbers of channels, one for each map.
+    smallest_side: least height and width of an image, pixels.
+    convert: function from a state dict to parameters.
     published: the file of the network.
     linear: the file of the weights w.
   """
@@ -75,8 +78,8 @@ BACKBONES = {
 }
 
 
-def normalize(images: jax.Array) -> jax.Array:
-  """[-1, 1] -> torchvision's normalisation by ImageNet's mean and deviation.
+def normalize(images: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
+  """Normalises as torchvision does, by ImageNet's mean and deviation.
 
   Args:
     images: (..., 3) floats in [-1, 1].
@@ -88,17 +91,17 @@ def normalize(images: jax.Array) -> jax.Array:
 
 def distance(
   params: Mapping[str, Any],
-  x: jax.Array,
-  y: jax.Array,
+  x: Float[Array, "..."],
+  y: Float[Array, "..."],
   *,
   backbone: str = "vgg",
-) -> jax.Array:
+) -> Float[Array, " B"]:
   """The distances of pairs of images; pure, and differentiable everywhere.
 
   Args:
     params: `LPIPS.params`.
     x: (B, H, W, 3) floats in [-1, 1].
-    y: as x.
+    y: (B, H, W, 3) floats in [-1, 1].
     backbone: one of `BACKBONES`, the one that `params` belong to.
 
   Returns:
@@ -132,7 +135,7 @@ def distance(
 
 
 def _difference(x: jax.Array, y: jax.Array) -> jax.Array:
-  """Of the activations at unit length: exactly 0 where they are equal.
+  """The difference of activations at unit length: 0 where they are equal.
 
   The selection changes no value; without it, compilers that fuse a product
   and a difference leave a rounding error.
@@ -154,11 +157,10 @@ class LPIPS:
   """The metric with its weights.
 
   Attributes:
-    name: `LPIPS-vgg` or `LPIPS-alex`; with other weights than the published
-      ones it begins with `unofficial-`.
+    name: `LPIPS-vgg` or `LPIPS-alex`.
     backbone: one of `BACKBONES`.
     params: `net`, parameters of the network, and `linear`, arrays (C,).
-    hashes: SHA-256 of the two files, or of the parameters.
+    hashes: SHA-256 of the two files.
   """
 
   name: str
@@ -167,8 +169,11 @@ class LPIPS:
   hashes: Mapping[str, str]
 
   def __call__(
-    self, reference: np.ndarray, other: np.ndarray, batch_size: int = 32
-  ) -> np.ndarray:
+    self,
+    reference: Shaped[np.ndarray, "..."],
+    other: Shaped[np.ndarray, "..."],
+    batch_size: int = 32,
+  ) -> Float32[np.ndarray, "..."]:
     """The distance of every image to its partner.
 
     Batches are cut over all devices of this process, and the last one is
@@ -177,7 +182,7 @@ class LPIPS:
     Args:
       reference: images (N, H, W, C) or videos (N, T, H, W, C), uint8, C 1 or
         3; grey is repeated.
-      other: as reference.
+      other: uint8 of that shape.
       batch_size: pairs of images in memory at once, rounded up to a multiple
         of the number of devices.
 
@@ -185,8 +190,8 @@ class LPIPS:
       (N,) or, for videos, (N, T) float32.
 
     Raises:
-      UserError: as `pairs.checked` does, another number of channels, or images
-        that are too small for the network.
+      UserError: what `pairs.checked` refuses, another number of channels, or
+        images that are too small for the network.
     """
     reference, other = pairs.checked(reference, other)
     if reference.shape[-1] not in (1, 3):
@@ -196,23 +201,29 @@ class LPIPS:
       )
     lead, image = reference.shape[:-3], reference.shape[-3:]
     flat = [array.reshape(-1, *image) for array in (reference, other)]
-    function = functools.partial(_distance_of_bytes, backbone=self.backbone)
-    parts = batched.stream(
-      function, self.params, [np.stack(flat, 1)], batch_size
+    parts = batching.map_batches(
+      _distance_of_bytes(self.backbone),
+      (self.params,),
+      [np.stack(flat, 1)],
+      batch_size=batch_size,
     )
-    return np.concatenate(list(parts)).reshape(lead)
+    return np.concatenate([part for _, part in parts]).reshape(lead)
 
   def provenance(self) -> dict[str, Any]:
-    """What a distance must quote."""
+    """The facts that a distance must quote."""
     return {"name": self.name, "version": VERSION, **self.hashes}
 
 
-@functools.partial(jax.jit, static_argnames="backbone")
-def _distance_of_bytes(params, batch, *, backbone):
-  """(B, 2, H, W, 1 or 3) uint8 -> (B,)."""
-  floats = batch.astype(jnp.float32) / 127.5 - 1
-  floats = jnp.broadcast_to(floats, (*floats.shape[:-1], 3))
-  return distance(params, floats[:, 0], floats[:, 1], backbone=backbone)
+@functools.cache
+def _distance_of_bytes(backbone: str) -> Callable[..., jax.Array]:
+  """A function of parameters and (B, 2, H, W, 1 or 3) uint8, to (B,)."""
+
+  def forward(params, batch):
+    floats = batch.astype(jnp.float32) / 127.5 - 1
+    floats = jnp.broadcast_to(floats, (*floats.shape[:-1], 3))
+    return distance(params, floats[:, 0], floats[:, 1], backbone=backbone)
+
+  return forward
 
 
 def load(
@@ -234,42 +245,9 @@ def load(
   chosen = errors.look_up("network of LPIPS", backbone, BACKBONES)
   net, net_hash = weights.read(chosen.published, network)
   lin, lin_hash = weights.read(chosen.linear, linear)
-  return LPIPS(
-    f"LPIPS-{backbone}",
-    backbone,
-    _params(chosen, net, lin),
-    {"network_sha256": net_hash, "linear_sha256": lin_hash},
-  )
-
-
-def from_state_dicts(
-  backbone: str,
-  network: Mapping[str, np.ndarray],
-  linear: Mapping[str, np.ndarray],
-) -> LPIPS:
-  """The same distance over weights that are not the published ones.
-
-  Args:
-    backbone: one of `BACKBONES`.
-    network: state dict of the whole network, as torchvision names it.
-    linear: state dict of the weights w.
-
-  Returns:
-    The metric, named `unofficial-LPIPS-` and the start of a hash.
-
-  Raises:
-    UserError: unknown backbone, or arrays that are not those of the network.
-  """
-  chosen = errors.look_up("network of LPIPS", backbone, BACKBONES)
-  params = _params(chosen, network, linear)
-  lin = {str(number): array for number, array in enumerate(params["linear"])}
-  digest = features.weights_hash({"net": params["net"], "linear": lin})
-  name = f"unofficial-LPIPS-{backbone}-{digest[:8]}"
-  return LPIPS(name, backbone, params, {"weights_hash": digest})
-
-
-def _params(chosen: Backbone, network, linear) -> dict[str, Any]:
-  return {
-    "net": chosen.convert(network),
-    "linear": backbones.lpips_linear(linear, chosen.channels),
+  params = {
+    "net": chosen.convert(net),
+    "linear": backbones.lpips_linear(lin, chosen.channels),
   }
+  hashes = {"network_sha256": net_hash, "linear_sha256": lin_hash}
+  return LPIPS(f"LPIPS-{backbone}", backbone, params, hashes)

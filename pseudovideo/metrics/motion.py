@@ -1,4 +1,4 @@
-"""How much moves in a clip, and scores of clips by how much moves in them.
+"""Motion in clips, and scores of clips by their motion.
 
 The benchmark MotionHD (IV-VAE, Wu et al. 2024, Section 4.1) scores a video by
 the mean length of the optical flow that RAFT finds, and compares codecs at low
@@ -7,11 +7,11 @@ Pock and Bischof 2007) of scikit-image. Its faster neighbour `optical_flow_ilk`
 finds motion of one or more pixels in a flat, still scene with sensor noise of
 two grey levels, where TV-L1 finds less than a tenth of a pixel.
 
-Three things to know. Fast motion is underestimated: by more than a twelfth of
-the shorter side per frame, or by more than one pixel in clips of 32 x 32. Flat
-surroundings are taken to move along with what moves in them, as nothing in them
-says otherwise. And the unit is pixels of the clips as they are given, so
-compare scores at one size only.
+Three limits. Motion is underestimated where it is faster than a twelfth of the
+shorter side per frame, or than one pixel in clips of 32 x 32. Flat surroundings
+are taken to move along with what moves in them, as nothing in them says
+otherwise. And the unit is pixels of the clips, so that scores can be compared
+at one size only.
 """
 
 import itertools
@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Real, Shaped
 
 from pseudovideo import errors
 
@@ -29,7 +30,9 @@ DEFINITION = (
 )
 
 
-def scores(clips: np.ndarray) -> np.ndarray:
+def scores(
+  clips: Shaped[np.ndarray, "..."],
+) -> Float64[np.ndarray, " N"]:
   """The mean of `speeds` over pixels and pairs of frames, for each clip.
 
   Args:
@@ -49,7 +52,9 @@ def scores(clips: np.ndarray) -> np.ndarray:
   return np.array([speeds(clip).mean() for clip in clips])
 
 
-def speeds(clip: np.ndarray) -> np.ndarray:
+def speeds(
+  clip: Shaped[np.ndarray, "..."],
+) -> Float64[np.ndarray, "S H W"]:
   """The length of the optical flow from each frame to the next.
 
   Args:
@@ -67,16 +72,18 @@ def speeds(clip: np.ndarray) -> np.ndarray:
   flows = [
     registration.optical_flow_tvl1(*pair) for pair in itertools.pairwise(grey)
   ]
-  return np.linalg.norm(np.float64(flows), axis=1)
+  return np.linalg.norm(np.array(flows, np.float64), axis=1)
 
 
 def by_bin(
-  motion: np.ndarray, values: np.ndarray, edges: Sequence[float]
+  motion: Real[np.ndarray, "..."],
+  values: Real[np.ndarray, "..."],
+  edges: Sequence[int | float],
 ) -> list[dict[str, Any]]:
   """Means of a metric over the clips of similar motion.
 
   Args:
-    motion: (N,) of `scores`.
+    motion: (N,), the result of `scores`.
     values: (N, ...), a metric of the same clips, or of their frames.
     edges: between the bins, ascending; (1, 4) makes the three bins below 1,
       from 1 to below 4, and from 4 on.

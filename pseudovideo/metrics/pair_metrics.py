@@ -1,7 +1,7 @@
 """Metrics of images or videos against their own references, pair by pair.
 
-To add one, write what it measures of a block of pairs and how that becomes
-records, and name both in `METRICS`.
+To add one, write a measure of a block of pairs and a function from its values
+to records, and name both in `METRICS`.
 """
 
 import dataclasses
@@ -134,7 +134,7 @@ def records(
 
   Args:
     pairs: blocks of references and of what is scored, uint8 of equal shapes.
-    kinds: of `METRICS`.
+    kinds: names out of `METRICS`.
 
   Raises:
     UserError: no such metric, images that it does not take, or weights that
@@ -144,7 +144,7 @@ def records(
     kind: errors.look_up("metric of pairs", kind, METRICS) for kind in kinds
   }
   measures = {kind: metric.make() for kind, metric in chosen.items()}
-  values = {kind: [] for kind in chosen}
+  values: dict[str, list[np.ndarray]] = {kind: [] for kind in chosen}
   for reference, scored in pairs:
     for kind, measure in measures.items():
       values[kind].append(measure(reference, scored))
@@ -152,23 +152,25 @@ def records(
   for kind, metric in chosen.items():
     whole = np.concatenate(values[kind])
     about = {"num_samples": len(whole)}
-    if hasattr(measures[kind], "provenance"):
+    if isinstance(measures[kind], lpips.LPIPS):
       about["feature_network"] = measures[kind].provenance()
     for name, record in metric.reduce(whole).items():
       found[name] = {"name": name, **record, **about}
   return found
 
 
-def attempted(
+def records_or_reasons(
   pairs: Sequence[tuple[np.ndarray, np.ndarray]], kinds: Iterable[str]
 ) -> tuple[dict[str, Record], dict[str, str]]:
-  """`records`, and why there is none of some metrics, by their names.
+  """Records by name, or the reason why there are none, by kind of metric.
 
   Args:
-    pairs: as of `records`, all of them at hand.
-    kinds: of `METRICS`.
+    pairs: blocks of references and of what is scored, uint8 of equal shapes,
+      all of them in memory.
+    kinds: names out of `METRICS`.
   """
-  found, missing = {}, {}
+  found: dict[str, Record] = {}
+  missing: dict[str, str] = {}
   for kind in kinds:
     try:
       found |= records(pairs, [kind])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float64, Shaped, UInt8
 
 from pseudovideo import errors
 
@@ -10,19 +11,23 @@ from pseudovideo import errors
 BLOCK = 2**20
 
 
+Arrays = tuple[
+  UInt8[np.ndarray, "*batch H W C"], UInt8[np.ndarray, "*batch H W C"]
+]
+
+
 def checked(
-  reference: np.ndarray, other: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Both as numpy arrays.
+  reference: Shaped[np.ndarray, "..."], other: Shaped[np.ndarray, "..."]
+) -> Arrays:
+  """Checks that two arrays can be compared; returns both.
 
   Args:
     reference: (N, H, W, C) images or (N, T, H, W, C) videos, uint8.
-    other: the same.
+    other: uint8 of that shape.
 
   Raises:
     UserError: other types or dimensions, unequal shapes, or no image.
   """
-  reference, other = np.asarray(reference), np.asarray(other)
   if not reference.dtype == other.dtype == np.uint8:
     raise errors.UserError(
       f"Pairs of images have the types {reference.dtype} and {other.dtype}; "
@@ -44,21 +49,21 @@ def checked(
 
 def map_images(
   function: Callable[[np.ndarray, np.ndarray], np.ndarray],
-  reference: np.ndarray,
-  other: np.ndarray,
-) -> np.ndarray:
+  reference: Shaped[np.ndarray, "..."],
+  other: Shaped[np.ndarray, "..."],
+) -> Float64[np.ndarray, "..."]:
   """Values of pairs of images, a block of images at a time.
 
   Args:
-    function: of two (B, H, W, C) float64 arrays from 0 to 255, returns (B,).
-    reference: as in `checked`.
-    other: as in `checked`.
+    function: from two (B, H, W, C) float64 arrays, 0 to 255, to (B,) float64.
+    reference: (N, H, W, C) images or (N, T, H, W, C) videos, uint8.
+    other: uint8 of that shape.
 
   Returns:
     (N,) float64 for images, (N, T) for the frames of videos.
 
   Raises:
-    UserError: as `checked` does.
+    UserError: other types, shapes or dimensions, see `checked`.
   """
   reference, other = checked(reference, other)
   image = reference.shape[-3:]

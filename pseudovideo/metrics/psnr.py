@@ -6,50 +6,32 @@ larger (Jensen) and differs by decibels where the images differ.
 """
 
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from pseudovideo.metrics import pairs
 
 PEAK = 255
 
 
-def per_image(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+def per_image(
+  reference: Shaped[np.ndarray, "..."], other: Shaped[np.ndarray, "..."]
+) -> Float64[np.ndarray, "..."]:
   """The ratio of each image, inf where a pair is equal.
 
   Args:
     reference: (N, H, W, C) images or (N, T, H, W, C) videos, uint8.
-    other: the same.
+    other: uint8 of that shape.
 
   Returns:
     (N,) or (N, T) float64, 0 or more.
 
   Raises:
-    UserError: as `pairs.checked` does.
+    UserError: other types, shapes or dimensions, see `pairs.checked`.
   """
-  return _decibels(pairs.map_images(_squared_error, reference, other))
-
-
-def mean_of_images(reference: np.ndarray, other: np.ndarray) -> float:
-  """The mean of `per_image`, inf if any pair of images is equal.
-
-  One perfect image outweighs all others: that is what the average of decibels
-  means, and leaving such images out would make a model better for being worse.
-  """
-  return float(per_image(reference, other).mean())
-
-
-def of_mean_error(reference: np.ndarray, other: np.ndarray) -> float:
-  """The ratio of the squared error's mean over all images and frames.
-
-  It is inf only if all pairs are equal.
-  """
-  error = pairs.map_images(_squared_error, reference, other).mean()
-  return float(_decibels(error))
+  error = pairs.map_images(_squared_error, reference, other)
+  with np.errstate(divide="ignore"):
+    return 10 * np.log10(PEAK**2 / error)
 
 
 def _squared_error(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
   return np.square(reference - other).mean((1, 2, 3))
-
-
-def _decibels(error: np.ndarray) -> np.ndarray:
-  with np.errstate(divide="ignore"):
-    return 10 * np.log10(PEAK**2 / error)

@@ -1,6 +1,6 @@
 """Metrics of a set of images against another, over features of a network.
 
-To add one, write a function of `Compared` and name it in `METRICS`.
+To add one, write a function of `SetPair` and name it in `METRICS`.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ import numpy as np
 from pseudovideo import errors
 from pseudovideo.metrics import (
   extrapolation,
-  features,
   frechet,
   inception_score,
   kid,
   precision_recall,
 )
-from pseudovideo.metrics.summary import Summary
+from pseudovideo.metrics.summary import FeatureStats
+from pseudovideo.pretrained import features
 
 # An inception score is split ten times, or less: each has so many samples.
 SPLIT_SIZE = 500
@@ -32,24 +32,24 @@ Record = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Compared:
-  """What a metric is computed from.
+class SetPair:
+  """Two sets of images as a network sees them, to be compared.
 
   Attributes:
-    scored: the images that are scored.
-    reference: those that they are compared with.
-    split: name of the reference's split.
-    seed: of subsets and splits.
+    scored: images that are scored.
+    reference: images that they are compared with.
+    split: name of the reference.
+    seed: seed of subsets and splits, 0 or more.
   """
 
-  scored: Summary
-  reference: Summary
+  scored: FeatureStats
+  reference: FeatureStats
   split: str
   seed: int
 
   @property
   def against(self) -> Record:
-    """What a record says of the reference."""
+    """The entries of a record about the reference."""
     return {
       "reference_split": self.split,
       "reference_size": self.reference.moments.num,
@@ -61,18 +61,19 @@ class Metric:
   """One entry of `METRICS`.
 
   Attributes:
-    compute: from what is compared to records by name; a name is a kind of
+    compute: from a pair of sets to records by name; a name is a kind of
       score, to which `named` adds the network's.
-    keep: what it needs of every scored image, of `summary.KEPT`.
+    keep: names out of `summary.KEPT` that it needs of every scored image.
   """
 
-  compute: Callable[[Compared], dict[str, Record]]
+  compute: Callable[[SetPair], dict[str, Record]]
   keep: tuple[str, ...] = ()
 
 
-def _frechet_distance(compared: Compared) -> dict[str, Record]:
-  value = frechet.frechet_from_moments(
-    compared.scored.moments, compared.reference.moments
+def _frechet_distance(pair: SetPair) -> dict[str, Record]:
+  value = frechet.distance(
+    frechet.gaussian(pair.scored.moments),
+    frechet.gaussian(pair.reference.moments),
   )
   return {
     "FD": {
@@ -83,20 +84,20 @@ def _frechet_distance(compared: Compared) -> dict[str, Record]:
         "Squared Frechet distance |m1-m2|^2 + tr(S1+S2-2(S1 S2)^(1/2)) between "
         "the means and covariances (ddof 1) of the features, in float64."
       ),
-      **compared.against,
+      **pair.against,
     }
   }
 
 
-def _kid(compared: Compared) -> dict[str, Record]:
-  sizes = len(compared.scored.features), len(compared.reference.features)
-  subset_size = min(KID_SUBSET_SIZE, *sizes)
+def _kid(pair: SetPair) -> dict[str, Record]:
+  scored, real = (s.kept["features"] for s in (pair.scored, pair.reference))
+  subset_size = min(KID_SUBSET_SIZE, len(scored), len(real))
   value, std = kid.kid(
-    compared.scored.features,
-    compared.reference.features,
+    scored,
+    real,
     subsets=KID_SUBSETS,
     subset_size=subset_size,
-    seed=compared.seed,
+    seed=pair.seed,
   )
   return {
     "KID": {
@@ -107,20 +108,16 @@ def _kid(compared: Compared) -> dict[str, Record]:
         "Unbiased squared MMD of the features under (x.y/D+1)^3, mean and "
         f"standard deviation over {KID_SUBSETS} subsets of {subset_size}."
       ),
-      **compared.against,
+      **pair.against,
     }
   }
 
 
-def _splits(num: int) -> int:
-  return max(1, min(MAX_SPLITS, num // SPLIT_SIZE))
-
-
-def _inception_score(compared: Compared) -> dict[str, Record]:
-  num, num_classes = compared.scored.logits.shape
-  splits = _splits(num)
+def _inception_score(pair: SetPair) -> dict[str, Record]:
+  logits = pair.scored.kept["logits"]
+  splits = max(1, min(MAX_SPLITS, len(logits) // SPLIT_SIZE))
   value, std = inception_score.inception_score(
-    compared.scored.logits, splits=splits, seed=compared.seed
+    logits, splits=splits, seed=pair.seed
   )
   return {
     "IS": {
@@ -130,7 +127,7 @@ def _inception_score(compared: Compared) -> dict[str, Record]:
       "definition": (
         "exp of the mean KL(p(y|x) || p(y)) of the predicted classes, mean and "
         f"standard deviation over splits (here {splits}); at most "
-        f"{num_classes}."
+        f"{logits.shape[1]}."
       ),
       "splits": splits,
       "reference_split": None,
@@ -140,7 +137,7 @@ def _inception_score(compared: Compared) -> dict[str, Record]:
 
 
 def about_inception_scores(records: Mapping[str, Record]) -> list[str]:
-  """What they are, and at most can be: to be printed beside their values.
+  """Sentences about Inception Scores, to be printed beside their values.
 
   Args:
     records: by name, of any metrics.
@@ -155,15 +152,15 @@ def about_inception_scores(records: Mapping[str, Record]) -> list[str]:
   ]
 
 
-def _precision_recall(compared: Compared) -> dict[str, Record]:
-  scored, real = compared.scored.features, compared.reference.features
+def _precision_recall(pair: SetPair) -> dict[str, Record]:
+  scored, real = (s.kept["features"] for s in (pair.scored, pair.reference))
   num = min(len(scored), len(real))
-  rng = np.random.default_rng(compared.seed)
-  pair = [
+  rng = np.random.default_rng(pair.seed)
+  drawn = [
     np.asarray(rows[np.sort(rng.permutation(len(rows))[:num])])
     for rows in (real, scored)
   ]
-  values = precision_recall.precision_recall(*pair, neighbours=NEIGHBOURS)
+  values = precision_recall.precision_recall(*drawn, neighbours=NEIGHBOURS)
   meanings = {
     "precision": "scored images within the manifold of the reference",
     "recall": "reference images within the manifold of the scored ones",
@@ -177,7 +174,7 @@ def _precision_recall(compared: Compared) -> dict[str, Record]:
         f"Share of {meaning}: the balls around its features that reach their "
         f"{NEIGHBOURS}rd nearest neighbours; {num} of either."
       ),
-      "reference_split": compared.split,
+      "reference_split": pair.split,
       "reference_size": num,
     }
     for (name, meaning), value in zip(meanings.items(), values, strict=True)
@@ -201,17 +198,17 @@ def _extrapolated(
   }
 
 
-def _frechet_at_infinity(compared: Compared) -> dict[str, Record]:
+def _frechet_at_infinity(pair: SetPair) -> dict[str, Record]:
   found = extrapolation.frechet_at_infinity(
-    compared.scored.features, compared.reference.moments, seed=compared.seed
+    pair.scored.kept["features"], pair.reference.moments, seed=pair.seed
   )
   records = _extrapolated("FD-inf", "lower", found, "Squared Frechet distance")
-  return {"FD-inf": {**records["FD-inf"], **compared.against}}
+  return {"FD-inf": {**records["FD-inf"], **pair.against}}
 
 
-def _score_at_infinity(compared: Compared) -> dict[str, Record]:
+def _score_at_infinity(pair: SetPair) -> dict[str, Record]:
   found = extrapolation.score_at_infinity(
-    compared.scored.logits, seed=compared.seed
+    pair.scored.kept["logits"], seed=pair.seed
   )
   records = _extrapolated("IS-inf", "higher", found, "Inception Score")
   none = {"reference_split": None, "reference_size": None}
@@ -229,7 +226,7 @@ METRICS = {
 
 
 def kept(kinds: Iterable[str]) -> set[str]:
-  """What a summary must keep for these metrics.
+  """Names out of `summary.KEPT` that these metrics need.
 
   Raises:
     UserError: there is no such metric.
@@ -258,20 +255,29 @@ def named(kind: str, network: features.FeatureNetwork) -> str:
 
 
 def records(
-  compared: Compared,
+  pair: SetPair,
   network: features.FeatureNetwork,
   kinds: Iterable[str] = DEFAULT,
 ) -> dict[str, Record]:
-  """Records by name, each with all that is needed to quote it."""
+  """Records by name, each with all that is needed to quote it.
+
+  Args:
+    pair: the two sets as `network` sees them.
+    network: what both were seen by; every record quotes it.
+    kinds: names out of `METRICS`.
+
+  Raises:
+    UserError: there is no such metric, or too few images for one.
+  """
   about = {
-    "num_samples": compared.scored.moments.num,
-    "seed": compared.seed,
+    "num_samples": pair.scored.moments.num,
+    "seed": pair.seed,
     "feature_network": network.provenance(),
   }
   found = {}
   for kind in kinds:
     metric = errors.look_up("metric", kind, METRICS)
-    for name, record in metric.compute(compared).items():
+    for name, record in metric.compute(pair).items():
       name = named(name, network)
       found[name] = {"name": name, **record, **about}
   return found

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
-from pseudovideo import data, errors, foreign, npz_files
+from pseudovideo import data, errors, pixels
 from pseudovideo.data import cache, decoding, folder
 from pseudovideo.data.image_set import ImageSet
-from pseudovideo.metrics import drawn
+from pseudovideo.files import npz, untrusted
 
 BLOCK = 256
 BLOCK_BYTES = 1 << 28  # of a block, unless one item has more
@@ -26,16 +27,16 @@ NAMES = ("images", "arr_0", "samples", "videos")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Source:
-  """Images, or videos, in an order that never changes.
+class ImageSource:
+  """A set of images, or of videos, in an order that never changes.
 
   Attributes:
     title: for people, such as `digits, train`.
     identity: JSON facts that change whenever the images do.
     num: N.
     shape: (H, W, C), or (T, H, W, C) of videos.
-    blocks: returns a new iterator over uint8 arrays (n, *shape), n as
-      `block_length` says and less in the last, so that sets of one shape and
+    blocks: function that returns a new iterator over uint8 arrays (n, *shape),
+      n = `block_length` and less in the last, so that sets of one shape and
       number are cut alike.
     image_set: the data set that it is a split of, if it is one.
   """
@@ -48,7 +49,7 @@ class Source:
   image_set: ImageSet | None = None
 
   def about(self) -> dict[str, Any]:
-    """What a record of scores says of the set."""
+    """The entries of a record of scores about the set."""
     facts = json.dumps(self.identity, sort_keys=True).encode()
     return {
       "title": self.title,
@@ -57,7 +58,7 @@ class Source:
       "identity_sha256": hashlib.sha256(facts).hexdigest(),
     }
 
-  def chosen(self, num: int | None, seed: int) -> "Source":
+  def chosen(self, num: int | None, seed: int) -> "ImageSource":
     """`num` of the images, drawn with `seed`, in their old order.
 
     Sets are often sorted by class, so that the first ones are no sample.
@@ -84,12 +85,20 @@ class Source:
 
 
 def block_length(shape: tuple[int, ...]) -> int:
-  """How many images, or videos, of that shape are in memory at once."""
+  """The number of images, or videos, of a shape that are in memory at once."""
   return max(1, min(BLOCK, BLOCK_BYTES // math.prod(shape)))
 
 
-def of_array(images: np.ndarray, title: str, identity: Any = None) -> Source:
-  """A set in memory or memory-mapped, (N, ...) uint8."""
+def of_array(
+  images: UInt8[np.ndarray, "N ..."], title: str, identity: Any = None
+) -> ImageSource:
+  """A set that is in memory or memory-mapped.
+
+  Args:
+    images: (N, H, W, C), or (N, T, H, W, C) videos, uint8.
+    title: see `ImageSource`.
+    identity: see `ImageSource`; None: nothing seen of the set is kept on disk.
+  """
   shape = tuple(images.shape[1:])
   length = block_length(shape)
 
@@ -97,16 +106,24 @@ def of_array(images: np.ndarray, title: str, identity: Any = None) -> Source:
     for start in range(0, len(images), length):
       yield images[start : start + length]
 
-  return Source(title, identity, len(images), shape, blocks)
+  return ImageSource(title, identity, len(images), shape, blocks)
 
 
-def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
-  """One split of a data set, binarized by the draw that all scores share."""
+def of_split(
+  image_set: ImageSet, split: str, binarize: str = "none"
+) -> ImageSource:
+  """One split of a data set, binarized by the draw that all scores share.
+
+  Args:
+    image_set: the data set.
+    split: one of `SPLITS`.
+    binarize: one of `pixels.BINARIZE`.
+  """
   images = getattr(image_set, f"{split}_images")
   # Titles are published, and say nothing of the folders of a machine.
   kind, _, path = image_set.name.partition(":")
   source = of_array(
-    drawn.binarized(images, binarize, split),
+    pixels.fixed_binarization(images, binarize, split),
     f"{pathlib.Path(path).name or kind}, {split}",
     {
       "fingerprint": image_set.fingerprint,
@@ -117,7 +134,7 @@ def of_split(image_set: ImageSet, split: str, binarize: str = "none") -> Source:
   return dataclasses.replace(source, image_set=image_set)
 
 
-def parse(text: str, *, data_dir: str | None = None) -> Source:
+def parse(text: str, *, data_dir: str | None = None) -> ImageSource:
   """A set as named on the command line.
 
   Args:
@@ -146,7 +163,7 @@ def parse(text: str, *, data_dir: str | None = None) -> Source:
   )
 
 
-def _of_folder(argument: str) -> Source:
+def _of_folder(argument: str) -> ImageSource:
   """Every image below a folder, sorted by its relative path."""
   root, side = folder.parse(argument)
   files = folder.list_images(root)
@@ -168,10 +185,10 @@ def _of_folder(argument: str) -> Source:
       yield images
 
   identity = {"files": cache.stamps(root, files), "side": side}
-  return Source(root.resolve().name, identity, len(files), shape, blocks)
+  return ImageSource(root.resolve().name, identity, len(files), shape, blocks)
 
 
-def _of_file(path: pathlib.Path) -> Source:
+def _of_file(path: pathlib.Path) -> ImageSource:
   try:
     if path.suffix == ".npy":
       return _of_npy(path)
@@ -182,22 +199,28 @@ def _of_file(path: pathlib.Path) -> Source:
     raise _unreadable(path, error) from error
 
 
-def _of_npy(path: pathlib.Path) -> Source:
-  with foreign.opened(path) as file:
+def _of_npy(path: pathlib.Path) -> ImageSource:
+  with untrusted.opened(path) as file:
     size = path.stat().st_size
-    header = npz_files.read_header(file, size, path.name)
+    header = npz.read_header(file, size, path.name)
     _check(path, path.name, header)
-    order = "F" if header.fortran else "C"
-    array = np.memmap(file, np.uint8, "r", file.tell(), header.shape, order)
+    array: np.ndarray = np.memmap(
+      file,
+      np.uint8,
+      "r",
+      file.tell(),
+      header.shape,
+      order="F" if header.fortran else "C",
+    )
   source = of_array(array, path.name, _file_identity(path))
   return dataclasses.replace(source, blocks=_guarded(source.blocks, path))
 
 
-def _of_npz(path: pathlib.Path) -> Source:
+def _of_npz(path: pathlib.Path) -> ImageSource:
   """Its blocks are decompressed as they are asked for."""
-  with npz_files.opened(path) as archive:
+  with npz.opened(path) as archive:
     info = _member(archive, path)
-    npz_files.check_entry(path, info)
+    npz.check_entry(path, info)
     name = info.filename.removesuffix(".npy")
     with archive.open(info) as file:
       header = _header(file, info)
@@ -206,7 +229,7 @@ def _of_npz(path: pathlib.Path) -> Source:
 
   def blocks():
     size, length = math.prod(shape[1:]), block_length(shape[1:])
-    with npz_files.opened(path) as archive, archive.open(info) as file:
+    with npz.opened(path) as archive, archive.open(info) as file:
       _header(file, info)
       for start in range(0, shape[0], length):
         num = min(length, shape[0] - start)
@@ -215,7 +238,7 @@ def _of_npz(path: pathlib.Path) -> Source:
       file.read(1)  # zipfile compares the checksum at the end.
 
   identity = {"array": name, **_file_identity(path)}
-  return Source(
+  return ImageSource(
     path.name, identity, shape[0], shape[1:], _guarded(blocks, path)
   )
 
@@ -235,15 +258,15 @@ def _member(archive: zipfile.ZipFile, path: pathlib.Path) -> zipfile.ZipInfo:
   )
 
 
-def _header(file: Any, info: zipfile.ZipInfo) -> npz_files.Header:
-  """Of an array in C order; the file is then at its data."""
-  header = npz_files.read_header(file, info.file_size, info.filename)
+def _header(file: Any, info: zipfile.ZipInfo) -> npz.Header:
+  """The header of an array in C order; the file is then at its data."""
+  header = npz.read_header(file, info.file_size, info.filename)
   if header.fortran and len(header.shape) > 1:
     raise ValueError(f"{info.filename[:80]!r} is stored in Fortran order")
   return header
 
 
-def _check(path: pathlib.Path, name: str, header: npz_files.Header) -> None:
+def _check(path: pathlib.Path, name: str, header: npz.Header) -> None:
   name, shape = name[:80], header.shape
   if header.dtype != np.uint8:
     raise errors.UserError(
@@ -271,7 +294,7 @@ def _check(path: pathlib.Path, name: str, header: npz_files.Header) -> None:
 def _guarded(
   blocks: Callable[[], Iterator[np.ndarray]], path: pathlib.Path
 ) -> Callable[[], Iterator[np.ndarray]]:
-  """`blocks`, with whatever goes wrong on the way told as a sentence."""
+  """Wraps `blocks` so that whatever goes wrong on the way is a sentence."""
 
   def guarded():
     try:
@@ -285,12 +308,12 @@ def _guarded(
 def _unreadable(path: pathlib.Path, error: Exception) -> errors.UserError:
   return errors.UserError(
     f"{path} cannot be read as an npz or npy file of images: "
-    f"{foreign.reason(error)}."
+    f"{untrusted.reason(error)}."
   )
 
 
 def _file_identity(path: pathlib.Path) -> dict[str, str]:
-  with foreign.opened(path) as file:
+  with untrusted.opened(path) as file:
     return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 

@@ -10,6 +10,7 @@ and averaged. It depends on the range of the pixels, which is 0 to 255 here.
 """
 
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from pseudovideo import errors
 from pseudovideo.metrics import pairs
@@ -23,19 +24,22 @@ _WINDOW = np.exp(-((np.arange(SIZE) - SIZE // 2) ** 2) / (2 * SIGMA**2))
 _WINDOW /= _WINDOW.sum()
 
 
-def per_image(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+def per_image(
+  reference: Shaped[np.ndarray, "..."], other: Shaped[np.ndarray, "..."]
+) -> Float64[np.ndarray, "..."]:
   """The similarity of each pair of images.
 
   Args:
     reference: (N, H, W, C) images or (N, T, H, W, C) videos, uint8, of 11 x 11
       pixels or more.
-    other: the same.
+    other: uint8 of that shape.
 
   Returns:
     (N,) or (N, T) float64 in [-1, 1], 1 where a pair is equal.
 
   Raises:
-    UserError: smaller images, or as `pairs.checked` does.
+    UserError: smaller images, or other types, shapes or dimensions, see
+      `pairs.checked`.
   """
   reference, other = pairs.checked(reference, other)
   height, width = reference.shape[-3:-1]
@@ -48,8 +52,10 @@ def per_image(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def per_position(
-  reference: np.ndarray, other: np.ndarray, period: int = 4
-) -> np.ndarray:
+  reference: Shaped[np.ndarray, "..."],
+  other: Shaped[np.ndarray, "..."],
+  period: int = 4,
+) -> Float64[np.ndarray, " period"]:
   """The similarity by place in a group of frames (IV-VAE, Wu et al. 2024, A.2).
 
   A video codec that compresses groups of `period` frames, after a first frame
@@ -57,7 +63,7 @@ def per_position(
 
   Args:
     reference: (N, T, H, W, C) videos, uint8.
-    other: the same.
+    other: uint8 of that shape.
     period: frames in a group, a divisor of T - 1.
 
   Returns:
@@ -65,21 +71,26 @@ def per_position(
     frame 0. Element p is of the frames 1 + p, 1 + p + period and so on.
 
   Raises:
-    UserError: images, a length that is not 1 + a multiple of `period`, or as
-      `per_image` does.
+    UserError: images instead of videos, a length that is not 1 + a multiple of
+      `period`, or what `per_image` refuses.
   """
   return by_position(per_image(reference, other), period)
 
 
-def by_position(values: np.ndarray, period: int = 4) -> np.ndarray:
-  """`per_position` of similarities that are already there.
+def by_position(
+  values: Float64[np.ndarray, "..."], period: int = 4
+) -> Float64[np.ndarray, " period"]:
+  """Means by place in a group of similarities that `per_image` returned.
 
   Args:
-    values: (N, T), of `per_image`.
-    period: as of `per_position`.
+    values: (N, T), those of videos.
+    period: frames in a group, a divisor of T - 1.
+
+  Returns:
+    (period,) float64, see `per_position`.
 
   Raises:
-    UserError: (N,) similarities of images, or a length as above.
+    UserError: (N,) similarities of images, or another length T.
   """
   frames = values.shape[1] if values.ndim == 2 else 1
   if period < 1 or frames == 1 or (frames - 1) % period:
@@ -91,8 +102,8 @@ def by_position(values: np.ndarray, period: int = 4) -> np.ndarray:
   return values[:, 1:].reshape(-1, period).mean(0)
 
 
-def spread(profile: np.ndarray) -> float:
-  """How far the places of `per_position` are apart: maximum - minimum."""
+def spread(profile: Float64[np.ndarray, " P"]) -> float:
+  """The maximum minus the minimum over the places of `per_position`."""
   return float(np.ptp(profile))
 
 

@@ -11,6 +11,7 @@ zero, and the result does not depend on how they were cut into batches.
 """
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from pseudovideo import errors
 
@@ -30,60 +31,44 @@ class Moments:
   def __init__(self, dim: int):
     """No vectors yet, of `dim` numbers each."""
     self.num = 0
-    self.mean = np.zeros(dim)
-    self.scatter = np.zeros((dim, dim))
+    self.mean: Float64[np.ndarray, " D"] = np.zeros(dim)
+    self.scatter: Float64[np.ndarray, "D D"] = np.zeros((dim, dim))
 
-  def update(self, features: np.ndarray, mask: np.ndarray | None = None):
+  def update(self, features: Float[np.ndarray, "B D"]) -> None:
     """Adds a batch.
+
+    The term d d^T n_a n_b / n joins the batch as one more row, so that a batch
+    costs one (D, D) product and one sum in place, whatever its size.
 
     Args:
       features: (B, D) floats.
-      mask: (B,) truth values; rows that are False, such as the padding of the
-        last batch, are left out. None keeps every row.
 
     Raises:
-      ValueError: a shape that does not fit.
-      UserError: a kept value is not finite.
+      ValueError: another dimension D.
+      UserError: a value is not finite.
     """
-    features = np.asarray(features)
-    if features.ndim != 2 or features.shape[1] != len(self.mean):
+    if features.shape[1] != len(self.mean):
       raise ValueError(
         f"Features of shape {features.shape} were given to moments of "
         f"dimension {len(self.mean)}; pass (B, {len(self.mean)})."
       )
-    if mask is not None:
-      features = features[np.asarray(mask, bool)]
     if not np.isfinite(features).all():
       raise errors.UserError(
         "Some features are NaN or infinite; check that the images and the "
         "weights of the feature network are finite."
       )
-    if len(features):
-      mean = features.mean(0, dtype=np.float64)
-      self._add(len(features), mean, features - mean)
-
-  def merge(self, other: "Moments"):
-    """Adds all that `other` has seen (from another device or process)."""
-    if other.num:
-      self.scatter += other.scatter
-      self._add(other.num, other.mean, np.zeros((0, len(self.mean))))
-
-  def _add(self, num: int, mean: np.ndarray, centred: np.ndarray):
-    """Adds `num` vectors around `mean`, and the scatter of `centred` rows.
-
-    The term d d^T n_a n_b / n joins the batch as one more row, so that a batch
-    costs one (D, D) product and one sum in place, whatever its size.
-    """
-    total = self.num + num
+    if not len(features):
+      return
+    mean, total = features.mean(0, dtype=np.float64), self.num + len(features)
     shift = mean - self.mean
-    between = np.sqrt(self.num * num / total) * shift
-    rows = np.concatenate([centred, between[None]])
+    between = np.sqrt(self.num * len(features) / total) * shift
+    rows = np.concatenate([features - mean, between[None]])
     self.scatter += rows.T @ rows
-    self.mean = self.mean + shift * (num / total)
+    self.mean = self.mean + shift * (len(features) / total)
     self.num = total
 
   @property
-  def covariance(self) -> np.ndarray:
+  def covariance(self) -> Float64[np.ndarray, "D D"]:
     """(D, D) sample covariance, divided by n - 1.
 
     Raises:
@@ -94,9 +79,9 @@ class Moments:
     return self.scatter / (self.num - 1)
 
 
-def moments_of(features: np.ndarray) -> Moments:
+def moments_of(features: Float[np.ndarray, "N D"]) -> Moments:
   """The moments of (N, D) features that are all in memory."""
-  moments = Moments(np.shape(features)[-1])
+  moments = Moments(features.shape[-1])
   for start in range(0, len(features), BLOCK):
     moments.update(features[start : start + BLOCK])
   return moments

@@ -1,74 +1,88 @@
-"""What a network sees of a set of images, reduced to what metrics need.
+"""Features of a set of images, reduced to what metrics need.
 
 References are kept on disk by a hash of the images and of the network, so that
 a data set goes through a network once, not once per score.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import tqdm
+from jaxtyping import Shaped
 
 from pseudovideo.data import cache
-from pseudovideo.metrics import features, sources, statistics
+from pseudovideo.metrics import sources, statistics
+from pseudovideo.pretrained import features
 
-# What a summary may keep of every image, besides the moments.
+# What may be kept of every image, besides the moments.
 KEPT = ("features", "logits")
+
+NewArray = Callable[..., np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Summary:
-  """A set of images, seen by a network.
+class FeatureStats:
+  """A set of N images, seen by a network.
 
   Attributes:
-    moments: of the features, in float64.
-    features: (N, D) float32, or None where they were not kept.
-    logits: (N, K) float32, or None.
+    moments: moments of the features, in float64.
+    kept: what was kept of every image, by names out of `KEPT`: `features`
+      (N, D) and `logits` (N, K), float32.
   """
 
   moments: statistics.Moments
-  features: np.ndarray | None
-  logits: np.ndarray | None
+  kept: Mapping[str, Shaped[np.ndarray, "N _"]]
 
-  def of_rows(self, rows: np.ndarray) -> "Summary":
-    """The summary of some of the images; everything must have been kept."""
-    chosen = np.asarray(self.features[rows])
-    return Summary(
-      statistics.moments_of(chosen), chosen, np.asarray(self.logits[rows])
-    )
+
+def _in_memory(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+  return np.empty(shape, dtype)
 
 
 def summarize(
   network: features.FeatureNetwork,
-  source: sources.Source,
+  source: sources.ImageSource,
   *,
   keep: Collection[str] = KEPT,
-) -> Summary:
+  new_array: NewArray = _in_memory,
+) -> FeatureStats:
   """Looks at every image once; a terminal shows the progress.
 
   With an empty `keep` the memory does not grow with the number of images.
 
   Args:
-    network: whatever has `stream`, `feature_dim` and `num_classes`.
-    source: the images.
-    keep: which of `KEPT`.
+    network: to look through.
+    source: images that the network takes.
+    keep: names out of `KEPT`.
+    new_array: (name, shape, dtype) -> an array for what is kept.
   """
   sizes = {"features": network.feature_dim, "logits": network.num_classes}
   arrays = {
-    name: np.empty((source.num, sizes[name]), np.float32) for name in keep
+    name: new_array(name, (source.num, sizes[name]), np.float32)
+    for name in keep
   }
-  moments = _fill(network, source, arrays)
-  return Summary(moments, arrays.get("features"), arrays.get("logits"))
+  moments = statistics.Moments(network.feature_dim)
+  with tqdm.tqdm(
+    total=source.num,
+    desc=f"{network.name} on {source.title}",
+    unit="image",
+    disable=None,
+  ) as progress:
+    for rows, seen, logits in network.stream(source.blocks()):
+      moments.update(seen)
+      for name, array in arrays.items():
+        array[rows] = seen if name == "features" else logits
+      progress.update(len(seen))
+  return FeatureStats(moments, arrays)
 
 
 def reference(
-  network: features.FeatureNetwork, source: sources.Source
-) -> Summary:
-  """`summarize`, kept on disk; arrays are memory-mapped.
+  network: features.FeatureNetwork, source: sources.ImageSource
+) -> FeatureStats:
+  """Runs `summarize` once and keeps the result; arrays are memory-mapped.
 
   Args:
-    network: as for `summarize`, with `provenance`.
+    network: to look through.
     source: the images; `identity` must tell them from all others.
 
   Raises:
@@ -80,15 +94,8 @@ def reference(
       f"What is seen of {source.title!r} cannot be kept without its identity."
     )
 
-  def build(new_array: Callable[..., np.ndarray]) -> None:
-    size = (source.num, network.feature_dim)
-    arrays = {
-      "features": new_array("features", size, np.float32),
-      "logits": new_array(
-        "logits", (source.num, network.num_classes), np.float32
-      ),
-    }
-    moments = _fill(network, source, arrays)
+  def build(new_array: NewArray) -> None:
+    moments = summarize(network, source, new_array=new_array).moments
     new_array("mean", moments.mean.shape, np.float64)[:] = moments.mean
     scatter = new_array("scatter", moments.scatter.shape, np.float64)
     scatter[:] = moments.scatter
@@ -104,28 +111,4 @@ def reference(
   moments.num = source.num
   moments.mean = np.array(arrays["mean"])
   moments.scatter = np.array(arrays["scatter"])
-  return Summary(moments, arrays["features"], arrays["logits"])
-
-
-def _fill(
-  network: features.FeatureNetwork,
-  source: sources.Source,
-  arrays: dict[str, np.ndarray],
-) -> statistics.Moments:
-  """The moments; rows of the arrays are written on the way."""
-  moments = statistics.Moments(network.feature_dim)
-  done = 0
-  with tqdm.tqdm(
-    total=source.num,
-    desc=f"{network.name} on {source.title}",
-    unit="image",
-    disable=None,
-  ) as progress:
-    for seen, logits in network.stream(source.blocks()):
-      moments.update(seen)
-      for name, rows in {"features": seen, "logits": logits}.items():
-        if name in arrays:
-          arrays[name][done : done + len(rows)] = rows
-      done += len(seen)
-      progress.update(len(seen))
-  return moments
+  return FeatureStats(moments, {name: arrays[name] for name in KEPT})

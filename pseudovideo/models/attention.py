@@ -8,12 +8,14 @@ normalisation and softmax are always float32.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 LOGIT_SCALE = 8.0
 """Factor of the cosines, instead of 1 / sqrt(head width)."""
 
 
-def linear(features: int, *, name: str, dtype: jnp.dtype) -> nn.Dense:
+def linear(features: int, *, name: str, dtype: DTypeLike) -> nn.Dense:
   """A linear layer without bias over the last axis."""
   return nn.Dense(
     features,
@@ -35,7 +37,7 @@ def layer_norm(*, name: str, bias: bool) -> nn.LayerNorm:
   )
 
 
-def unit(x: jax.Array) -> jax.Array:
+def unit(x: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
   """x / max(|x|, 1e-6) along the last axis, in float32.
 
   With a smaller bound the second derivatives, which the gradient penalty of
@@ -62,11 +64,15 @@ class CosineAttention(nn.Module):
 
   heads: int = 8
   head_width: int = 64
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """What is to be added to x.
+  def __call__(
+    self,
+    x: Float[Array, "B N D"],
+    bias: Float[Array, "{self.heads} N N"] | None = None,
+  ) -> Float[Array, "B N D"]:
+    """Attends; the result is to be added to x.
 
     Args:
       x: (B, N, D).
@@ -81,6 +87,7 @@ class CosineAttention(nn.Module):
     normed = layer_norm(name="norm", bias=False)(x).astype(self.dtype)
     q = linear(inner, name="query", dtype=self.dtype)(normed)
     kv = linear(2 * inner, name="key_value", dtype=self.dtype)(x)
+    # Each (B, N, heads, head_width).
     q = q.reshape(b, n, self.heads, self.head_width)
     k, v = jnp.moveaxis(kv.reshape(b, n, 2, self.heads, self.head_width), 2, 0)
     # The published network normalises the context of cross-attention with this
@@ -89,6 +96,7 @@ class CosineAttention(nn.Module):
     self.param("context_scale", nn.initializers.ones_init(), (d,))
     q = self._with_gain("query_gain", LOGIT_SCALE * unit(q))
     k = self._with_gain("key_gain", unit(k))
+    # (B, heads, queries, keys)
     logits = jnp.einsum(
       "bnhd,bmhd->bhnm", q, k, preferred_element_type=jnp.float32
     )

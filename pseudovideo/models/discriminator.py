@@ -1,18 +1,19 @@
 """The discriminator of the tokenizers' adversarial loss.
 
-That of the public Phenaki implementation, which the pseudo-video paper trains
-its C-ViViT with: residual blocks that halve the image down to 4x4 pixels, one
-attention layer on the way, no normalisation between images, so that every
-logit belongs to one image. Initialisation is that of PyTorch, see `layers`.
+It follows the public Phenaki implementation, which the pseudo-video paper
+trains its C-ViViT with: residual blocks that halve the image down to 4x4
+pixels, one attention layer on the way, no normalisation between images, so that
+every logit belongs to one image. It starts as PyTorch would, see `layers`.
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo import errors
-from pseudovideo.models import attention, layers, sizes
-from pseudovideo.models.unet import DTYPES
+from pseudovideo.fields import Dtype, NotNegativeInt, Width
+from pseudovideo.models import attention, layers
 
 # Side of the map in front of the last layers, pixels.
 LAST_SIDE = 4
@@ -33,15 +34,15 @@ class Discriminator(nn.Module):
       float32.
   """
 
-  width: int = 64
-  max_width: int = 512
-  attention: int = 16
-  heads: int = 8
-  head_width: int = 64
-  dtype: str = "float32"
+  width: Width = 64
+  max_width: Width = 512
+  attention: NotNegativeInt = 16
+  heads: Width = 8
+  head_width: Width = 64
+  dtype: Dtype = "float32"
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B S S C"]) -> Float[Array, " B"]:
     """Runs the network.
 
     Args:
@@ -58,13 +59,13 @@ class Discriminator(nn.Module):
       width = min(self.width * 2**level, self.max_width)
       h = Block(width, level < halvings, dtype, name=f"block_{level}")(h)
       if side == self.attention:
-        pixels = h.reshape(len(h), -1, width)
+        pixels = h.reshape(len(h), -1, width)  # (B, side^2, width)
         pixels += attention.CosineAttention(
           self.heads, self.head_width, dtype, name="attention"
         )(pixels)
         h = pixels.reshape(h.shape)
     h = layers.conv(width, width, name="conv", dtype=dtype)(h)
-    h = nn.leaky_relu(h, _SLOPE).reshape(len(x), -1)
+    h = nn.leaky_relu(h, _SLOPE).reshape(len(x), -1)  # (B, 4 * 4 * width)
     h = layers.dense(1, h.shape[-1], name="logit", dtype=dtype)(h)
     return h[:, 0].astype(jnp.float32)
 
@@ -82,10 +83,12 @@ class Block(nn.Module):
 
   features: int
   downsample: bool
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B S S C"]
+  ) -> Float[Array, "B s s {self.features}"]:
     """(B, S, S, C) -> (B, S / 2 or S, S / 2 or S, features)."""
 
     def conv(h, name, kernel, stride=1):
@@ -114,9 +117,8 @@ def check(net: Discriminator, image_shape: tuple[int, int, int]) -> None:
     image_shape: (H, W, C) of its input.
 
   Raises:
-    UserError: says which field, what it is, and what is allowed.
+    UserError: names the field, its value, and what is allowed.
   """
-  sizes.check("discriminator", net)
   height, width = image_shape[:2]
   if height != width or height < 2 * LAST_SIDE or height & (height - 1):
     raise errors.UserError(
@@ -124,21 +126,23 @@ def check(net: Discriminator, image_shape: tuple[int, int, int]) -> None:
       f"that sides must be 8, 16, 32, 64 or so on; got images of "
       f"{height}x{width}; resize them or train without the adversarial loss."
     )
-  if net.width < 1 or net.max_width < net.width:
-    raise errors.UserError(
-      "discriminator.width must be at least 1 and discriminator.max_width at "
-      f"least as large; got {net.width} and {net.max_width}."
-    )
+  check_widths(net.width, net.max_width)
   side = net.attention
   if side != 0 and (side < LAST_SIDE or side & (side - 1)):
     raise errors.UserError(
       "discriminator.attention is the side of the maps that a block takes, 4, "
       f"8, 16 or so on, or 0 for no attention; got {side}."
     )
-  if net.heads < 1 or net.head_width < 1:
+
+
+def check_widths(width: int, max_width: int) -> None:
+  """Refuses a first block that is wider than the widest one may be.
+
+  Raises:
+    UserError: names both.
+  """
+  if max_width < width:
     raise errors.UserError(
-      "discriminator.heads and discriminator.head_width must be at least 1; "
-      f"got {net.heads} and {net.head_width}."
+      "discriminator.max_width must be at least discriminator.width; got "
+      f"{max_width} and {width}."
     )
-  if net.dtype not in DTYPES:
-    raise errors.unknown("discriminator.dtype", net.dtype, DTYPES)

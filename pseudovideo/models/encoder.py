@@ -3,11 +3,12 @@
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Real
 
 from pseudovideo import errors
-from pseudovideo.models import layers, sizes, unet
+from pseudovideo.fields import Depth, Dtype, Positive, Width
+from pseudovideo.models import layers
 
 
 class LatentEncoder(nn.Module):
@@ -27,18 +28,18 @@ class LatentEncoder(nn.Module):
     dtype: `float32` or `bfloat16`, the type of the arithmetic.
   """
 
-  channels: int = 16
-  blocks: int = 1
-  groups: int = 8
-  initial_sigma: float = 0.1
+  channels: Width = 16
+  blocks: Depth = 1
+  groups: Width = 8
+  initial_sigma: Positive = 0.1
   min_log_sigma: float = -7.0
   max_log_sigma: float = 0.7
-  dtype: str = "float32"
+  dtype: Dtype = "float32"
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, timesteps: jax.Array
-  ) -> tuple[jax.Array, jax.Array]:
+    self, x: Float[Array, "B H W C"], timesteps: Real[Array, " B"]
+  ) -> tuple[Float[Array, "B H W C"], Float[Array, "B H W C"]]:
     """(B, H, W, C), (B,) -> mean and log sigma, each (B, H, W, C) float32."""
     dtype = jnp.dtype(self.dtype)
     c = x.shape[-1]
@@ -62,33 +63,16 @@ class LatentEncoder(nn.Module):
 
 
 def check(net: LatentEncoder) -> None:
-  """Refuses fields that cannot work, before anything is compiled.
+  """Refuses fields that cannot work together, before anything is compiled.
 
   Raises:
-    UserError: says which field, what it is, and what is allowed.
+    UserError: names the fields, their values, and what is allowed.
   """
-  sizes.check("encoder", net)
-  if (
-    net.groups < 1
-    or net.channels < 2
-    or net.channels % 2
-    or (net.channels % net.groups)
-  ):
-    raise errors.UserError(
-      "encoder.channels must be an even multiple of encoder.groups; got "
-      f"channels={net.channels}, groups={net.groups}."
-    )
-  if net.blocks < 1:
-    raise errors.UserError(
-      f"encoder.blocks must be at least 1; got {net.blocks}."
-    )
-  if net.initial_sigma <= 0 or not (
-    net.min_log_sigma < math.log(net.initial_sigma) < net.max_log_sigma
-  ):
+  layers.check_groups("encoder", net.channels, net.groups)
+  least, most = net.min_log_sigma, net.max_log_sigma
+  if not least < math.log(net.initial_sigma) < most:
     raise errors.UserError(
       "log(encoder.initial_sigma) must lie between encoder.min_log_sigma and "
       f"encoder.max_log_sigma; got initial_sigma={net.initial_sigma}, bounds "
-      f"{net.min_log_sigma} and {net.max_log_sigma}."
+      f"{least} and {most}."
     )
-  if net.dtype not in unet.DTYPES:
-    raise errors.unknown("encoder.dtype", net.dtype, unet.DTYPES)

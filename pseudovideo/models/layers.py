@@ -10,14 +10,18 @@ published models were trained: weight and bias uniform on
 """
 
 import math
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key, Real
 
-from pseudovideo import keys
+from pseudovideo import errors, keys
+from pseudovideo.fields import Share
 
-CONDITIONINGS = ("additive", "scale_shift")
+Conditioning = Literal["additive", "scale_shift"]
 
 _kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -36,7 +40,7 @@ def conv(
   in_features: int,
   *,
   name: str,
-  dtype: jnp.dtype,
+  dtype: DTypeLike,
   kernel: int = 3,
   stride: int = 1,
   zero: bool = False,
@@ -64,7 +68,7 @@ def dense(
   in_features: int,
   *,
   name: str,
-  dtype: jnp.dtype,
+  dtype: DTypeLike,
   zero: bool = False,
 ) -> nn.Dense:
   """A linear layer over the last axis."""
@@ -83,8 +87,30 @@ def group_norm(groups: int, *, name: str) -> nn.GroupNorm:
   return nn.GroupNorm(groups, epsilon=1e-5, dtype=jnp.float32, name=name)
 
 
-def timestep_embedding(timesteps: jax.Array, width: int) -> jax.Array:
+def check_groups(section: str, channels: int, groups: int) -> None:
+  """Refuses a width that GroupNorm or the embedding of time cannot split.
+
+  Args:
+    section: name of the config's section, for messages.
+    channels: the base width of a network.
+    groups: groups of every GroupNorm.
+
+  Raises:
+    UserError: `channels` is odd or no multiple of `groups`.
+  """
+  if channels % 2 or channels % groups:
+    raise errors.UserError(
+      f"{section}.channels must be an even multiple of {section}.groups; got "
+      f"channels={channels}, groups={groups}."
+    )
+
+
+def timestep_embedding(
+  timesteps: Real[Array, " B"], width: int
+) -> Float[Array, "B {width}"]:
   """Sinusoidal embedding [cos | sin] with frequencies 10000^(-i/half).
+
+  After Vaswani et al. 2017, Sec. 3.5, with all cosines before all sines.
 
   Args:
     timesteps: (B,) integers or floats.
@@ -99,17 +125,17 @@ def timestep_embedding(timesteps: jax.Array, width: int) -> jax.Array:
   return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
-def again(
+def maybe_remat(
   module: type[nn.Module], remat: bool, static: tuple[int, ...] = ()
 ) -> type[nn.Module]:
-  """The module, if `remat` computed a second time for its gradient.
+  """The module, computed a second time for its gradient if `remat`.
 
-  Its input is then all that is kept until the gradient comes. Parameters,
-  values and gradients are the same.
+  Its input is then all that is kept until the gradient comes. It changes no
+  parameter, value or gradient.
 
   Args:
     module: its name must be given when it is made.
-    remat: whether.
+    remat: whether to compute it twice.
     static: places of arguments that are no arrays; `self` is 0.
   """
   return nn.remat(module, static_argnums=static) if remat else module
@@ -124,10 +150,10 @@ class TimeEmbedding(nn.Module):
   """
 
   channels: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, timesteps: jax.Array) -> jax.Array:
+  def __call__(self, timesteps: Real[Array, " B"]) -> Float[Array, "B E"]:
     """(B,) -> (B, 4C)."""
     width = 4 * self.channels
     x = timestep_embedding(timesteps, self.channels)
@@ -142,10 +168,12 @@ class ExampleDropout(nn.Module):
     rate: probability of a zero, in [0, 1).
   """
 
-  rate: float
+  rate: Share
 
   @nn.compact
-  def __call__(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, " B *S"], key: Key[Array, "..."] | None
+  ) -> Float[Array, " B *S"]:
     """(B, ...) -> (B, ...); `key` scalar or (B,), None switches it off."""
     if key is None or self.rate == 0:
       return x
@@ -169,17 +197,17 @@ class ResBlock(nn.Module):
 
   features: int
   groups: int = 32
-  dropout: float = 0.0
-  conditioning: str = "scale_shift"
-  dtype: jnp.dtype = jnp.float32
+  dropout: Share = 0.0
+  conditioning: Conditioning = "scale_shift"
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
     self,
-    x: jax.Array,
-    embedding: jax.Array,
-    dropout_key: jax.Array | None = None,
-  ) -> jax.Array:
+    x: Float[Array, "B H W C"],
+    embedding: Float[Array, "B E"],
+    dropout_key: Key[Array, "..."] | None = None,
+  ) -> Float[Array, "B H W {self.features}"]:
     """(B, H, W, C), (B, E) -> (B, H, W, features)."""
     width = self.features
     h = nn.silu(group_norm(self.groups, name="norm_in")(x)).astype(self.dtype)
@@ -190,7 +218,7 @@ class ResBlock(nn.Module):
       embedding.shape[-1],
       name="time",
       dtype=self.dtype,
-    )(nn.silu(embedding))[:, None, None, :]
+    )(nn.silu(embedding))[:, None, None, :]  # (B, 1, 1, width or 2 width)
     norm = group_norm(self.groups, name="norm_out")
     if shifted:
       scale, shift = jnp.split(e.astype(jnp.float32), 2, axis=-1)
@@ -220,21 +248,23 @@ class SelfAttention(nn.Module):
 
   heads: int = 1
   groups: int = 32
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
   residual_on_normed: bool = False
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
     """(B, H, W, C) -> (B, H, W, C)."""
     b, height, width, c = x.shape
     size = c // self.heads
     normed = group_norm(self.groups, name="norm")(x).astype(self.dtype)
     h = normed.reshape(b, height * width, c)
     qkv = dense(3 * c, c, name="qkv", dtype=self.dtype)(h)
+    # Each (B, H W, heads, C / heads).
     q, k, v = jnp.moveaxis(
       qkv.reshape(b, height * width, 3, self.heads, size), 2, 0
     )
     scale = size**-0.25
+    # (B, heads, queries, keys)
     logits = jnp.einsum("bnhd,bmhd->bhnm", q * scale, k * scale)
     weights = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
     h = jnp.einsum("bhnm,bmhd->bnhd", weights.astype(self.dtype), v)
@@ -246,10 +276,10 @@ class SelfAttention(nn.Module):
 class Downsample(nn.Module):
   """3x3 convolution with stride 2."""
 
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     """(B, H, W, C) -> (B, H/2, W/2, C)."""
     c = x.shape[-1]
     return conv(c, c, name="conv", dtype=self.dtype, stride=2)(x)
@@ -258,10 +288,10 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
   """Nearest-neighbour doubling, then a 3x3 convolution."""
 
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
     """(B, H, W, C) -> (B, 2H, 2W, C)."""
     c = x.shape[-1]
     x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)

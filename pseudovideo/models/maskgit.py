@@ -8,20 +8,26 @@ pseudo-video paper.
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Le
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer
 
 from pseudovideo import errors
-from pseudovideo.models import layers, position, sizes, transformer
-from pseudovideo.models.unet import DTYPES
+from pseudovideo.fields import Codes, Count, Depth, Dtype, Width
+from pseudovideo.models import layers, position, transformer
+
+Ids = Integer[Array, "B t h w"] | Integer[Array, "B N"]
 
 OFFSET_WIDTH = 64
 """Hidden width of the network that turns offsets into biases."""
 
 
-def scale_gradient(x: jax.Array, scale: float) -> jax.Array:
+def scale_gradient(x: Float[Array, "*S"], scale: float) -> Float[Array, "*S"]:
   """x, unchanged, with `scale` times its gradient."""
   fixed = jax.lax.stop_gradient(x)
   return fixed + scale * (x - fixed)
@@ -36,10 +42,12 @@ class Output(nn.Module):
   """
 
   features: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "*S D"]
+  ) -> Float[Array, "*S {self.features}"]:
     """(..., D) -> (..., features)."""
     x = x.astype(self.dtype)
     x = layers.dense(
@@ -51,7 +59,7 @@ class Output(nn.Module):
 class MaskGit(nn.Module):
   """Ids, some of them masked, to logits of all codes at all places.
 
-  What is called in `init` has parameters: the output layer to codes with
+  Output layers have parameters if `init` calls them: the one to codes with
   `__call__`, the one to scores with `scores`, both with `logits_and_scores`,
   for a network that is its own critic. A critic apart is `critic()`.
 
@@ -59,7 +67,7 @@ class MaskGit(nn.Module):
     grid: (t, h, w) of the tokens; N is their number.
     codes: K; ids are 0 .. K - 1, and K is the mask.
     width: D.
-    layers: of the transformer.
+    layers: layers of the transformer.
     heads: attention heads.
     head_width: channels of a head; heads x head_width need not be `width`.
     offset_bias: whether attention has a bias that a small network makes from
@@ -72,16 +80,16 @@ class MaskGit(nn.Module):
       float32.
   """
 
-  grid: tuple[int, int, int] = (4, 8, 8)
-  codes: int = 1024
-  width: int = 512
-  layers: int = 6
-  heads: int = 8
-  head_width: int = 64
+  grid: tuple[Count, Count, Count] = (4, 8, 8)
+  codes: Codes = 1024
+  width: Width = 512
+  layers: Depth = 6
+  heads: Width = 8
+  head_width: Width = 64
   offset_bias: bool = True
-  embedding_gradient: float = 0.1
+  embedding_gradient: Annotated[float, Ge(0), Le(1)] = 0.1
   remat: bool = False
-  dtype: str = "float32"
+  dtype: Dtype = "float32"
 
   def setup(self):
     dtype = jnp.dtype(self.dtype)
@@ -103,7 +111,7 @@ class MaskGit(nn.Module):
     self.to_logits = Output(self.codes, dtype)
     self.to_score = Output(1, dtype)
 
-  def __call__(self, ids: jax.Array) -> jax.Array:
+  def __call__(self, ids: Ids) -> Float[Array, "B N K"]:
     """Logits of the code at every place, masked or not.
 
     Args:
@@ -118,24 +126,26 @@ class MaskGit(nn.Module):
     """
     return self.to_logits(self._features(ids))
 
-  def scores(self, ids: jax.Array) -> jax.Array:
+  def scores(self, ids: Ids) -> Float[Array, "B N"]:
     """The critic's logits of a token being wrong: ids as above -> (B, N)."""
     return self.to_score(self._features(ids))[..., 0]
 
-  def logits_and_scores(self, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`__call__` and `scores` of the same ids, in one pass."""
+  def logits_and_scores(
+    self, ids: Ids
+  ) -> tuple[Float[Array, "B N K"], Float[Array, "B N"]]:
+    """Runs `__call__` and `scores` of the same ids in one pass."""
     x = self._features(ids)
     return self.to_logits(x), self.to_score(x)[..., 0]
 
   def _features(self, ids):
-    """What the transformer makes of ids, (B, N, D)."""
+    """The transformer's output for ids, (B, N, D)."""
     grid = tuple(self.grid)
     if ids.shape[1:] not in (grid, (self.num_tokens,)):
       raise ValueError(
         f"Ids of the grid {grid} are (B, {self.num_tokens}) or (B, t, h, w); "
         f"got {ids.shape}."
       )
-    ids = ids.reshape(len(ids), -1)
+    ids = ids.reshape(len(ids), -1)  # (B, N)
     x = jnp.take(self.tokens, ids, axis=0, mode="fill") + self.places[None]
     x = scale_gradient(x, self.embedding_gradient)
     bias = self.position_bias(grid) if self.offset_bias else None
@@ -149,36 +159,24 @@ class MaskGit(nn.Module):
 
   @nn.nowrap
   def critic(self) -> "MaskGit":
-    """A network to be called by `scores` only, of the sizes of this one.
+    """A network with the sizes of this one, to be called by `scores` only.
 
-    As published it has no bias of attention, and all of its tables' gradient.
+    Like the published one it has no bias of attention, and all of its tables'
+    gradient.
     """
     return self.clone(offset_bias=False, embedding_gradient=1.0)
 
   @nn.nowrap
   def check(self, grid: Sequence[int], codes: int) -> None:
-    """Refuses fields that cannot work, or do not fit the tokens.
+    """Refuses fields that do not fit the tokens.
 
     Args:
-      grid: (t, h, w) of the tokenizer.
+      grid: the tokenizer's (t, h, w).
       codes: its K.
 
     Raises:
-      UserError: says which field, what it is, and what is allowed.
+      UserError: names the field, its value, and what is allowed.
     """
-    if self.dtype not in DTYPES:
-      raise errors.unknown("model.dtype", self.dtype, DTYPES)
-    sizes.check("model", self)
-    for name in ("width", "layers", "heads", "head_width"):
-      if getattr(self, name) < 1:
-        raise errors.UserError(
-          f"model.{name} must be at least 1; got {getattr(self, name)}."
-        )
-    if not 0 <= self.embedding_gradient <= 1:
-      raise errors.UserError(
-        "model.embedding_gradient must lie in [0, 1]; got "
-        f"{self.embedding_gradient}."
-      )
     if tuple(self.grid) != tuple(grid):
       raise errors.UserError(
         f"model.grid must be the grid of the tokenizer, {tuple(grid)}; got "

@@ -1,4 +1,4 @@
-"""Where a token is: three ways in which a transformer learns of it.
+"""Three ways in which a transformer learns where a token is.
 
 AliBi (Press et al. 2022) lets attention fade with distance in time; the
 continuous position bias (Swin V2, Liu et al. 2022, Sec. 3.3) is a small network
@@ -14,17 +14,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo.models import layers
 
 
-def alibi_slopes(heads: int) -> np.ndarray:
+def alibi_slopes(heads: int) -> Float[np.ndarray, " {heads}"]:
   """(heads,) float32: 2^(-8 / heads), its square, ..., 1/256."""
   return np.exp2(-8 * np.arange(1, heads + 1) / heads).astype(np.float32)
 
 
-def causal_alibi(heads: int, length: int) -> np.ndarray:
-  """-slope (i - j) for keys j <= i, -inf for later keys.
+def causal_alibi(
+  heads: int, length: int
+) -> Float[np.ndarray, "{heads} {length} {length}"]:
+  """The bias -slope (i - j) for keys j <= i, -inf for later keys.
 
   Returns:
     (heads, length, length) float32; [:, i, j] for query i and key j.
@@ -35,8 +39,8 @@ def causal_alibi(heads: int, length: int) -> np.ndarray:
   return np.where(distance[None] >= 0, bias, -np.inf).astype(np.float32)
 
 
-def log_offsets(grid: Sequence[int]) -> np.ndarray:
-  """sign(d) log(1 + |d|) of every offset d between two places of a grid.
+def log_offsets(grid: Sequence[int]) -> Float[np.ndarray, "*O {len(grid)}"]:
+  """The features sign(d) log(1 + |d|) of the offsets d in a grid.
 
   Args:
     grid: n_1, ..., n_a; the offsets along axis i are 1 - n_i ... n_i - 1.
@@ -49,8 +53,10 @@ def log_offsets(grid: Sequence[int]) -> np.ndarray:
   return (np.sign(offsets) * np.log1p(np.abs(offsets))).astype(np.float32)
 
 
-def spread_offsets(table: jax.Array, grid: Sequence[int]) -> jax.Array:
-  """From one entry per offset to one per pair of places.
+def spread_offsets(
+  table: Float[Array, "*O F"], grid: Sequence[int]
+) -> Float[Array, "F N N"]:
+  """Turns one entry per offset into one per pair of places.
 
   One axis at a time, by products with zeros and ones, so that the gradient is a
   product too and not a scatter, which is slow or not reproducible.
@@ -69,6 +75,7 @@ def spread_offsets(table: jax.Array, grid: Sequence[int]) -> jax.Array:
     chosen = jnp.asarray(offset[..., None] == np.arange(2 * n - 1), table.dtype)
     # The next axis of offsets is always the first; its pairs go to the end.
     table = jnp.einsum("o...,ijo->...ij", table, chosen, precision="highest")
+  # (F, n_1, n_1, ..., n_a, n_a) -> (F, n_1, ..., n_a, n_1, ..., n_a)
   a = len(grid)
   order = (0, *range(1, 2 * a + 1, 2), *range(2, 2 * a + 1, 2))
   size = math.prod(grid)
@@ -91,7 +98,7 @@ class ContinuousPositionBias(nn.Module):
   hidden: int
 
   @nn.compact
-  def __call__(self, grid: Sequence[int]) -> jax.Array:
+  def __call__(self, grid: Sequence[int]) -> Float[Array, "{self.heads} N N"]:
     """Sides of the grid, row-major, any number of axes -> (heads, N, N)."""
 
     def dense(features, in_features, name):
@@ -123,11 +130,11 @@ class PEG(nn.Module):
 
   causal: bool
   scrambled: bool = False
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """(B, T, H, W, D) -> what is to be added to it, of the same shape."""
+  def __call__(self, x: Float[Array, "B T H W D"]) -> Float[Array, "B T H W D"]:
+    """(B, T, H, W, D) -> the numbers to be added to it, of the same shape."""
     b, t, height, width, d = x.shape
     kernel = self.param("kernel", _peg_init, (3, 3, 3, d))
     bias = self.param("bias", _peg_init, (d,))

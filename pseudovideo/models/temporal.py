@@ -8,12 +8,16 @@ enter as differences only, so that any subset of frames can be processed.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Integer
 
 from pseudovideo.models import layers
 
 
-def position_features(frame_indices: jax.Array) -> jax.Array:
-  """What the relative-position nets see of d = frame_indices[i] - [j].
+def position_features(
+  frame_indices: Integer[Array, "B T"],
+) -> Float[Array, "B T T 3"]:
+  """The relative-position nets' input, from d = frame_indices[i] - [j].
 
   Args:
     frame_indices: (B, T) integers.
@@ -44,10 +48,12 @@ class RelativePosition(nn.Module):
 
   features: int
   heads: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, positions: jax.Array, embedding: jax.Array) -> jax.Array:
+  def __call__(
+    self, positions: Float[Array, "B T T 3"], embedding: Float[Array, "B E"]
+  ) -> Float[Array, "B T T {self.heads} c"]:
     """(B, T, T, 3), (B, E) -> (B, T, T, heads, C / heads); zero at first."""
     b, t = positions.shape[:2]
     c = self.features
@@ -68,6 +74,7 @@ class TemporalAttention(nn.Module):
     logit[i, j] = s (q_i . k_j + q_i . R^k[i, j] + k_j . R^q[j, i])
     out[i]      = sum_j softmax(logit)[i, j] (v_j + R^v[i, j])
 
+  These are Eqs. 3 and 4 of Shaw et al. 2018 with a third set of vectors, R^q.
   Statistics of the normalisation are per pixel, over the channels of a group
   and all frames, padding included.
 
@@ -81,23 +88,23 @@ class TemporalAttention(nn.Module):
 
   heads: int = 1
   groups: int = 32
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
   residual_on_normed: bool = True
 
   @nn.compact
   def __call__(
     self,
-    x: jax.Array,
-    embedding: jax.Array,
-    positions: jax.Array,
-    together: jax.Array,
-  ) -> jax.Array:
+    x: Float[Array, "B T H W C"],
+    embedding: Float[Array, "B E"],
+    positions: Float[Array, "B T T 3"],
+    together: Bool[Array, "B T T"],
+  ) -> Float[Array, "B T H W C"]:
     """Mixes frames.
 
     Args:
       x: (B, T, H, W, C).
-      embedding: (B, E), of the diffusion time.
-      positions: (B, T, T, 3), of `position_features`.
+      embedding: (B, E), the embedded diffusion time.
+      positions: (B, T, T, 3), the result of `position_features`.
       together: (B, T, T) bool, whether frame i may see frame j.
 
     Returns:
@@ -114,6 +121,7 @@ class TemporalAttention(nn.Module):
       name="norm",
     )(flat).astype(self.dtype)
     qkv = layers.dense(3 * c, c, name="qkv", dtype=self.dtype)(normed)
+    # Each (B, T, H W, heads, C / heads).
     q, k, v = jnp.moveaxis(
       qkv.reshape(b, t, height * width, 3, self.heads, size), 3, 0
     )
@@ -124,6 +132,7 @@ class TemporalAttention(nn.Module):
       for name in ("rpe_q", "rpe_k", "rpe_v")
     )
     q = q * size**-0.5
+    # (B, heads, places, query frames i, key frames j)
     logits = (
       jnp.einsum("bipnc,bjpnc->bnpij", q, k)
       + jnp.einsum("bipnc,bijnc->bnpij", q, r_k)

@@ -3,30 +3,35 @@
 After Phenaki (Villegas et al. 2023, Sec. 2.1) and its published PyTorch code,
 with the sizes of Tables 7 to 9 of the pseudo-video paper. The encoder cuts the
 video into patches and runs a transformer over space, then one over time; the
-decoder runs one over time, then one over space, and a linear layer gives the
-patches back. What lies between, the quantizer, is not here.
+decoder runs one over time, then one over space, and a linear layer makes the
+patches. The quantizer between them is not here.
 """
 
 import math
+from typing import Annotated, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Le, Len
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo import errors
-from pseudovideo.models import attention, layers, position, sizes, transformer
-from pseudovideo.models.unet import DTYPES
+from pseudovideo.fields import Count, Depth, Dtype, Width
+from pseudovideo.models import attention, layers, position, transformer
 
-GRIDS = ("tubelets", "first_frame")
 HEADS = ("image_head", "tubelet_head")
 """Names of the layers that end in pixels; a network has one or both, and the
 last frame is made by the last of those it has. The kernel is
 `params[name]["linear"]["kernel"]`."""
 
-Patch = tuple[int, int, int]
+Patch = Annotated[tuple[Count, ...], Len(3, 3)]
+"""Frames, rows and columns."""
 
 
-def patchify(video: jax.Array, patch: Patch) -> jax.Array:
+def patchify(
+  video: Float[Array, "B T H W C"], patch: Patch
+) -> Float[Array, "B t h w D"]:
   """Cuts a video into blocks that do not overlap.
 
   Args:
@@ -40,17 +45,19 @@ def patchify(video: jax.Array, patch: Patch) -> jax.Array:
   b, t, h, w, c = video.shape
   p, q, r = patch
   x = video.reshape(b, t // p, p, h // q, q, w // r, r, c)
-  x = x.transpose(0, 1, 3, 5, 7, 2, 4, 6)
+  x = x.transpose(0, 1, 3, 5, 7, 2, 4, 6)  # (B, T/p, H/q, W/r, C, p, q, r)
   return x.reshape(b, t // p, h // q, w // r, c * p * q * r)
 
 
-def unpatchify(blocks: jax.Array, patch: Patch) -> jax.Array:
+def unpatchify(
+  blocks: Float[Array, "B t h w D"], patch: Patch
+) -> Float[Array, "B T H W C"]:
   """The inverse of `patchify`: (B, t, h, w, C p q r) -> (B, T, H, W, C)."""
   b, t, h, w, size = blocks.shape
   p, q, r = patch
   c = size // math.prod(patch)
   x = blocks.reshape(b, t, h, w, c, p, q, r)
-  x = x.transpose(0, 1, 5, 2, 6, 3, 7, 4)
+  x = x.transpose(0, 1, 5, 2, 6, 3, 7, 4)  # (B, t, p, h, q, w, r, C)
   return x.reshape(b, t * p, h * q, w * r, c)
 
 
@@ -67,10 +74,12 @@ class Stem(nn.Module):
   width: int
   patch: Patch
   normalised: bool = True
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, video: jax.Array) -> jax.Array:
+  def __call__(
+    self, video: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B t h w {self.width}"]:
     """(B, T, H, W, C) -> (B, t, h, w, D) float32."""
     x = patchify(video, self.patch)
     if self.normalised:
@@ -92,10 +101,12 @@ class Head(nn.Module):
 
   channels: int
   patch: Patch
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B t h w D"]
+  ) -> Float[Array, "B T H W {self.channels}"]:
     """(B, t, h, w, D) -> (B, T, H, W, C) float32."""
     size = self.channels * math.prod(self.patch)
     x = layers.dense(size, x.shape[-1], name="linear", dtype=self.dtype)(
@@ -111,13 +122,14 @@ class Tokenizer(nn.Module):
 
   Attributes:
     frames: T, the frames of a video.
-    channels: C, of a frame.
+    channels: C, the channels of a frame; None in a config: those of the data.
     patch: frames, rows and columns of a patch.
     width: D.
     heads: attention heads.
     head_width: channels of a head; heads x head_width need not be `width`.
     spatial_layers: layers over space, in the encoder and in the decoder.
-    temporal_layers: the same over time; 0 leaves a LayerNorm of each stack.
+    temporal_layers: layers over time, in the encoder and in the decoder; 0
+      leaves a LayerNorm of each stack.
     grid: `tubelets`: every patch has `patch[0]` frames, T is a multiple of it.
       `first_frame`: the first frame has patches of its own, as in Phenaki, T is
       1 more than a multiple. A single frame (T = 1) is cut in the same way
@@ -134,19 +146,19 @@ class Tokenizer(nn.Module):
       float32.
   """
 
-  frames: int = 8
-  channels: int = 3
+  frames: Count = 8
+  channels: Width | None = 3
   patch: Patch = (2, 4, 4)
-  width: int = 512
-  heads: int = 8
-  head_width: int = 64
-  spatial_layers: int = 4
-  temporal_layers: int = 4
-  grid: str = "tubelets"
+  width: Width = 512
+  heads: Width = 8
+  head_width: Width = 64
+  spatial_layers: Depth = 4
+  temporal_layers: Annotated[int, Ge(0), Le(1000)] = 4
+  grid: Literal["tubelets", "first_frame"] = "tubelets"
   normalised_patches: bool = True
   scrambled_peg: bool = False
   remat: bool = False
-  dtype: str = "float32"
+  dtype: Dtype = "float32"
 
   def setup(self):
     dtype = jnp.dtype(self.dtype)
@@ -176,17 +188,21 @@ class Tokenizer(nn.Module):
     self.image_head = Head(self.channels, image, dtype)
     self.tubelet_head = Head(self.channels, self.patch, dtype)
 
-  def __call__(self, video: jax.Array) -> jax.Array:
+  def __call__(
+    self, video: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> its reconstruction without a quantizer."""
     return self.decode(self.encode(video))
 
-  def encode(self, video: jax.Array) -> jax.Array:
+  def encode(
+    self, video: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B t h w D"]:
     """(B, T, H, W, C) in [0, 1] -> latents (B, t, h, w, D), float32.
 
-    (t, h, w) is `grid_shape`. They are what the last LayerNorm gives.
+    (t, h, w) is `grid_shape`. They are the output of the last LayerNorm.
     """
     alone = self._frames_alone()
-    parts = []
+    parts = []  # along time
     if alone:
       parts.append(self.image_stem(video[:, :alone]))
     if video.shape[1] > alone:
@@ -195,17 +211,23 @@ class Tokenizer(nn.Module):
     x = self.encoder_space(x, self.position_bias(x.shape[2:4]))
     return self.encoder_time(x)
 
-  def decode(self, latents: jax.Array) -> jax.Array:
+  def decode(
+    self, latents: Float[Array, "B t h w D"]
+  ) -> Float[Array, "B T H W C"]:
     """(B, t, h, w, D) -> (B, T, H, W, C) float32, not clipped to [0, 1]."""
     return self.to_pixels(self.decode_features(latents))
 
-  def decode_features(self, latents: jax.Array) -> jax.Array:
-    """All of `decode` but the head: (B, t, h, w, D) -> (B, t, h, w, D)."""
+  def decode_features(
+    self, latents: Float[Array, "B t h w D"]
+  ) -> Float[Array, "B t h w D"]:
+    """Runs `decode` without the head: (B, t, h, w, D) -> (B, t, h, w, D)."""
     x = self.decoder_time(latents)
     return self.decoder_space(x, self.position_bias(x.shape[2:4]))
 
-  def to_pixels(self, features: jax.Array) -> jax.Array:
-    """The head alone: (B, t, h, w, D) -> (B, T, H, W, C) float32."""
+  def to_pixels(
+    self, features: Float[Array, "B t h w D"]
+  ) -> Float[Array, "B T H W C"]:
+    """Runs the head alone: (B, t, h, w, D) -> (B, T, H, W, C) float32."""
     alone = self._frames_alone()
     parts = []
     if alone:
@@ -236,29 +258,8 @@ class Tokenizer(nn.Module):
       image_shape: (H, W, C) of a frame.
 
     Raises:
-      UserError: says which field, what it is, and what is allowed.
+      UserError: names the field, its value, and what is allowed.
     """
-    if self.grid not in GRIDS:
-      raise errors.unknown("model.grid", self.grid, GRIDS)
-    if self.dtype not in DTYPES:
-      raise errors.unknown("model.dtype", self.dtype, DTYPES)
-    sizes.check("model", self)
-    least = dict(frames=1, width=1, heads=1, head_width=1)
-    least |= dict(spatial_layers=1, temporal_layers=0)
-    for name, allowed in least.items():
-      if getattr(self, name) < allowed:
-        raise errors.UserError(
-          f"model.{name} must be at least {allowed}; got {getattr(self, name)}."
-        )
-    if len(self.patch) != 3 or min(self.patch) < 1:
-      raise errors.UserError(
-        "model.patch needs three numbers of 1 or more, for frames, rows and "
-        f"columns; got {self.patch}."
-      )
-    self._check_shape(image_shape)
-
-  @nn.nowrap
-  def _check_shape(self, image_shape):
     p, q, r = self.patch
     height, width, channels = image_shape
     if (self.frames - self._frames_alone()) % p:

@@ -4,13 +4,16 @@ Villegas et al. 2023, with the details of the published PyTorch code. A layer is
 [PEG], attention, feed-forward, each added to its input.
 """
 
+from typing import Literal
+
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo.models import attention, position
 
-OVER = ("space", "time", "all")
+Over = Literal["space", "time", "all"]
 
 
 class FeedForward(nn.Module):
@@ -22,11 +25,11 @@ class FeedForward(nn.Module):
     dtype: type of the arithmetic.
   """
 
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """(..., D) -> what is to be added to it, of the same shape."""
+  def __call__(self, x: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
+    """(..., D) -> the numbers to be added to it, of the same shape."""
     d = x.shape[-1]
     inner = 8 * d // 3
     h = attention.layer_norm(name="norm", bias=True)(x).astype(self.dtype)
@@ -41,7 +44,7 @@ class Transformer(nn.Module):
 
   Attributes:
     depth: number of layers; 0 leaves the final LayerNorm.
-    over: which tokens attend to each other. `space`: those of a time, all to
+    over: the tokens that attend to each other. `space`: those of a time, all to
       all, with the bias given, without PEG. `time`: those of a place, each to
       earlier ones, with AliBi and a causal PEG. `all`: all to all, with the
       bias given and a symmetric PEG.
@@ -55,27 +58,29 @@ class Transformer(nn.Module):
   """
 
   depth: int
-  over: str
+  over: Over
   heads: int = 8
   head_width: int = 64
   scrambled_peg: bool = False
   remat: bool = False
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+  def __call__(
+    self,
+    x: Float[Array, "B T H W D"],
+    bias: Float[Array, "{self.heads} N N"] | None = None,
+  ) -> Float[Array, "B T H W D"]:
     """Runs the stack.
 
     Args:
       x: (B, T, H, W, D).
-      bias: of attention, (heads, N, N) with N = H W over `space`, T H W over
-        `all`; None over `time`.
+      bias: the bias of attention, (heads, N, N) with N = H W over `space`,
+        T H W over `all`; None over `time`.
 
     Returns:
       (B, T, H, W, D) float32.
     """
-    if self.over not in OVER:
-      raise ValueError(f"over is one of {OVER}; got {self.over!r}.")
     if self.over == "time":
       if bias is not None:
         raise ValueError("Over time the bias is AliBi; none can be given.")
@@ -96,7 +101,7 @@ class Transformer(nn.Module):
         dtype=self.dtype,
         name=f"{name}_peg",
       )(x)
-    h = fold(x, self.over)
+    h = fold(x, self.over)  # (sequences, tokens, D)
     h += attention.CosineAttention(
       self.heads, self.head_width, self.dtype, name=f"{name}_attention"
     )(h, bias)
@@ -104,7 +109,7 @@ class Transformer(nn.Module):
     return unfold(h, self.over, x.shape)
 
 
-def fold(x: jax.Array, over: str) -> jax.Array:
+def fold(x: Float[Array, "B T H W D"], over: Over) -> Float[Array, "S N D"]:
   """(B, T, H, W, D) -> (sequences, tokens, D)."""
   b, t, h, w, d = x.shape
   if over == "time":
@@ -112,7 +117,9 @@ def fold(x: jax.Array, over: str) -> jax.Array:
   return x.reshape(-1, h * w if over == "space" else t * h * w, d)
 
 
-def unfold(x: jax.Array, over: str, shape: tuple[int, ...]) -> jax.Array:
+def unfold(
+  x: Float[Array, "S N D"], over: Over, shape: tuple[int, ...]
+) -> Float[Array, "B T H W D"]:
   """The inverse of `fold` for `shape`, (B, T, H, W, D)."""
   if over != "time":
     return x.reshape(shape)

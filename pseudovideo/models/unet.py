@@ -9,15 +9,19 @@ a convolution that starts at zero, so that an untrained network outputs zero.
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Le, Len
+from jaxtyping import Array, Float, Key, Real
 
 from pseudovideo import errors
-from pseudovideo.models import layers, sizes
+from pseudovideo.fields import Depth, Dtype, NotNegativeInt, Share, Width
+from pseudovideo.models import layers
 
-DTYPES = ("float32", "bfloat16")
+Multiplier = Annotated[int, Ge(1), Le(1000)]
+"""The factor of a level's width."""
 
 
 class UNet(nn.Module):
@@ -31,7 +35,7 @@ class UNet(nn.Module):
     heads: attention heads.
     groups: groups of every GroupNorm; must divide all widths.
     dropout: rate inside the residual blocks.
-    conditioning: `additive` or `scale_shift`, how time enters.
+    conditioning: the way time enters, see `layers.ResBlock`.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
     out_channels: channels of the output; None: those of the input.
@@ -39,32 +43,32 @@ class UNet(nn.Module):
       gradient. Without it training keeps all that is inside them.
   """
 
-  channels: int = 128
-  multipliers: tuple[int, ...] = (1, 2, 2, 2)
-  blocks: int = 2
-  attention: tuple[int, ...] = (1, 2)
-  heads: int = 4
-  groups: int = 32
-  dropout: float = 0.0
-  conditioning: str = "scale_shift"
-  dtype: str = "float32"
-  out_channels: int | None = None
+  channels: Width = 128
+  multipliers: Annotated[tuple[Multiplier, ...], Len(1)] = (1, 2, 2, 2)
+  blocks: Depth = 2
+  attention: tuple[NotNegativeInt, ...] = (1, 2)
+  heads: Width = 4
+  groups: Width = 32
+  dropout: Share = 0.0
+  conditioning: layers.Conditioning = "scale_shift"
+  dtype: Dtype = "float32"
+  out_channels: Width | None = None
   remat: bool = False
 
   @nn.compact
   def __call__(
     self,
-    x: jax.Array,
-    timesteps: jax.Array,
+    x: Float[Array, "B H W C"],
+    timesteps: Real[Array, " B"],
     *,
-    dropout_key: jax.Array | None = None,
-  ) -> jax.Array:
+    dropout_key: Key[Array, "..."] | None = None,
+  ) -> Float[Array, "B H W out"]:
     """Runs the network.
 
     Args:
       x: (B, H, W, C) float.
       timesteps: (B,) time steps or levels, embedded unscaled.
-      dropout_key: scalar or (B,) keys; None switches dropout off.
+      dropout_key: PRNG key, scalar or (B,); None switches dropout off.
 
     Returns:
       (B, H, W, out_channels) float32.
@@ -73,8 +77,7 @@ class UNet(nn.Module):
     embedding = layers.TimeEmbedding(self.channels, dtype, name="time")(
       timesteps
     )
-
-    attention = layers.again(layers.SelfAttention, self.remat)
+    attention = layers.maybe_remat(layers.SelfAttention, self.remat)
 
     def attend(h, name):
       return attention(
@@ -88,28 +91,28 @@ class UNet(nn.Module):
 
 def torso(
   net: UNet,
-  x: jax.Array,
-  embedding: jax.Array,
-  attend: Callable[[jax.Array, str], jax.Array],
-  dropout_key: jax.Array | None,
+  x: Float[Array, "N H W C"],
+  embedding: Float[Array, "N E"],
+  attend: Callable[[Array, str], Array],
+  dropout_key: Key[Array, "..."] | None,
   out_channels: int,
-) -> jax.Array:
-  """Everything but the embedding of time, as submodules of `net`.
+) -> Float[Array, "N H W {out_channels}"]:
+  """Runs all but the embedding of time, as submodules of `net`.
 
   Args:
     net: the module being called; gives the fields.
-    x: (B, H, W, C) images, or (B T, H, W, C) frames.
-    embedding: of time, one row per image.
+    x: (N, H, W, C), the images, or the frames of all videos.
+    embedding: (N, E), time for each image.
     attend: makes and applies the attention layers of one place, from their
       input and the name of the place.
-    dropout_key: scalar key or one per image; None switches dropout off.
+    dropout_key: PRNG key, scalar or (N,); None switches dropout off.
     out_channels: channels of the output.
 
   Returns:
-    (B, H, W, out_channels) float32.
+    (N, H, W, out_channels) float32.
   """
   dtype = jnp.dtype(net.dtype)
-  res_block = layers.again(layers.ResBlock, net.remat)
+  res_block = layers.maybe_remat(layers.ResBlock, net.remat)
 
   def residual(h, level, name):
     return res_block(
@@ -163,15 +166,9 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
     image_shape: (H, W, C) of its input.
 
   Raises:
-    UserError: says which field, what it is, and what is allowed.
+    UserError: names the field, its value, and what is allowed.
   """
-  sizes.check("model", unet)
   levels = len(unet.multipliers)
-  if levels == 0 or min(unet.multipliers) < 1 or unet.blocks < 1:
-    raise errors.UserError(
-      "model.multipliers needs at least one level, with factors of 1 or more, "
-      f"and model.blocks at least 1; got {unet.multipliers} and {unet.blocks}."
-    )
   factor = 2 ** (levels - 1)
   if image_shape[0] % factor or image_shape[1] % factor:
     raise errors.UserError(
@@ -179,46 +176,26 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
       f"divisible by {factor}; got images of {image_shape[0]}x{image_shape[1]}."
       " Use fewer levels."
     )
-  if (
-    unet.groups < 1
-    or unet.channels < 2
-    or unet.channels % 2
-    or (unet.channels % unet.groups)
-  ):
+  layers.check_groups("model", unet.channels, unet.groups)
+  widths = [unet.channels * m for m in unet.multipliers]
+  if any(width % unet.heads for width in widths):
     raise errors.UserError(
-      f"model.channels must be an even multiple of model.groups; got "
-      f"channels={unet.channels}, groups={unet.groups}."
+      "model.heads must divide the channels of every level; got heads="
+      f"{unet.heads} for {widths}."
     )
-  if unet.heads < 1 or any(
-    unet.channels * m % unet.heads for m in unet.multipliers
-  ):
-    raise errors.UserError(
-      f"model.heads must divide the channels of every level; got heads="
-      f"{unet.heads} for {[unet.channels * m for m in unet.multipliers]}."
-    )
-  if any(not 0 <= level < levels for level in unet.attention):
+  if any(level >= levels for level in unet.attention):
     raise errors.UserError(
       f"model.attention lists levels 0 to {levels - 1} of model.multipliers; "
       f"got {unet.attention}."
     )
-  if not 0 <= unet.dropout < 1:
-    raise errors.UserError(
-      f"model.dropout must lie in [0, 1); got {unet.dropout}."
-    )
-  if unet.conditioning not in layers.CONDITIONINGS:
-    raise errors.unknown(
-      "model.conditioning", unet.conditioning, layers.CONDITIONINGS
-    )
-  if unet.dtype not in DTYPES:
-    raise errors.unknown("model.dtype", unet.dtype, DTYPES)
 
 
 def check_same_shape(unet: UNet, image_shape: tuple[int, int, int]) -> None:
   """`check`, for tasks that add the output to the image.
 
   Raises:
-    UserError: as `check` does, or the output has other channels, which would
-      be broadcast without a word.
+    UserError: see `check`; or the output has other channels, which would be
+      broadcast without a word.
   """
   check(unet, image_shape)
   if unet.out_channels not in (None, image_shape[-1]):

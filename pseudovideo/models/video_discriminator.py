@@ -7,12 +7,12 @@ is our choice.
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from pseudovideo import errors
-from pseudovideo.models import sizes
-from pseudovideo.models.unet import DTYPES
+from pseudovideo.fields import Depth, Dtype, Width
+from pseudovideo.models import discriminator
 
 _SLOPE = 0.2
 _kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -29,13 +29,13 @@ class VideoDiscriminator(nn.Module):
       float32.
   """
 
-  width: int = 64
-  max_width: int = 512
-  layers: int = 3
-  dtype: str = "float32"
+  width: Width = 64
+  max_width: Width = 512
+  layers: Depth = 3
+  dtype: Dtype = "float32"
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B t h w"]:
     """Runs the network.
 
     Args:
@@ -56,7 +56,7 @@ class VideoDiscriminator(nn.Module):
 
 
 def _conv(features, kernel, stride, *, name, dtype):
-  """Zeros stand before and behind all three axes, one deep."""
+  """A 3-D convolution; zeros stand at both ends of its axes, one deep."""
   return nn.Conv(
     features,
     kernel,
@@ -76,20 +76,13 @@ def check(net: VideoDiscriminator, image_shape: tuple[int, int, int]) -> None:
     image_shape: (H, W, C) of a frame.
 
   Raises:
-    UserError: says which field, what it is, and what is allowed.
+    UserError: names the field, its value, and what is allowed.
   """
-  sizes.check("discriminator", net)
-  if net.width < 1 or net.max_width < net.width:
-    raise errors.UserError(
-      "discriminator.width must be at least 1 and discriminator.max_width at "
-      f"least as large; got {net.width} and {net.max_width}."
-    )
+  discriminator.check_widths(net.width, net.max_width)
   most = min(image_shape[:2]).bit_length() - 1
-  if not 1 <= net.layers <= most:
+  if net.layers > most:
     raise errors.UserError(
-      "discriminator.layers must be at least 1 and, since each layer halves "
-      f"images, at most {most} for those of {image_shape[0]}x"
-      f"{image_shape[1]} pixels; got {net.layers}."
+      "discriminator.layers must be, since each layer halves images, at most "
+      f"{most} for those of {image_shape[0]}x{image_shape[1]} pixels; got "
+      f"{net.layers}."
     )
-  if net.dtype not in DTYPES:
-    raise errors.unknown("discriminator.dtype", net.dtype, DTYPES)

@@ -8,38 +8,41 @@ with the keys and values of earlier ones in a cache, for sampling.
 """
 
 import math
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Integer, Key
 
 from pseudovideo import errors
-from pseudovideo.models import layers, sizes
-from pseudovideo.models.unet import DTYPES
+from pseudovideo.fields import Codes, Count, Depth, Dtype, Share, Width
+from pseudovideo.models import layers
 
-EMBEDDINGS = ("codes", "learned")
-
-LayerCache = tuple[jax.Array, jax.Array]
+LayerCache = tuple[Float[Array, "B heads _ c"], Float[Array, "B heads _ c"]]
 Cache = tuple[LayerCache, ...]
 """Keys and values of every layer, (B, heads, length, width / heads) each."""
 
 
-def log_likelihood(logits: jax.Array, ids: jax.Array) -> jax.Array:
+def log_likelihood(
+  logits: Float[Array, "B N K"], ids: Integer[Array, "B N"]
+) -> Float[Array, "B N"]:
   """log p(token n | tokens before it) of every token; minus it is the loss.
 
   Args:
-    logits: (B, N, K) of `VideoGPT`.
+    logits: (B, N, K), the output of `VideoGPT`.
     ids: (B, N) integers in 0 .. K - 1.
 
   Returns:
-    (B, N) nats, float32; the sum over N is that of the whole grid.
+    (B, N) nats, float32; their sum over N is the whole grid's.
   """
   log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
   return jnp.take_along_axis(log_p, ids[..., None], axis=-1)[..., 0]
 
 
 def grow_cache(cache: Cache, length: int) -> Cache:
-  """The same cache with room for `length` tokens, no fewer than it has."""
+  """A cache with room for `length` tokens, no fewer than it has."""
 
   def grown(part):
     new = (0, length - part.shape[2])
@@ -55,7 +58,7 @@ class Norm(nn.Module):
   """
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
     """(..., D) -> (..., D) float32."""
     shape = (*(1,) * (x.ndim - 1), x.shape[-1])
     scale = self.param("scale", nn.initializers.ones_init(), shape[-1:])
@@ -86,8 +89,8 @@ class CausalAttention(nn.Module):
   width: int
   heads: int
   depth: int
-  dropout: float
-  dtype: jnp.dtype
+  dropout: Share
+  dtype: DTypeLike
 
   def setup(self):
     normal = nn.initializers.normal
@@ -104,9 +107,12 @@ class CausalAttention(nn.Module):
     )
     self.weights_dropout = layers.ExampleDropout(self.dropout)
 
-  def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
-    """(B, N, D) -> what is to be added to the residual stream, (B, N, D)."""
+  def __call__(
+    self, x: Float[Array, "B N D"], dropout_key: Key[Array, "..."] | None
+  ) -> Float[Array, "B N D"]:
+    """(B, N, D) -> the change of the residual stream, (B, N, D)."""
     n = x.shape[1]
+    # Each (B, heads, N, D / heads).
     q, k, v = (part.swapaxes(1, 2) for part in self._heads(x))
     logits = jnp.einsum(
       "bhnd,bhmd->bhnm", q, k, preferred_element_type=jnp.float32
@@ -118,10 +124,13 @@ class CausalAttention(nn.Module):
     return self.out(h.reshape(x.shape))
 
   def step(
-    self, x: jax.Array, cache: LayerCache, position: jax.Array
-  ) -> tuple[jax.Array, LayerCache]:
+    self,
+    x: Float[Array, "B D"],
+    cache: LayerCache,
+    position: Int[Array, ""] | int,
+  ) -> tuple[Float[Array, "B D"], LayerCache]:
     """`__call__` at one position: (B, D) -> (B, D), and the filled cache."""
-    q, *new = self._heads(x)
+    q, *new = self._heads(x)  # each (B, heads, D / heads)
     start = (0, 0, position, 0)
     k, v = (
       jax.lax.dynamic_update_slice(old, part[:, :, None], start)
@@ -153,7 +162,7 @@ class Block(nn.Module):
     width: D.
     heads: number of heads.
     depth: layers of the whole network.
-    dropout: rate of a zero among what is added to the residual stream.
+    dropout: rate of a zero in the changes of the residual stream.
     attention_dropout: rate of a zero among the weights of attention.
     dtype: type of the arithmetic; norms and softmax are float32.
   """
@@ -161,9 +170,9 @@ class Block(nn.Module):
   width: int
   heads: int
   depth: int
-  dropout: float
-  attention_dropout: float
-  dtype: jnp.dtype
+  dropout: Share
+  attention_dropout: Share
+  dtype: DTypeLike
 
   def setup(self):
     d = self.width
@@ -177,7 +186,9 @@ class Block(nn.Module):
     self.down = layers.dense(d, 4 * d, name="down", dtype=self.dtype)
     self.feed_forward_residual = layers.ExampleDropout(self.dropout)
 
-  def __call__(self, x: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B N D"], dropout_key: Key[Array, "..."] | None
+  ) -> Float[Array, "B N D"]:
     """(B, N, D) -> (B, N, D)."""
     h = self.attention_norm(x).astype(self.dtype)
     h = self.attention(h, dropout_key)
@@ -185,8 +196,11 @@ class Block(nn.Module):
     return x + self.feed_forward_residual(self._feed_forward(x), dropout_key)
 
   def step(
-    self, x: jax.Array, cache: LayerCache, position: jax.Array
-  ) -> tuple[jax.Array, LayerCache]:
+    self,
+    x: Float[Array, "B D"],
+    cache: LayerCache,
+    position: Int[Array, ""] | int,
+  ) -> tuple[Float[Array, "B D"], LayerCache]:
     """`__call__` at one position: (B, D) -> (B, D), and the filled cache."""
     h = self.attention_norm(x).astype(self.dtype)
     h, cache = self.attention.step(h, cache, position)
@@ -209,11 +223,11 @@ class VideoGPT(nn.Module):
   Attributes:
     grid: t, h, w.
     codes: K, ids are 0 .. K - 1.
-    code_width: length of a code's vector; of the embedding `codes` only.
+    code_width: length of a code's vector, read by the embedding `codes` only.
     width: D over all heads, 144 in Table 8; 576 in the published code.
     layers: number of blocks.
-    heads: of attention.
-    dropout: rate on what each half of a block adds.
+    heads: attention heads.
+    dropout: rate on the output of each half of a block.
     attention_dropout: rate on the weights of attention.
     embedding: `codes`, tokens are given as the tokenizer's vectors, which stay
       as they are, and a linear layer without bias follows; or `learned`, tokens
@@ -224,17 +238,17 @@ class VideoGPT(nn.Module):
       float32.
   """
 
-  grid: tuple[int, int, int] = (4, 8, 8)
-  codes: int = 1024
-  code_width: int = 512
-  width: int = 144
-  layers: int = 8
-  heads: int = 4
-  dropout: float = 0.2
-  attention_dropout: float = 0.3
-  embedding: str = "codes"
+  grid: tuple[Count, Count, Count] = (4, 8, 8)
+  codes: Codes = 1024
+  code_width: Width = 512
+  width: Width = 144
+  layers: Depth = 8
+  heads: Width = 4
+  dropout: Share = 0.2
+  attention_dropout: Share = 0.3
+  embedding: Literal["codes", "learned"] = "codes"
   remat: bool = False
-  dtype: str = "float32"
+  dtype: Dtype = "float32"
 
   def setup(self):
     dtype, normal = jnp.dtype(self.dtype), nn.initializers.normal
@@ -272,14 +286,16 @@ class VideoGPT(nn.Module):
     )
 
   def __call__(
-    self, tokens: jax.Array, dropout_key: jax.Array | None = None
-  ) -> jax.Array:
+    self,
+    tokens: Float[Array, "B N D"] | Integer[Array, "B N"],
+    dropout_key: Key[Array, "..."] | None = None,
+  ) -> Float[Array, "B N K"]:
     """The logits of all tokens.
 
     Args:
       tokens: (B, N, code_width) vectors, or (B, N) ids if `learned`; the last
         one is not read.
-      dropout_key: scalar or (B,) keys; None switches dropout off.
+      dropout_key: PRNG key, scalar or (B,); None switches dropout off.
 
     Returns:
       (B, N, K) float32; [:, n] depends on tokens 0 .. n - 1 only.
@@ -300,14 +316,17 @@ class VideoGPT(nn.Module):
     return self._logits(x)
 
   def step(
-    self, cache: Cache, previous: jax.Array, position: jax.Array
-  ) -> tuple[jax.Array, Cache]:
-    """The logits of one token, without dropout, as `__call__` gives them.
+    self,
+    cache: Cache,
+    previous: Float[Array, "B D"] | Integer[Array, " B"],
+    position: Int[Array, ""] | int,
+  ) -> tuple[Float[Array, "B K"], Cache]:
+    """The logits of one token, those of `__call__` without dropout.
 
     Args:
-      cache: of the steps 0 .. position - 1, with room for one token more; the
-        first is `empty_cache`, and `grow_cache` makes room. The whole length
-        is attended to, with masks, so that room costs time.
+      cache: keys and values of the steps 0 .. position - 1, with room for one
+        token more; the first is `empty_cache`, and `grow_cache` makes room. The
+        whole length is attended to, with masks, so that room costs time.
       previous: (B, code_width) vectors of the tokens before, or (B,) ids if
         `learned`; not read at position 0.
       position: scalar, 0 .. N - 1.
@@ -362,30 +381,10 @@ class VideoGPT(nn.Module):
     """Refuses fields that cannot work together, before anything is compiled.
 
     Raises:
-      UserError: says which field, what it is, and what is allowed.
+      UserError: names the fields, their values, and what is allowed.
     """
-    if self.embedding not in EMBEDDINGS:
-      raise errors.unknown("model.embedding", self.embedding, EMBEDDINGS)
-    if self.dtype not in DTYPES:
-      raise errors.unknown("model.dtype", self.dtype, DTYPES)
-    if len(self.grid) != 3 or min(self.grid) < 1:
-      raise errors.UserError(
-        "model.grid needs three numbers of 1 or more, for times, rows and "
-        f"columns; got {self.grid}."
-      )
-    sizes.check("model", self)
-    for name in ("codes", "code_width", "width", "layers", "heads"):
-      if getattr(self, name) < 1:
-        raise errors.UserError(
-          f"model.{name} must be at least 1; got {getattr(self, name)}."
-        )
     if self.width % 3 or self.width % self.heads:
       raise errors.UserError(
         "model.width must be divisible by 3, the axes of the grid, and by "
         f"model.heads; got width={self.width}, heads={self.heads}."
       )
-    for name in ("dropout", "attention_dropout"):
-      if not 0 <= getattr(self, name) < 1:
-        raise errors.UserError(
-          f"model.{name} must lie in [0, 1); got {getattr(self, name)}."
-        )

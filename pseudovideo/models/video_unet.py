@@ -6,14 +6,15 @@ attention comes first. And a fourth input channel says which frames are
 observed: these enter clean, the others noisy.
 """
 
-import dataclasses
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer, Key, Real
 
-from pseudovideo import keys
+from pseudovideo import fields, keys
 from pseudovideo.models import layers, temporal, unet
 
 
@@ -28,17 +29,17 @@ class VideoUNet(unet.UNet):
   residual_on_normed: bool = True
 
   @nn.compact
-  def __call__(
+  def __call__(  # type: ignore[override]  # a video has more inputs
     self,
-    x: jax.Array,
-    timesteps: jax.Array,
+    x: Float[Array, "B T H W C"],
+    timesteps: Real[Array, " B"],
     *,
-    x0: jax.Array,
-    observed: jax.Array,
-    latent: jax.Array,
-    frame_indices: jax.Array,
-    dropout_key: jax.Array | None = None,
-  ) -> jax.Array:
+    x0: Float[Array, "B T H W C"],
+    observed: Real[Array, "B T"],
+    latent: Real[Array, "B T"],
+    frame_indices: Integer[Array, "B T"],
+    dropout_key: Key[Array, "..."] | None = None,
+  ) -> Float[Array, "B T H W out"]:
     """Runs the network.
 
     Frames that are neither observed nor latent are padding: no other frame
@@ -51,7 +52,7 @@ class VideoUNet(unet.UNet):
       observed: (B, T) 1 where a frame is given.
       latent: (B, T) 1 where a frame is to be generated.
       frame_indices: (B, T) integers, the frames' places in the video.
-      dropout_key: scalar or (B,) keys; None switches dropout off.
+      dropout_key: PRNG key, scalar or (B,); None switches dropout off.
 
     Returns:
       (B, T, H, W, out_channels) float32; meaningless for observed frames.
@@ -63,12 +64,12 @@ class VideoUNet(unet.UNet):
     )
     positions = temporal.position_features(frame_indices)
     real = (observed + latent) > 0
-    together = real[:, :, None] == real[:, None, :]
-
-    over_frames = layers.again(temporal.TemporalAttention, self.remat)
-    within_frames = layers.again(layers.SelfAttention, self.remat)
+    together = real[:, :, None] == real[:, None, :]  # (B, T, T)
+    over_frames = layers.maybe_remat(temporal.TemporalAttention, self.remat)
+    within_frames = layers.maybe_remat(layers.SelfAttention, self.remat)
 
     def attend(h, name):
+      """(B T, h, w, c) -> the same shape, over frames and then within them."""
       frames = over_frames(
         self.heads,
         self.groups,
@@ -100,8 +101,7 @@ class VideoUNet(unet.UNet):
 
 def image_unet(net: VideoUNet) -> unet.UNet:
   """The image network of the same width and depth."""
-  given = ("parent", "name")
-  names = [f.name for f in dataclasses.fields(unet.UNet) if f.name not in given]
+  names = fields.named_fields(unet.UNet, ("parent", "name"))
   return unet.UNet(**{name: getattr(net, name) for name in names})
 
 
@@ -115,9 +115,12 @@ def _per_frame(key: jax.Array | None, b: int, t: int) -> jax.Array | None:
 
 
 def init(
-  net: VideoUNet, key: jax.Array, image_shape: tuple[int, int, int], frames: int
-) -> dict:
-  """The parameters for windows of `frames` images (H, W, C).
+  net: VideoUNet,
+  key: Key[Array, ""],
+  image_shape: tuple[int, int, int],
+  frames: int,
+) -> dict[str, Any]:
+  """Draws the parameters for windows of `frames` images (H, W, C).
 
   They do not depend on the number of frames.
   """

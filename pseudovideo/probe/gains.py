@@ -1,4 +1,4 @@
-"""How much of the error further frames save, with standard errors.
+"""The share of the error that further frames save, with standard errors.
 
 The share that frames beyond the previous one save is
 
@@ -27,11 +27,11 @@ def by_image(errors: np.ndarray, images: np.ndarray) -> np.ndarray:
   """Means over the videos of the same image.
 
   Args:
-    errors: (..., M), of videos.
-    images: (M,) int 0 .. n - 1, the image of each.
+    errors: (..., M), those of videos.
+    images: (M,) int 0 .. n - 1, the image of each video.
 
   Returns:
-    (..., n), of images, which are independent where videos are not.
+    (..., n), those of images, which are independent where videos are not.
   """
   rows = errors.reshape(-1, len(images))
   sums = np.stack([np.bincount(images, weights=row) for row in rows])
@@ -47,18 +47,18 @@ def saved(frames: Sequence[tuple[np.ndarray, np.ndarray]]) -> Estimate:
   """The mean over frames of the share that is saved.
 
   Args:
-    frames: of each frame (S, n) errors given the previous frame, and given
+    frames: for each frame its (S, n) errors given the previous frame, and given
       more.
   """
-  shares, of_images, of_networks = [], 0.0, 0.0
+  shares, of_images, of_networks = [], [], []
   for previous, more in frames:
     ratio = more.mean() / previous.mean()
     shares.append(1 - ratio)
-    apart = (ratio * previous - more).mean(0) / previous.mean()
-    of_images = of_images + apart / len(frames)
-    by_network = 1 - more.mean(1) / previous.mean(1)
-    of_networks = of_networks + by_network / len(frames)
-  return _estimate(np.mean(shares), of_images, of_networks)
+    of_images.append((ratio * previous - more).mean(0) / previous.mean())
+    of_networks.append(1 - more.mean(1) / previous.mean(1))
+  return _estimate(
+    np.mean(shares), np.mean(of_images, 0), np.mean(of_networks, 0)
+  )
 
 
 def _estimate(

@@ -27,7 +27,7 @@ Pair = tuple[int, int]
 
 
 def pairs(frames: int) -> list[Pair]:
-  """All pairs with k >= 1, in order."""
+  """The pairs with k >= 1, in order."""
   return [(t, k) for t in range(1, frames) for k in range(1, t + 1)]
 
 
@@ -46,7 +46,12 @@ def check_window(window: int, image_shape: tuple[int, int, int]) -> None:
 
 
 def inner(videos: np.ndarray, window: int) -> np.ndarray:
-  """(..., H, W, C) -> (..., H - w + 1, W - w + 1, C), what is predicted."""
+  """The pixels that are predicted: (..., H - w + 1, W - w + 1, C).
+
+  Args:
+    videos: (..., H, W, C).
+    window: side w of the windows.
+  """
   edge = window // 2
   height, width = videos.shape[-3:-1]
   return videos[..., edge : height - edge, edge : width - edge, :]
@@ -57,7 +62,7 @@ def blocks(videos: np.ndarray, window: int) -> Iterator[np.ndarray]:
 
   Args:
     videos: (N, T, H, W, C) float32.
-    window: w.
+    window: side w of the windows.
 
   Yields:
     (n, T C w w) float64, n places; frame t has columns t C w w and on, and
@@ -80,7 +85,7 @@ class Linear:
   """The predictors of all pairs.
 
   Attributes:
-    window: w.
+    window: side w of the windows.
     coefficients: (T C w w, P C) float64, of all pairs side by side in the order
       of `pairs`, zero where a frame is not given.
     intercepts: (P C,) float64.
@@ -103,7 +108,7 @@ def fit(videos: np.ndarray, window: int) -> Linear:
 
   Args:
     videos: (N, T, H, W, C) float32.
-    window: w, odd.
+    window: side w of the windows, odd.
   """
   frames, channels = videos.shape[1], videos.shape[-1]
   size = channels * window**2
@@ -134,20 +139,21 @@ def _moments(
   videos: np.ndarray, window: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
   """Number, mean and covariance of all windows."""
-  places, total, square = 0, 0.0, 0.0
+  size = videos.shape[1] * videos.shape[-1] * window**2
+  places, total, square = 0, np.zeros(size), np.zeros((size, size))
   for block in blocks(videos, window):
     places += len(block)
-    total = total + block.sum(0)
-    square = square + block.T @ block
+    total += block.sum(0)
+    square += block.T @ block
   mean = total / places
   return places, mean, square / places - np.outer(mean, mean)
 
 
 def residuals(predictors: Linear, videos: np.ndarray) -> np.ndarray:
-  """What the predictions leave.
+  """Frames minus their predictions.
 
   Args:
-    predictors: of `fit`.
+    predictors: the result of `fit`.
     videos: (N, T, H, W, C) float32.
 
   Returns:

@@ -1,4 +1,4 @@
-"""All errors of one augmentation, as a record that JSON knows."""
+"""Errors of one augmentation, as a record that JSON knows."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,14 +11,14 @@ LINEAR, NETWORK = "linear", "network"
 
 
 class Settings(NamedTuple):
-  """How a probe measures.
+  """Settings of a probe.
 
   Attributes:
-    num: videos to fit to, and as many to score on.
-    window: w, side of the windows in pixels.
-    steps: updates of every network; 0 for none.
-    networks: of each pair, with different seeds.
-    seed: of the corruption.
+    num: number of videos to fit to, and to score on.
+    window: side w of the windows in pixels.
+    steps: updates of every network; 0 for no networks.
+    networks: number of networks of each pair, with different seeds.
+    seed: seed of the corruption.
   """
 
   num: int = 1000
@@ -37,8 +37,8 @@ def measure(
 
   Args:
     made: pseudo videos of both splits.
-    settings: see there.
-    progress: told after every pair what was done.
+    settings: numbers of videos, networks and updates.
+    progress: called after every pair with a description of it.
 
   Returns:
     `frames`, `places` and `coefficients` (the numbers that the linear predictor
@@ -116,15 +116,15 @@ def _predictions(
 
 
 def worth(errors: np.ndarray, frames: int) -> dict[str, list[float]]:
-  """What frames beyond the previous one save.
+  """The share of the error that frames beyond the previous one save.
 
   Args:
-    errors: (P, S, n) of all pairs.
-    frames: T.
+    errors: (P, S, n), those of all pairs, S networks and n images.
+    frames: number T of frames.
 
   Returns:
     `mean`: the share saved by all earlier frames, mean over all frames that
-    have two or more before them; `last`: that of the last frame, the image.
+    have two or more before them; `last`: that share of the image.
   """
   places = {pair: i for i, pair in enumerate(linear.pairs(frames))}
   of_frames = [

@@ -34,8 +34,8 @@ class Correction(nn.Module):
   """(B, H, W, k C) -> (B, H - w + 1, W - w + 1, C).
 
   Attributes:
-    window: w.
-    channels: C, of what is predicted.
+    window: side w of the windows.
+    channels: channels C of a frame.
   """
 
   window: int
@@ -59,7 +59,7 @@ def inputs(
 
   Args:
     videos: (N, T, H, W, C).
-    pair: what is predicted from what.
+    pair: frame to predict and number of given frames.
     like: videos whose means and deviations are taken as 0 and 1.
 
   Returns:
@@ -90,13 +90,14 @@ def errors(
 
   Args:
     train: (N, T, H, W, C) videos.
-    test: (M, T, H, W, C) others.
+    test: (M, T, H, W, C) other videos.
     left: residuals of the linear predictor of the pair for both, (N, H', W',
       C) and (M, H', W', C).
-    pair: what is predicted from what.
-    window: w.
-    steps: updates.
-    seeds: of the weights and of the order of the videos, one network each.
+    pair: frame to predict and number of given frames.
+    window: side w of the windows.
+    steps: number of updates.
+    seeds: seeds of the weights and of the order of the videos, one network
+      each.
 
   Returns:
     (S, M) float64, means over pixels and channels.
@@ -116,7 +117,7 @@ def errors(
         ]
       )
     )
-  return np.float64(found) * scale**2
+  return np.array(found, np.float64) * scale**2
 
 
 def _train(
@@ -172,4 +173,5 @@ def _score(
   model: Correction, params: Any, x: jax.Array, y: jax.Array
 ) -> jax.Array:
   """(B,) mean squared errors."""
-  return jnp.square(y - model.apply(params, x)).mean((1, 2, 3))
+  predicted: Any = model.apply(params, x)
+  return jnp.square(y - predicted).mean((1, 2, 3))

@@ -1,4 +1,4 @@
-"""Tables and charts of what was measured."""
+"""Tables and charts of the measured errors."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ def kinds(record: Record) -> list[str]:
 
 
 def percent(estimate: Sequence[float]) -> str:
-  """A share and its standard error: as many digits as that allows."""
+  """A share and its standard error, in as many digits as that allows."""
   value, error = (100 * number for number in estimate)
   digits = 1 if error >= 0.05 else 2 if error >= 0.005 else 3
   return f"{round(value, digits) + 0.0:.{digits}f} ± {error:.{digits}f}%"
@@ -57,12 +57,12 @@ def text(table: Table) -> str:
 
 
 def ranked(records: Iterable[Record]) -> list[Record]:
-  """By what frames beyond the previous one save, most first."""
+  """Sorts by the share that frames beyond the previous one save, most first."""
   return sorted(records, key=lambda r: -r["worth"][measure.LINEAR]["mean"][0])
 
 
 def ranking(records: Sequence[Record]) -> Table:
-  """The augmentations in that order."""
+  """The augmentations, `ranked`."""
   header = ["rank", "augmentation"]
   for kind in kinds(records[0]):
     header += [f"{kind}: saved, mean", "last frame"]
@@ -77,7 +77,7 @@ def ranking(records: Sequence[Record]) -> Table:
 
 
 def cost(records: Iterable[Record]) -> str:
-  """What overfitting costs the linear predictor, in words."""
+  """A sentence on the cost of overfitting in the linear predictor."""
   share = max(
     (record["coefficients"] - 1) / (record["frames"] - 1) / record["places"]
     for record in records
@@ -89,7 +89,7 @@ def cost(records: Iterable[Record]) -> str:
 
 
 def about(settings: Mapping[str, Any], dataset: str) -> str:
-  """How it was measured, in words."""
+  """A paragraph on the method of measurement."""
   text = (
     f"{dataset}: fitted to {settings['num']:,} pseudo videos of training "
     f"images, scored on as many of held-out images. Each pixel is predicted "
@@ -124,7 +124,7 @@ def _whole(record: Record) -> list[Record]:
 
 
 def share_chart(records: Sequence[Record], kind: str) -> chart.Series:
-  """By frame what the frames beyond the previous one save, in percent."""
+  """The percentage that frames beyond the previous one save, by frame."""
   return {
     record["label"]: with_bars(
       [p["frame"] for p in _whole(record)],
@@ -136,7 +136,7 @@ def share_chart(records: Sequence[Record], kind: str) -> chart.Series:
 
 
 def error_chart(record: Record) -> chart.Series:
-  """By frame the errors from the previous frame and from all before it."""
+  """The errors from the previous frame and from all before it, by frame."""
   series = {}
   for kind in kinds(record):
     for label, picked in (
@@ -150,7 +150,7 @@ def error_chart(record: Record) -> chart.Series:
 
 
 def write_page(path: pathlib.Path, record: Record) -> pathlib.Path:
-  """One page for what `python -m pseudovideo.probe` wrote."""
+  """Writes one page on a record of `python -m pseudovideo.probe`."""
   records = ranked(record["augmentations"])
   page = Report(
     "What earlier frames are worth", about(record["settings"], record["data"])

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from pseudovideo import configuration, data, errors, keys
+from pseudovideo import data, errors, keys
+from pseudovideo.config import parsing
 
 BLOCK = 250
 """Videos that are made at a time."""
@@ -31,36 +32,30 @@ class Videos(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """What a config says about pseudo videos.
+  """The pseudo videos of a config.
 
   Attributes:
     label: name of the augmentation, with fields that are not the default.
     section: the section `augmentation` of the config; of the task `heat_hvae`,
       whose encoder is the corruption, the section `task`.
     task: makes the pseudo videos.
-    dataset: name of the data set.
-    binarize: as in the section `data`.
   """
 
   label: str
   section: dict[str, Any]
   task: Any
-  dataset: str
-  binarize: str
 
 
-def source(raw: dict[str, Any], image_set: data.ImageSet) -> Source:
-  """The pseudo videos of a config.
+def source(config: parsing.Config, image_set: data.ImageSet) -> Source:
+  """Reads the pseudo videos off a config.
 
   Args:
-    raw: a config, all sections.
+    config: makes the pseudo videos.
     image_set: the images of its data set.
 
   Raises:
-    UserError: a mistake in the config, or it makes no videos of three frames
-      or more.
+    UserError: the config makes no videos of three frames or more.
   """
-  config = configuration.parse(raw)
   section = "augmentation"
   if config.task == "heat_hvae":
     section = "task"
@@ -78,13 +73,11 @@ def source(raw: dict[str, Any], image_set: data.ImageSet) -> Source:
       f"of {FEWEST_FRAMES} frames or more; got {frames}, set more frames."
     )
   made_by = getattr(task, "augmentation", task)
-  fields = configuration.to_json(raw)[section]
+  fields = config.raw[section]
   return Source(
     label=_label(fields["name"], made_by, frames),
     section=fields,
     task=task,
-    dataset=config.data.name,
-    binarize=config.data.binarize,
   )
 
 
@@ -99,7 +92,7 @@ def _frames(task: Any, image_shape: tuple[int, int, int]) -> int:
 
 
 def _label(name: str, made_by: Any, frames: int) -> str:
-  """As "blur, 8 frames, rate=0.1"."""
+  """A label such as "blur, 8 frames, rate=0.1"."""
   special = [
     f"{field.name}={getattr(made_by, field.name)}"
     for field in dataclasses.fields(made_by)
@@ -114,10 +107,10 @@ def make(task: Any, image_set: data.ImageSet, *, num: int, seed: int) -> Videos:
   """`num` videos of each split; images at even distances, or several times.
 
   Args:
-    task: of `Source`.
-    image_set: its images.
-    num: N.
-    seed: of the corruption.
+    task: makes the pseudo videos.
+    image_set: images to make them of.
+    num: number N of videos of each split.
+    seed: seed of the corruption, 0 or more.
   """
   key = jax.random.key(seed)
   places = np.arange(num) % min(num, len(image_set.test_images))

@@ -32,14 +32,14 @@ class Axis(NamedTuple):
   end: float
   log: bool
 
-  def place(self, values: np.ndarray) -> np.ndarray:
+  def place(self, values: np.ndarray | float) -> np.ndarray:
     """Pixels of values; nan where a value cannot be shown."""
     low, high = self.low, self.high
     if self.log:
       values = np.log(np.where(values > 0, values, np.nan))
       low, high = math.log(low), math.log(high)
     part = (values - low) / (high - low)
-    return self.start + part * (self.end - self.start)
+    return np.asarray(self.start + part * (self.end - self.start))
 
   def ticks(self) -> list[float]:
     make = log_ticks if self.log else ticks
@@ -94,13 +94,13 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 def line_chart(
   series: Series, xlabel: str, ylabel: str, *, log: bool = False
 ) -> str:
-  """The SVG of one chart.
+  """Draws one chart, as SVG.
 
   Args:
     series: the lines; points that are not finite (or, with `log`, not
       positive) leave a gap, and a series may be empty.
-    xlabel: what runs to the right, with its unit.
-    ylabel: what runs upwards, with its unit.
+    xlabel: name of the axis to the right, with its unit.
+    ylabel: name of the axis upwards, with its unit.
     log: logarithmic y axis.
 
   Returns:
@@ -133,7 +133,7 @@ def line_chart(
 
 
 def legend(series: Series) -> str:
-  """The HTML list of colours and labels of the series that have points."""
+  """Makes the HTML list of the series that have points: colours and labels."""
   items = "".join(
     f'<li class="s{i % COLOURS}">{html.escape(label)}</li>'
     for i, (label, (x, _)) in enumerate(series.items())
@@ -148,10 +148,10 @@ def number(value: float) -> str:
 
 
 def _clean(
-  x: Sequence[float], y: Sequence[float], log: bool
+  steps: Sequence[float], values: Sequence[float], log: bool
 ) -> tuple[np.ndarray, np.ndarray]:
   """Float64 arrays, with nan for what cannot be drawn."""
-  x, y = np.array(x, np.float64), np.array(y, np.float64)
+  x, y = np.array(steps, np.float64), np.array(values, np.float64)
   bad = ~(np.abs(x) < 1e300) | ~(np.abs(y) < 1e300)
   if log:
     bad |= ~(y > 0)
@@ -160,7 +160,7 @@ def _clean(
 
 
 def _bin_size(length: int) -> int:
-  """How many neighbours one drawn point is the mean of."""
+  """Number of neighbours that one drawn point is the mean of."""
   return math.ceil(length / MOST_POINTS) or 1
 
 
@@ -192,14 +192,14 @@ def _frame(x_axis: Axis, y_axis: Axis, xlabel: str) -> str:
   """Grid lines, tick labels, and the name of the x axis."""
   parts = []
   for value in y_axis.ticks():
-    y = f"{float(y_axis.place(np.float64(value))):.1f}"
+    y = f"{float(y_axis.place(value)):.1f}"
     parts.append(
       f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}"/>'
       f'<text class="tick" x="{LEFT - 7}" y="{y}" dy="0.32em"'
       f' text-anchor="end">{number(value)}</text>'
     )
   for value in x_axis.ticks():
-    x = f"{float(x_axis.place(np.float64(value))):.1f}"
+    x = f"{float(x_axis.place(value)):.1f}"
     parts.append(
       f'<line class="axis" x1="{x}" x2="{x}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
       f'<text class="tick" x="{x}" y="{BOTTOM + 18}"'

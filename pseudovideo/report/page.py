@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from pseudovideo import images
+from pseudovideo.files import atomic
 from pseudovideo.report import chart, style
+from pseudovideo.report import drawing as images
 
 _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?%?( ± [\d.,]+)?|nan|[-+]?inf")
 
@@ -31,8 +32,8 @@ class Report:
   """Collects the pieces of a page, in order; `write` makes the file.
 
   Args:
-    title: of the page.
-    subtitle: one sentence below the title.
+    title: title of the page.
+    subtitle: sentence below the title.
   """
 
   def __init__(self, title: str, subtitle: str = ""):
@@ -62,7 +63,7 @@ class Report:
       header: the columns' names.
       rows: cells are texts, numbers (shown with four digits), or None, which
         is shown as a dash.
-      caption: below the table.
+      caption: text below the table.
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     numeric = [
@@ -115,7 +116,7 @@ class Report:
       series: label -> (x, y); see `chart.line_chart`.
       xlabel: name of the x axis.
       ylabel: name of the y axis, shown as the chart's title.
-      caption: below the chart.
+      caption: text below the chart.
       log: logarithmic y axis.
     """
     drawing = chart.line_chart(series, xlabel, ylabel, log=log)
@@ -136,7 +137,7 @@ class Report:
     """Adds links in one paragraph, by their titles; nothing if there are none.
 
     Args:
-      label: before them.
+      label: text before the links.
       pages: title -> path, from the folder of this page.
     """
     if not pages:
@@ -156,7 +157,7 @@ class Report:
     )
 
   def render(self) -> str:
-    """The page as a text."""
+    """Returns the page as HTML."""
     self._end_charts()
     title = html.escape(self._title)
     subtitle = f"<p>{html.escape(self._subtitle)}</p>" if self._subtitle else ""
@@ -175,10 +176,9 @@ class Report:
       The path.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(self.render(), encoding="utf-8")
-    return part.replace(path)
+    with atomic.replacing(path) as part:
+      part.write_text(self.render(), encoding="utf-8")
+    return path
 
   def _add(self, piece: str) -> None:
     self._end_charts()
@@ -203,6 +203,7 @@ def _text(value: Any) -> str:
   if value is None:
     return _DASH
   if isinstance(value, float | np.floating):
+    value = float(value)
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
   if isinstance(value, int | np.integer) and not isinstance(value, bool):
     return f"{value:,}"

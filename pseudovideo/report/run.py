@@ -1,7 +1,7 @@
 """The report of one training run, and the parts that it is made of.
 
 Each `add_...` writes one section of a page, so that a page about two runs
-calls the same functions.
+calls these functions too.
 """
 
 import json
@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pseudovideo import images
-from pseudovideo.report import page
+from pseudovideo.report import drawing, page
 
 FILE = "report.html"
 
@@ -55,8 +54,8 @@ def run_report(
     real: uint8 (N, H, W, C), held-out images; as many as there are samples
       are shown.
     autoencoder: whether `samples` are reconstructions of `real`.
-    metrics: rows of `writer.read_metrics`.
-    results: what `results.json` holds; see `add_results`.
+    metrics: rows of `metric_log.read_metrics`.
+    results: contents of `results.json`; see `add_results`.
     config: plain nested dict.
 
   Returns:
@@ -78,7 +77,7 @@ def add_videos(
   pseudo_videos: np.ndarray | None,
   generated_videos: np.ndarray | None,
 ) -> None:
-  """Film strips of the training data and of the model, if there are any."""
+  """Adds film strips of the training data and of the model, if any."""
   if pseudo_videos is not None:
     report.section("Pseudo videos", "What the model is trained on.")
     report.film_strip(
@@ -105,16 +104,16 @@ def add_samples(
   *,
   autoencoder: bool = False,
 ) -> None:
-  """Grids of samples and of as many real images, side by side."""
+  """Adds grids of samples and of as many real images, side by side."""
   if samples is None:
     return
   title, made = "Samples", "Generated"
   if autoencoder:
     title, made = "Reconstructions", "Reconstructed"
-  pictures = [(images.grid(samples), f"{made} ({len(samples)}).")]
+  pictures = [(drawing.grid(samples), f"{made} ({len(samples)}).")]
   if real is not None:
     real = real[: len(samples)]
-    pictures.append((images.grid(real), f"Real, held out ({len(real)})."))
+    pictures.append((drawing.grid(real), f"Real, held out ({len(real)})."))
   report.section(title, "Last frames as they come, none picked.")
   report.figures(pictures)
 
@@ -124,15 +123,15 @@ def add_curves(
   runs: Mapping[str, Sequence[Row]],
   title: str = "Curves",
 ) -> None:
-  """One chart per logged name, one line per run and split.
+  """Adds a chart for each logged name, with a line for each run and split.
 
-  A line has the same colour in every chart.
+  A line has one colour in all charts.
 
   Args:
     report: the page.
     runs: label of the run (which may be empty) -> rows of
-      `writer.read_metrics`.
-    title: of the section.
+      `metric_log.read_metrics`.
+    title: title of the section.
   """
   logged = [
     (f"{label} {_words(row['split'])}".strip(), row)
@@ -154,13 +153,13 @@ def add_curves(
 
 
 def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
-  """The scores of a run, how each is defined, and where they come from.
+  """Adds the scores of a run, their definitions, and their origin.
 
   Args:
     report: the page.
-    results: what `results.json` holds. `metrics` is what
-      `metrics.scoring.score` returns: row ("generated", "real") -> metric ->
-      record. Every other entry says where the numbers come from.
+    results: contents of `results.json`. `metrics` is the result of
+      `evaluation.scoring.score`: row ("generated", "real") -> metric -> record.
+      All other entries say where the numbers come from.
   """
   report.section("Scores")
   rows = results.get("metrics", {})
@@ -182,7 +181,7 @@ def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
 
 
 def add_scores(report: page.Report, rows: Scores) -> None:
-  """One line per metric: its value and N in each row, side by side.
+  """Adds a line for each metric: its value and N in each row, side by side.
 
   Args:
     report: the page.
@@ -203,7 +202,7 @@ def add_scores(report: page.Report, rows: Scores) -> None:
 
 
 def add_definitions(report: page.Report, rows: Scores) -> None:
-  """What each metric is, and the network that it looks through."""
+  """Adds the definition of each metric, and its feature network."""
   lines = []
   for name in _metrics(rows):
     record = _first(rows, name)
@@ -218,11 +217,11 @@ def add_definitions(report: page.Report, rows: Scores) -> None:
 
 
 def add_bound(report: page.Report, bound: Mapping[str, Any]) -> None:
-  """The variational bound of an HVAE, and what each level costs.
+  """Adds the variational bound of an HVAE, and the cost of each level.
 
   Args:
     report: the page.
-    bound: of `bounds.measure`.
+    bound: result of `elbo.measure`.
   """
   levels = bound["levels"]
   report.chart(
@@ -236,11 +235,11 @@ def add_bound(report: page.Report, bound: Mapping[str, Any]) -> None:
 
 
 def add_reconstruction(report: page.Report, found: Mapping[str, Any]) -> None:
-  """How well images and videos come back, and the use of the codebook.
+  """Adds the errors of reconstruction, and the use of the codebook.
 
   Args:
     report: the page.
-    found: of `reconstruction.measure`.
+    found: result of `reconstruction.measure`.
   """
   report.table(
     ["metric of pairs", "better", "value", "definition"],
@@ -265,7 +264,7 @@ def add_reconstruction(report: page.Report, found: Mapping[str, Any]) -> None:
 def add_config(
   report: page.Report, config: Mapping[str, Any], title: str = "Config"
 ) -> None:
-  """The config as JSON, folded away."""
+  """Adds the config as JSON, folded away."""
   report.section(title)
   report.details("Show all fields", json.dumps(config, indent=2, default=str))
 

@@ -1,6 +1,6 @@
 """The style sheet of every report: light and dark, desk and phone."""
 
-from pseudovideo import images
+from pseudovideo.report import drawing
 
 CSS = """
 :root {
@@ -130,4 +130,4 @@ pre {
   dd { margin-bottom: 0.5rem; }
 }
 @media print { nav { display: none; } }
-""".replace("ACCENT", "#{:02x}{:02x}{:02x}".format(*images.ACCENT))
+""".replace("ACCENT", "#{:02x}{:02x}{:02x}".format(*drawing.ACCENT))

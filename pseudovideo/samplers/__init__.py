@@ -1,1 +1,4 @@
-"""Samplers: each takes a function, not a model."""
+"""Samplers: each takes a function, not a model.
+
+May import `diffusion` and everything below it.
+"""

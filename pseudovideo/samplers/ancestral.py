@@ -1,33 +1,40 @@
-"""Ancestral sampling of a chain x_K -> x_{K-1} -> ... -> x_0."""
+"""Ancestral sampling of a chain x_K -> x_{K-1} -> ... -> x_0.
+
+From the model p(x_K) prod_k p(x_{k-1} | x_k), Eq. 1 of the pseudo-video paper.
+"""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32
 
 from pseudovideo import keys
 
+Mean = Callable[
+  [Float[Array, "B H W C"], Int32[Array, " B"]], Float[Array, "B H W C"]
+]
+
 
 def sample_chain(
-  mean: Callable[[jax.Array, jax.Array], jax.Array],
-  start: jax.Array,
-  sigmas: jax.Array,
+  mean: Mean,
+  start: Float[Array, "B H W C"],
+  sigmas: Float[Array, " K"],
   *,
-  key: jax.Array,
-) -> jax.Array:
+  key: keys.Keys,
+) -> Float[Array, "B K+1 H W C"]:
   """Draws x_{k-1} ~ N(mean(x_k, k), sigmas[k-1]^2 I) for k = K .. 1.
 
   The last frame is the mean itself: no noise is added at the end.
 
   Args:
-    mean: takes x_k (B, H, W, C) and the level k (B,) int32; returns the mean
-      of x_{k-1}.
-    start: x_K, (B, H, W, C).
-    sigmas: (K,) standard deviations of x_0 .. x_{K-1}; entry 0 is not used.
+    mean: takes x_k and the level k; returns the mean of x_{k-1}.
+    start: x_K.
+    sigmas: standard deviations of x_0 .. x_{K-1}; entry 0 is not used.
     key: scalar or (B,) keys.
 
   Returns:
-    (B, K + 1, H, W, C): the frames x_K, ..., x_1 and the mean of x_0.
+    The frames x_K, ..., x_1 and the mean of x_0.
   """
   batch = start.shape[0]
   key = keys.example_keys(key, batch)
@@ -41,5 +48,6 @@ def sample_chain(
 
   levels = jnp.arange(sigmas.shape[0], 0, -1)
   _, frames = jax.lax.scan(step, start, levels)
+  # (K + 1, B, H, W, C).
   video = jnp.concatenate([start[None], frames])
   return jnp.moveaxis(video, 0, 1)

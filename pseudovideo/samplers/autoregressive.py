@@ -1,5 +1,6 @@
 """Videos window by window: each stage generates frames given earlier ones."""
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,29 +8,41 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Key, Real
 
 from pseudovideo import keys
-from pseudovideo.samplers import windows
+from pseudovideo.samplers.windows import Windows
 
 
 class Window(NamedTuple):
   """The frames that a stage works on, for B videos.
 
   Attributes:
-    index: (B, W) int32, place of each frame in the video.
-    observed: (B, W) 1 where the frame is given.
-    latent: (B, W) 1 where it is to be generated; padding is neither.
-    x0: (B, W, H, W', C): the observed frames; the others are zero.
+    index: place of each of K frames in the video.
+    observed: 1 where the frame is given.
+    latent: 1 where it is to be generated; padding is neither.
+    x0: the observed frames; the others are zero.
   """
 
-  index: jax.Array
-  observed: jax.Array
-  latent: jax.Array
-  x0: jax.Array
+  index: Int[Array, "B K"]  # type: ignore[assignment]
+  observed: Real[Array, "B K"]
+  latent: Real[Array, "B K"]
+  x0: Float[Array, "B K H W C"]
 
 
-def gather(video: jax.Array, index, observed, latent) -> Window:
-  """The window of a video (B, T, H, W, C); masks and index are (B, W)."""
+SampleWindow = Callable[
+  [Window, int, Key[Array, " B"]], Float[Array, "B K H W C"]
+]
+
+
+def gather(
+  video: Float[Array, "B T H W C"],
+  index: Int[Array, "B K"],
+  observed: Real[Array, "B K"],
+  latent: Real[Array, "B K"],
+) -> Window:
+  """The window of a video."""
+  # (B, T, ...) -> (B, K, ...), the frames `index`.
   frames = jnp.take_along_axis(
     video, index[:, :, None, None, None], axis=1, mode="clip"
   )
@@ -38,42 +51,40 @@ def gather(video: jax.Array, index, observed, latent) -> Window:
 
 
 def sample_video(
-  sample_window: Callable[[Window, int, jax.Array], jax.Array],
-  schedule: windows.Windows,
+  sample_window: SampleWindow,
+  schedule: Windows,
   kinds: Sequence[int],
-  video: jax.Array,
+  video: Float[Array, "B T H W C"],
   *,
-  key: jax.Array,
+  key: keys.Keys,
   first: int = 0,
-) -> jax.Array:
+) -> Float[Array, "B T H W C"]:
   """Runs stages in turn; each keeps the frames that it was to generate.
 
   Args:
     sample_window: takes a window, the kind of its stage and (B,) keys; returns
-      its frames (B, W, H, W', C), of which only latent ones are used.
+      its frames, of which only latent ones are used.
     schedule: the stages.
     kinds: one number per stage; stages in a row of one kind are compiled once.
-    video: (B, T, H, W', C) float32; the frames that stages before `first`
-      would generate count.
+    video: the start, of which the frames count that stages before `first`
+      would generate.
     key: scalar or (B,) keys.
     first: stage to begin with.
-
-  Returns:
-    (B, T, H, W', C) float32.
   """
   batch, frames = video.shape[:2]
   key = keys.example_keys(key, batch)
 
-  def run(video, stage, kind):
+  def run(kind, video, stage):
     number, index, _, latent = stage
+    # A stage is the same for all videos: (K,) -> (B, K).
     rows = [jnp.broadcast_to(a, (batch, *a.shape)) for a in stage[1:]]
     generated = sample_window(
       gather(video, *rows), kind, keys.numbered(key, number)
     )
     place = jnp.where(latent > 0, index, frames)  # Others are dropped.
-    return video.at[:, place].set(generated, mode="drop")
+    return video.at[:, place].set(generated, mode="drop"), None
 
-  numbers = np.arange(first, len(schedule.index))
+  numbers = range(first, len(schedule.index))
   stages = (
     np.arange(len(schedule.index)),
     schedule.index,
@@ -83,7 +94,7 @@ def sample_video(
   for kind, group in itertools.groupby(numbers, lambda n: kinds[n]):
     members = np.array(list(group))
     video, _ = jax.lax.scan(
-      lambda video, stage, kind=kind: (run(video, stage, kind), None),
+      functools.partial(run, kind),
       video,
       tuple(jnp.asarray(part[members]) for part in stages),
     )

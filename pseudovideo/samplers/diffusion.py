@@ -6,47 +6,53 @@ x0; at step 0 each of them returns that estimate.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from pseudovideo import errors, keys
-from pseudovideo.diffusion.chain import Chain, at
+from pseudovideo.diffusion.chain import Chain, Predict, at
+from pseudovideo.shapes import AnyArray
 
 # (x, x0, v, x0 of the step before, k) -> mean and standard deviation of
 # x_{k-1}; None where there is no noise.
-Update = Callable[..., tuple[jax.Array, jax.Array | None]]
+Update = Callable[
+  ..., tuple[Float[Array, " B *rest"], Float[Array, "B ..."] | None]
+]
+Method = Literal["ancestral", "ddim", "dpm_solver"]
 
 
 def sample(
-  predict: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]],
-  start: jax.Array,
+  predict: Predict,
+  start: Float[Array, " B *rest"],
   chain: Chain,
   *,
-  key: jax.Array,
-  method: str = "ancestral",
+  key: keys.Keys,
+  method: Method = "ancestral",
   eta: float = 0.0,
-  clip: bool | jax.Array = True,
-) -> jax.Array:
+  clip: bool | Bool[AnyArray, "..."] = True,
+) -> Float[Array, " B *rest"]:
   """Runs a chain backwards.
 
   Args:
-    predict: takes x (B, ...) and time (B,), returns eps and v (or None).
-    start: (B, ...) standard normal noise.
-    chain: of K steps, hence K evaluations of `predict`.
+    predict: the network; see `pseudovideo.diffusion`.
+    start: standard normal noise.
+    chain: chain of K steps, hence K evaluations of `predict`.
     key: scalar or (B,) keys; the noise of step k is drawn from
       `keys.numbered(key, k)`.
     method: `ancestral`, `ddim` or `dpm_solver`.
-    eta: of `ddim`: 0 is deterministic, 1 has the posterior's variance.
+    eta: noise of `ddim`: 0 is deterministic, 1 has the posterior's variance.
     clip: which entries of the estimates of x0 are clamped to [-1, 1]: all,
       none, or a bool array broadcastable to x.
 
   Returns:
-    (B, ...) samples of x0.
+    Samples of x0.
 
   Raises:
-    UserError: an unknown method, or an eta that it cannot have.
+    UserError: an eta that the method cannot have.
   """
   check_method(method, eta)
   update = METHODS[method](chain, eta)
@@ -69,11 +75,8 @@ def sample(
   return x
 
 
-def check_method(method: str, eta: float) -> None:
-  """Raises `UserError` for an unknown method or an eta that it cannot have."""
-  errors.look_up("sampler.method", method, METHODS)
-  if not 0 <= eta <= 1:
-    raise errors.UserError(f"sampler.eta must lie in [0, 1]; got {eta}.")
+def check_method(method: Method, eta: float) -> None:
+  """Raises `UserError` for an eta that the method cannot have."""
   if eta != 0 and method != "ddim":
     raise errors.UserError(
       "sampler.eta is read by sampler.method 'ddim' only, and must be 0 "
@@ -87,14 +90,14 @@ def _ancestral(chain: Chain, eta: float) -> Update:
 
   def update(x, x0, v, previous, k):
     log_variance = chain.reverse_log_variance(k, x, v)
-    noisy = at(np.arange(len(chain)) > 0, k, x)
+    noisy = at((np.arange(len(chain)) > 0).astype(float), k, x)
     return chain.posterior_mean(x0, x, k), noisy * jnp.exp(0.5 * log_variance)
 
   return update
 
 
 def _ddim(chain: Chain, eta: float) -> Update:
-  """Eq. 12 and 16 of Song et al. 2021, eps from the clamped x0."""
+  """The steps of Song et al. 2021, Eq. 12 and 16; eps from the clamped x0."""
   now, then = chain.alpha_bars, chain.alpha_bars_before
   sigma = eta * np.sqrt((1 - then) / (1 - now) * (1 - now / then))
   of_eps = np.sqrt(np.maximum(1 - then - sigma**2, 0))
@@ -108,7 +111,7 @@ def _ddim(chain: Chain, eta: float) -> Update:
 
 
 def _dpm_solver(chain: Chain, eta: float) -> Update:
-  """DPM-Solver++ 2M, Algorithm 2 of Lu et al. 2022.
+  """The solver DPM-Solver++ 2M, Algorithm 2 of Lu et al. 2022.
 
   With lambda_k = log(alpha_k / sigma_k), h_k = lambda_{k-1} - lambda_k and
   r_k = h_{k+1} / h_k,

@@ -8,16 +8,21 @@ earlier passes can be masked again too.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, Le
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int, Int32
 
-from pseudovideo import errors, keys
+from pseudovideo import keys
 from pseudovideo.losses import masked_tokens
 
-RULES = ("phenaki", "maskgit")
-TokensFn = Callable[[jax.Array], jax.Array]
+NoiseScale = Annotated[float, Ge(0), Le(1e6)]
+"""Noise times more may be infinite."""
+LogitsFn = Callable[[Int32[Array, "B N"]], Float[Array, "B N K"]]
+CriticFn = Callable[[Int32[Array, "B N"]], Float[Array, "B N"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,49 +35,33 @@ class Decoding:
       probable. `maskgit`: counts are rounded down, each less than the one
       before, and tokens are drawn at `temperature` in all passes.
     steps: S, evaluations of the network.
-    temperature: of drawing a token among all codes; 0 takes the most probable.
-    choice_temperature: of the choice which tokens stay: their log probability
-      at temperature 1 plus this times `left` times Gumbel noise decides. 0
-      keeps the most probable ones. Not read with a critic.
+    temperature: temperature at which a token is drawn among all codes; 0 takes
+      the most probable.
+    choice_temperature: noise of the choice which tokens stay: their log
+      probability at temperature 1 plus this times `left` times Gumbel noise
+      decides. 0 keeps the most probable ones. Not read with a critic.
     critic_noise: the critic's scores get uniform noise of mean 0 and a range of
       this times `left`. Read with a critic only.
   """
 
-  rule: str = "phenaki"
-  steps: int = 18
-  temperature: float = 0.9
-  choice_temperature: float = 0.0
-  critic_noise: float = 1.0
+  rule: Literal["phenaki", "maskgit"] = "phenaki"
+  steps: masked_tokens.Passes = 18
+  temperature: NoiseScale = 0.9
+  choice_temperature: NoiseScale = 0.0
+  critic_noise: NoiseScale = 1.0
 
-  def check(self) -> None:
-    """Raises `UserError` for fields that cannot work."""
-    if self.rule not in RULES:
-      raise errors.unknown("sampler.rule", self.rule, RULES)
-    if not 1 <= self.steps <= masked_tokens.MAX_STEPS:
-      raise errors.UserError(
-        "sampler.steps must be at least 1 and at most "
-        f"{masked_tokens.MAX_STEPS}; got {self.steps}."
-      )
-    for name in ("temperature", "choice_temperature", "critic_noise"):
-      # Noise times more may be infinite.
-      if not 0 <= getattr(self, name) <= 1e6:
-        raise errors.UserError(
-          f"sampler.{name} must be between 0 and 1e6; got "
-          f"{getattr(self, name)}."
-        )
-
-  def counts(self, tokens: int) -> np.ndarray:
-    """How many of N tokens are masked before each pass, (S,) int32."""
+  def counts(self, tokens: int) -> Int32[np.ndarray, " S"]:
+    """The numbers of masked tokens, of N, before each pass."""
     if self.rule == "phenaki":
       return masked_tokens.rounded_counts(tokens, self.steps)
     return masked_tokens.floored_counts(tokens, self.steps)
 
-  def left(self) -> np.ndarray:
-    """(S - 1 - s) / S, (S,) float64."""
+  def left(self) -> Float64[np.ndarray, " S"]:
+    """The share (S - 1 - s) / S of passes that follow each pass."""
     return np.arange(self.steps - 1, -1, -1) / self.steps
 
-  def temperatures(self) -> np.ndarray:
-    """At which the tokens of each pass are drawn, (S,) float64."""
+  def temperatures(self) -> Float64[np.ndarray, " S"]:
+    """The temperature at which the tokens of each pass are drawn."""
     if self.rule == "phenaki":
       return self.temperature * self.left()
     return np.full(self.steps, self.temperature, np.float64)
@@ -85,16 +74,16 @@ PRESETS = {
 
 
 def sample(
-  logits: TokensFn,
+  logits: LogitsFn,
   decoding: Decoding,
   *,
   key: jax.Array,
   num: int,
   tokens: int,
   codes: int,
-  critic: TokensFn | None = None,
-) -> jax.Array:
-  """(num, N) int32 ids in 0 .. K - 1; arguments as of `trajectory`."""
+  critic: CriticFn | None = None,
+) -> Int32[Array, "num N"]:
+  """The tokens after the last pass; arguments as of `trajectory`."""
   return trajectory(
     logits,
     decoding,
@@ -107,31 +96,28 @@ def sample(
 
 
 def trajectory(
-  logits: TokensFn,
+  logits: LogitsFn,
   decoding: Decoding,
   *,
   key: jax.Array,
   num: int,
   tokens: int,
   codes: int,
-  critic: TokensFn | None = None,
-) -> jax.Array:
-  """Tokens before each pass, and after the last.
+  critic: CriticFn | None = None,
+) -> Int32[Array, "num {decoding.steps}+1 N"]:
+  """The tokens before each pass, and after the last.
 
   Without a critic a token that is not masked stays as it is.
 
   Args:
-    logits: (B, N) int32 in 0 .. K, K being the mask -> (B, N, K).
+    logits: network from tokens in 0 .. K, K being the mask, to scores.
     decoding: passes, temperatures, counts.
     key: scalar or (num,) keys; sample i depends on key i only.
     num: B.
     tokens: N.
     codes: K.
-    critic: (B, N) int32 in 0 .. K - 1 -> (B, N), larger where a token is more
-      likely wrong. It is not evaluated in the last pass.
-
-  Returns:
-    (num, S + 1, N) int32.
+    critic: network from tokens in 0 .. K - 1 to scores, larger where a token
+      is more likely wrong. It is not evaluated in the last pass.
   """
   key = keys.example_keys(key, num)
   counts = decoding.counts(tokens)
@@ -145,20 +131,12 @@ def trajectory(
     drawn = draw(all_logits, temperature, key=keys.named(rows, "tokens"))
     x = jnp.where(masked, drawn, x)
     if critic is None:
-      certainty = _log_probability(all_logits, x)
-      if decoding.choice_temperature:
-        noise = _gumbel(keys.named(rows, "choice"), x.shape)
-        certainty += decoding.choice_temperature * left * noise
+      scale = decoding.choice_temperature * left
+      certainty = _probable(all_logits, x, decoding, scale, rows)
       certainty = jnp.where(masked, certainty, jnp.inf)
     else:
-      certainty = jax.lax.cond(
-        count > 0,
-        lambda x: -critic(x).astype(jnp.float32),
-        lambda x: jnp.zeros(x.shape),
-        x,
-      )
-      noise = keys.uniform(keys.named(rows, "critic"), x.shape) - 0.5
-      certainty += decoding.critic_noise * left * noise
+      scale = decoding.critic_noise * left
+      certainty = _trusted(critic, x, count > 0, scale, rows)
     again = masked_tokens.smallest(certainty, jnp.full((num,), count))
     x = jnp.where(again, codes, x)
     return x, x
@@ -171,35 +149,71 @@ def trajectory(
     jnp.asarray(masked_after),
   )
   _, states = jax.lax.scan(step, start, passes)
+  # (S + 1, num, N).
   states = jnp.concatenate([start[None], states])
   return jnp.moveaxis(states, 0, 1)
 
 
+def _probable(
+  logits: Float32[Array, "B N K"],
+  ids: Int32[Array, "B N"],
+  decoding: Decoding,
+  scale: Float32[Array, ""],
+  key: keys.Keys,
+) -> Float32[Array, "B N"]:
+  """The certainty of tokens without a critic: log p and Gumbel noise."""
+  certainty = _log_probability(logits, ids)
+  if decoding.choice_temperature:
+    certainty += scale * _gumbel(keys.named(key, "choice"), ids.shape)
+  return certainty
+
+
+def _trusted(
+  critic: CriticFn,
+  ids: Int32[Array, "B N"],
+  needed: Bool[Array, ""],
+  scale: Float32[Array, ""],
+  key: keys.Keys,
+) -> Float32[Array, "B N"]:
+  """The certainty of tokens by a critic, asked if `needed`, and noise."""
+  certainty = jax.lax.cond(
+    needed,
+    lambda x: -critic(x).astype(jnp.float32),
+    lambda x: jnp.zeros(x.shape),
+    ids,
+  )
+  noise = keys.uniform(keys.named(key, "critic"), ids.shape) - 0.5
+  return certainty + scale * noise
+
+
 def draw(
-  logits: jax.Array, temperature: jax.Array | float, *, key: jax.Array
-) -> jax.Array:
-  """Codes with probabilities softmax(logits / temperature).
+  logits: Float[Array, "B N K"],
+  temperature: Float[Array, ""] | float,
+  *,
+  key: keys.Keys,
+) -> Int32[Array, "B N"]:
+  """Draws codes in 0 .. K - 1, by softmax(logits / temperature).
 
   Args:
-    logits: (B, N, K).
-    temperature: scalar; at 0 the most probable code is taken.
+    logits: scores of all codes.
+    temperature: at 0 the most probable code is taken.
     key: scalar or (B,) keys.
-
-  Returns:
-    (B, N) int32 in 0 .. K - 1.
   """
+  # The largest of logits + Gumbel noise has the probabilities of the softmax.
   noisy = logits + temperature * _gumbel(key, logits.shape)
   return jnp.argmax(noisy, axis=-1).astype(jnp.int32)
 
 
-def _gumbel(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-  """Standard Gumbel float32, always finite."""
+def _gumbel(key: keys.Keys, shape: tuple[int, ...]) -> Float32[Array, "B ..."]:
+  """Standard Gumbel noise, always finite."""
   u = keys.uniform(key, shape)
   return -jnp.log(-jnp.log(jnp.maximum(u, jnp.finfo(jnp.float32).tiny)))
 
 
-def _log_probability(logits: jax.Array, ids: jax.Array) -> jax.Array:
-  """Of ids (B, N) under logits (B, N, K); arbitrary where an id is K."""
+def _log_probability(
+  logits: Float[Array, "B N K"], ids: Int[Array, "B N"]
+) -> Float[Array, "B N"]:
+  """The log probability of each id; arbitrary where an id is K."""
   ids = jnp.minimum(ids, logits.shape[-1] - 1)
   log_p = jax.nn.log_softmax(logits, axis=-1)
   return jnp.take_along_axis(log_p, ids[..., None], axis=-1)[..., 0]

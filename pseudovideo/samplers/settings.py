@@ -1,10 +1,13 @@
 """The section `sampler` of a config: how a trained diffusion is sampled."""
 
 import dataclasses
+from typing import Annotated
 
-from pseudovideo.diffusion import process as processes
-from pseudovideo.diffusion import respacing as respacings
+from annotated_types import Ge, Le
+
 from pseudovideo.diffusion.chain import Chain
+from pseudovideo.diffusion.process import Process
+from pseudovideo.diffusion.respacing import kept_steps
 from pseudovideo.errors import UserError, shown
 from pseudovideo.samplers import diffusion
 
@@ -20,30 +23,30 @@ class ChainSampler:
     eta: noise of `ddim`, in [0, 1].
   """
 
-  method: str = "ancestral"
+  method: diffusion.Method = "ancestral"
   respacing: str = ""
-  eta: float = 0.0
+  eta: Annotated[float, Ge(0), Le(1)] = 0.0
 
   def check(self, steps: int, stages: int) -> None:
     """Refuses fields that the process or the schedule cannot have.
 
     Args:
-      steps: of the process.
-      stages: how many chains one sample takes.
+      steps: number of steps of the process.
+      stages: number of chains of one sample.
 
     Raises:
       UserError: names the field.
     """
     diffusion.check_method(self.method, self.eta)
     for respacing in self._per_stage(stages):
-      respacings.kept_steps(respacing, steps)
+      kept_steps(respacing, steps)
 
-  def chains(self, process: processes.Process, stages: int) -> list[Chain]:
+  def chains(self, process: Process, stages: int) -> list[Chain]:
     """One chain per stage; stages of equal respacing share one object."""
     return [Chain.of(process, text) for text in self._per_stage(stages)]
 
-  def network_evaluations(self, process: processes.Process, stages: int) -> int:
-    """How often the network is evaluated for one sample."""
+  def network_evaluations(self, process: Process, stages: int) -> int:
+    """The number of evaluations of the network for one sample."""
     return sum(len(chain) for chain in self.chains(process, stages))
 
   def _per_stage(self, stages: int) -> list[str]:

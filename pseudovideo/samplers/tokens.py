@@ -12,17 +12,23 @@ long as a few steps.
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Array, Float, Int32
 
 from pseudovideo import errors, keys
+from pseudovideo.fields import NotNegativeInt
 
+Temperature = Annotated[float, Ge(0), Le(1e6)]
+# Logits divided by less, or noise times more, may be infinite.
+_LEAST_TEMPERATURE = 1e-6
 Cache = Any
 Step = Callable[
-  [Cache, jax.Array, jax.Array],
-  tuple[jax.Array, Cache],
+  [Cache, Int32[Array, " B"], Int32[Array, ""]],
+  tuple[Float[Array, "B K"], Cache],
 ]
 Grow = Callable[[Cache, int], Cache]
 
@@ -39,41 +45,35 @@ class TokenSampler:
       what `temperature` and `top_k` left.
   """
 
-  temperature: float = 1.0
-  top_k: int = 0
-  top_p: float = 1.0
+  temperature: Temperature = 1.0
+  top_k: NotNegativeInt = 0
+  top_p: Annotated[float, Gt(0), Le(1)] = 1.0
 
   def check(self, codes: int) -> None:
     """Raises `UserError` for fields that `codes` tokens cannot have."""
-    # Logits divided by less, or noise times more, may be infinite.
-    if self.temperature and not 1e-6 <= self.temperature <= 1e6:
+    if 0 < self.temperature < _LEAST_TEMPERATURE:
       raise errors.UserError(
-        "sampler.temperature must be 0, or between 1e-6 and 1e6; got "
-        f"{self.temperature}."
+        f"sampler.temperature must be 0, or at least {_LEAST_TEMPERATURE:g}; "
+        f"got {self.temperature}."
       )
-    if not 0 <= self.top_k <= codes:
+    if self.top_k > codes:
       raise errors.UserError(
-        f"sampler.top_k must lie between 1 and the {codes} codes, or be 0 for "
-        f"all of them; got {self.top_k}."
-      )
-    if not 0 < self.top_p <= 1:
-      raise errors.UserError(
-        f"sampler.top_p must be above 0 and at most 1; got {self.top_p}."
+        f"sampler.top_k must be at most the {codes} codes, or 0 for all of "
+        f"them; got {self.top_k}."
       )
 
 
-def truncate(logits: jax.Array, top_k: int, top_p: float) -> jax.Array:
-  """-inf for the tokens that cannot be drawn; see `TokenSampler`.
+def truncate(
+  logits: Float[Array, "B K"], top_k: int, top_p: float
+) -> Float[Array, "B K"]:
+  """The logits, -inf for the tokens that cannot be drawn; see `TokenSampler`.
 
   Tokens that are exactly as likely as the last one kept are kept as well.
 
   Args:
-    logits: (B, K).
-    top_k: 0 .. K.
+    logits: scores of all tokens.
+    top_k: in 0 .. K.
     top_p: in (0, 1].
-
-  Returns:
-    (B, K).
   """
   if top_k:
     least = jax.lax.top_k(logits, top_k)[0][:, -1:]
@@ -81,22 +81,22 @@ def truncate(logits: jax.Array, top_k: int, top_p: float) -> jax.Array:
   if top_p < 1:
     p = jax.nn.softmax(logits, axis=-1)
     falling = jnp.sort(p, axis=-1, descending=True)
+    # Those before which the sum has not yet reached top_p, (B, K).
     needed = jnp.cumsum(falling, axis=-1) - falling < top_p
     least = jnp.min(jnp.where(needed, falling, 1), axis=-1, keepdims=True)
     logits = jnp.where(p >= least, logits, -jnp.inf)
   return logits
 
 
-def draw(logits: jax.Array, sampler: TokenSampler, key: jax.Array) -> jax.Array:
-  """One token per row.
+def draw(
+  logits: Float[Array, "B K"], sampler: TokenSampler, key: keys.Keys
+) -> Int32[Array, " B"]:
+  """Draws one token in 0 .. K - 1 per row, from its logits and key only.
 
   Args:
-    logits: (B, K).
-    sampler: what can be drawn.
+    logits: scores of all tokens.
+    sampler: temperature and truncation.
     key: scalar or (B,) keys.
-
-  Returns:
-    (B,) int32 in 0 .. K - 1; entry i depends on logits i and key i only.
   """
   if sampler.temperature == 0:
     return jnp.argmax(logits, axis=-1).astype(jnp.int32)
@@ -112,27 +112,26 @@ def sample(
   *,
   num: int,
   length: int,
-  key: jax.Array,
+  key: keys.Keys,
   sampler: TokenSampler = TokenSampler(),
   segments: int = 8,
-) -> jax.Array:
+) -> Int32[Array, "num N"]:
   """Draws sequences token by token; call it under `jax.jit`.
 
   Args:
-    step: takes a cache, the (B,) int32 tokens before and a scalar position;
-      returns (B, K) logits and the cache. At position 0 the tokens before are
-      0 and mean nothing.
+    step: takes a cache, the tokens before and a position; returns logits and
+      the cache. At position 0 the tokens before are 0 and mean nothing.
     grow: takes a cache and a length, returns the cache with room for so many
       positions.
     cache: with room for none.
     num: B.
     length: N, positions are 0 .. N - 1.
     key: scalar or (B,) keys.
-    sampler: how a token is drawn from its logits.
+    sampler: temperature and truncation.
     segments: S, at most; see above.
 
   Returns:
-    (B, N) int32; row i depends on key i only.
+    Tokens; row i depends on key i only.
   """
   rows = keys.example_keys(key, num)
 
@@ -148,7 +147,7 @@ def sample(
       one, (grow(cache, stop), previous), jnp.arange(start, stop)
     )
     parts.append(ids)
-  return jnp.concatenate(parts).T
+  return jnp.concatenate(parts).T  # (N, B) -> (B, N).
 
 
 def bounds(length: int, segments: int) -> list[int]:

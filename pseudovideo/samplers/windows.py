@@ -1,4 +1,4 @@
-"""Which frames are generated together, and given which others.
+"""Schedules: which frames are generated together, given which others.
 
 A schedule is a sequence of stages; stage (observed, latent) generates the
 frames `latent` given the frames `observed`, places counted from 0, the noisiest
@@ -8,6 +8,7 @@ frame. `Windows` is a schedule as arrays of one width, for jitted code.
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float32, Int32
 
 from pseudovideo import errors
 
@@ -60,7 +61,8 @@ def blockwise(frames: int, window: int, new: int) -> tuple[Stage, ...]:
       f"A stage must generate between 1 and {window} frames, the window; got "
       f"{new}."
     )
-  stages, done = [((), tuple(range(window)))], window
+  stages: list[Stage] = [((), tuple(range(window)))]
+  done = window
   while done < frames:
     stop = min(done + new, frames)
     observed = tuple(range(done - window + new, done))
@@ -71,17 +73,17 @@ def blockwise(frames: int, window: int, new: int) -> tuple[Stage, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-  """A schedule as arrays; rows are stages, columns the W places of a window.
+  """A schedule as arrays; rows are S stages, columns the K places of a window.
 
   Attributes:
-    index: (S, W) int32, frame at each place; padding repeats the last one.
-    observed: (S, W) float32, 1 where the frame is given.
-    latent: (S, W) float32, 1 where it is to be generated; padding is neither.
+    index: frame at each place; padding repeats the last one.
+    observed: 1 where the frame is given.
+    latent: 1 where it is to be generated; padding is neither.
   """
 
-  index: np.ndarray
-  observed: np.ndarray
-  latent: np.ndarray
+  index: Int32[np.ndarray, "S K"]
+  observed: Float32[np.ndarray, "S K"]
+  latent: Float32[np.ndarray, "S K"]
 
   @classmethod
   def of(cls, stages: tuple[Stage, ...]) -> "Windows":

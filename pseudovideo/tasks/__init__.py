@@ -1,46 +1,16 @@
-"""Tasks: the glue of model, loss and sampler, one file per system.
+"""Systems: the glue of model, loss and sampler, one file each; opens no run.
 
-To add one: write a frozen dataclass with the methods of `base.Task`, and name
-it here.
+To add one, write a frozen dataclass with the methods of `base.Task`, and name
+it in `table`. May import everything up to `metrics`.
 """
 
-from pseudovideo.tasks import (
-  heat_hvae,
-  image_diffusion,
-  latent_diffusion,
-  learned_hvae,
-  masked_token,
-  next_token,
-  video_diffusion,
-  video_tae,
-  video_tokenizer,
-  video_vae,
-)
+from typing import Any
 
-TABLE = {
-  "heat_hvae": heat_hvae.HeatHVAE,
-  "learned_hvae": learned_hvae.LearnedHVAE,
-  "image_diffusion": image_diffusion.ImageDiffusion,
-  "video_diffusion": video_diffusion.VideoDiffusion,
-  "latent_diffusion": latent_diffusion.LatentDiffusion,
-  "video_tokenizer": video_tokenizer.VideoTokenizer,
-  "video_vae": video_vae.VideoVAE,
-  "video_tae": video_tae.VideoTAE,
-  "next_token": next_token.NextToken,
-  "masked_token": masked_token.MaskedToken,
-}
 
-# Task fields that are sections of the config: networks and dataclasses.
-SECTIONS = (
-  "model",
-  "encoder",
-  "augmentation",
-  "quantizer",
-  "discriminator",
-  "discriminator_optimizer",
-  "tokenizer",
-  "autoencoder",
-  "masking",
-  "process",
-  "sampler",
-)
+def __getattr__(name: str) -> Any:
+  """`TABLE` and `SECTIONS`, imported late: one task does not load all."""
+  if name not in ("TABLE", "SECTIONS"):
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+  from pseudovideo.tasks import table
+
+  return getattr(table, name)

@@ -1,19 +1,34 @@
-"""What every task offers, and the terms of its loss."""
+"""The interface of tasks, and the terms of their losses."""
 
-from typing import Any, NamedTuple, Protocol
+import dataclasses
+from typing import (
+  TYPE_CHECKING,
+  Annotated,
+  Any,
+  Literal,
+  NamedTuple,
+  Protocol,
+)
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, Le
 
-from pseudovideo import data, optimizers, pixels
-from pseudovideo.data import pipeline
+from pseudovideo import errors, optimizers, pixels
 
-MAX_LEVELS = 1000
+if TYPE_CHECKING:
+  from pseudovideo import data
+
+IMAGE = "image"
+"""The name of images in a batch."""
+Levels = Annotated[int, Ge(2), Le(1000)]
 """Levels of an HVAE."""
-MAX_START = 2**30
-"""The latest step at which a term of the loss may come in: evaluation takes
-terms as they are behind it."""
+Likelihood = Literal["gaussian", "bernoulli"]
+"""What p(image | level 1) of an HVAE is."""
+Updates = Annotated[int, Ge(0), Le(2**30)]
+"""Updates before a term of the loss counts: evaluation takes terms as they are
+behind the last that can be given."""
 
 Params = Any
 Extra = Any
@@ -57,9 +72,14 @@ class Task(Protocol):
     network_evaluations: calls of the network per sampled image.
   """
 
-  image_shape: tuple[int, int, int]
-  binarize: str
-  value_range: tuple[float, float]
+  @property
+  def image_shape(self) -> tuple[int, int, int]: ...
+
+  @property
+  def binarize(self) -> str: ...
+
+  @property
+  def value_range(self) -> tuple[float, float]: ...
 
   @property
   def network_evaluations(self) -> int: ...
@@ -67,12 +87,12 @@ class Task(Protocol):
   def check(self) -> None:
     """Raises `UserError` for fields that cannot work."""
 
-  def init(self, key: jax.Array, data: Any) -> tuple[Params, Extra]:
+  def init(self, *key_and_data: Any, **given: Any) -> tuple[Params, Extra]:
     """Parameters, and what is saved with them but not optimised.
 
     Args:
-      key: scalar key.
-      data: the `ImageSet` to be trained on.
+      *key_and_data: a scalar key, and the `ImageSet` to be trained on.
+      **given: arrays from other runs, where the task names them in `needs`.
     """
 
   def loss(
@@ -96,18 +116,42 @@ class Task(Protocol):
       train: whether dropout and the like are on.
     """
 
-  def sample(
-    self, params: Params, extra: Extra, *, key: jax.Array, num: int
-  ) -> jax.Array:
-    """(num, T, H, W, C) videos; sample i depends on key i only.
-
-    An autoencoder has `reconstruct` instead.
-    """
-
   def pseudo_video(
     self, params: Params, extra: Extra, images: jax.Array, *, key: jax.Array
   ) -> jax.Array:
-    """What the model is trained on: uint8 (B, H, W, C) -> (B, T, H, W, C)."""
+    """Pseudo videos to train on: uint8 (B, H, W, C) -> (B, T, H, W, C)."""
+
+
+def make_extra(
+  *, state: Extra | None = None, frozen: Extra | None = None
+) -> Extra:
+  """Makes what a task keeps besides its parameters; empty parts drop out.
+
+  Args:
+    state: what updates change, such as a codebook of averages.
+    frozen: what never changes, such as a first stage's weights.
+  """
+  parts = {"state": state, "frozen": frozen}
+  return {name: part for name, part in parts.items() if part}
+
+
+def state_of(extra: Extra) -> Extra:
+  """The part of `make_extra` that updates change."""
+  return extra.get("state", {})
+
+
+def with_state(extra: Extra, **changed: Any) -> Extra:
+  """`extra` with some entries of its state exchanged."""
+  return extra | {"state": state_of(extra) | changed}
+
+
+class Generator(Task, Protocol):
+  """A task that draws images of its own."""
+
+  def sample(
+    self, params: Params, extra: Extra, *, key: jax.Array, num: int
+  ) -> jax.Array:
+    """(num, T, H, W, C) videos; sample i depends on key i only."""
 
 
 class Autoencoder(Task, Protocol):
@@ -119,23 +163,100 @@ class Autoencoder(Task, Protocol):
     """uint8 (B, H, W, C) -> (B, T, H, W, C): encodes and decodes their videos.
 
     Args:
-      params: of the network.
+      params: parameters of the network.
       extra: the second result of `init`.
       images: what the last frame should be.
       key: (B,) keys; reconstruction i depends on image i and key i only.
     """
 
 
+ABILITIES = {
+  "reconstruct": "reconstructs images instead of drawing new ones",
+  "negative_elbo": "has a variational bound, level by level",
+  "best_deltas": "knows the widths of its levels that minimise the bound",
+  "bits_per_dim": "bounds -log2 p(image) of 8-bit images",
+  "log_likelihood": "knows log p of every token exactly",
+  "encode": "makes tokens of images",
+  "posterior": "makes latents of videos",
+  "clips": "learns from clips of videos too",
+  "examples": "learns from something else than the images",
+}
+"""What a task may name in `abilities`, each the name of its method,
+except `clips`."""
+
+
+def can(task: Task | type[Task], ability: str) -> bool:
+  """True if a task names an ability, one of `ABILITIES`.
+
+  A task that names none draws samples, by its method `sample`.
+  """
+  return ability in getattr(task, "abilities", ())
+
+
+def check_abilities(task: Task) -> None:
+  """Refuses a task that names what it cannot do, or can do nothing.
+
+  Raises:
+    UserError: an unknown ability, or one without its method; or there is
+      neither `sample` nor the ability `reconstruct`.
+  """
+  name = type(task).__name__
+  wanted = list(getattr(task, "abilities", ()))
+  for ability in wanted:
+    errors.look_up(f"ability of {name}", ability, ABILITIES)
+  methods = [ability for ability in wanted if ability != "clips"]
+  if not is_autoencoder(task):
+    methods.append("sample")
+  for method in methods:
+    if not callable(getattr(task, method, None)):
+      raise errors.UserError(
+        f"The task {name} needs the method {method!r}; write it, or name in "
+        "`abilities` what the task does instead, such as 'reconstruct'."
+      )
+
+
+def needs(task: Task) -> tuple[str, ...]:
+  """Names of what `init` is given from other runs, see `first_stages.given`."""
+  return getattr(task, "needs", ())
+
+
+def with_channels(task: Any) -> Any:
+  """The task, its network's channels those of the images where they are None.
+
+  Args:
+    task: may name the field of its network in `channels_field`.
+  """
+  field = getattr(task, "channels_field", None)
+  if field is None or getattr(task.model, field) is not None:
+    return task
+  model = task.model.clone(**{field: task.image_shape[-1]})
+  return dataclasses.replace(task, model=model)
+
+
 def is_autoencoder(task: Task) -> bool:
-  """Whether it reconstructs images instead of drawing new ones."""
-  return hasattr(task, "reconstruct")
+  """True if a task reconstructs images instead of drawing new ones."""
+  return can(task, "reconstruct")
+
+
+def check_likelihood(likelihood: str, binarize: str) -> None:
+  """Refuses a Bernoulli of images that are not black and white.
+
+  Raises:
+    UserError: says which field to change.
+  """
+  if likelihood == "bernoulli" and binarize == "none":
+    raise errors.UserError(
+      "task.reconstruction_likelihood 'bernoulli' needs black-and-white "
+      "images, but data.binarize is 'none'; set it to 'bernoulli' or "
+      "'threshold'."
+    )
 
 
 class Examples(NamedTuple):
-  """What batches are made of, both splits in the order of the images.
+  """The examples of batches, both splits in the order of the images.
 
   Attributes:
-    name: of the array in a batch.
+    name: name of the array in a batch.
     train: (N, ...).
     test: (M, ...).
   """
@@ -146,7 +267,7 @@ class Examples(NamedTuple):
 
 
 def examples(
-  task: Task, extra: Extra, image_set: data.ImageSet, *, batch_size: int
+  task: Any, extra: Extra, image_set: "data.ImageSet", *, batch_size: int
 ) -> Examples:
   """The images, or what the task's own method `examples` makes of them.
 
@@ -156,12 +277,12 @@ def examples(
     image_set: the data set.
     batch_size: images at a time, if anything is made of them.
   """
-  if hasattr(task, "examples"):
+  if can(task, "examples"):
     return task.examples(extra, image_set, batch_size=batch_size)
-  return Examples(pipeline.IMAGE, image_set.train_images, image_set.test_images)
+  return Examples(IMAGE, image_set.train_images, image_set.test_images)
 
 
-def discriminator_optimizer(task: Task) -> optimizers.AdamConfig | None:
+def discriminator_optimizer(task: Any) -> optimizers.AdamConfig | None:
   """The optimizer of its discriminator; None where there is none."""
   if not getattr(task, "adversarial", False):
     return None
@@ -176,5 +297,6 @@ def to_float(task: Task, images: jax.Array, key: jax.Array) -> jax.Array:
     images: (B, H, W, C) uint8.
     key: scalar or (B,) keys, for stochastic binarization.
   """
-  black_and_white = pixels.binarize(images, task.binarize, key=key)
-  return pixels.to_float(black_and_white, task.value_range)
+  if task.binarize != "none":
+    images = pixels.binarize(images, task.binarize, key=key)
+  return pixels.to_float(images, task.value_range)

@@ -1,6 +1,7 @@
-"""What the image and the video diffusion task share."""
+"""Parts that the image and the video diffusion task share."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,20 @@ from pseudovideo.diffusion import process as processes
 from pseudovideo.models import unet
 from pseudovideo.tasks import base
 
+Net = TypeVar("Net", bound=unet.UNet)
 Predict = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]]
+
+
+class Frames(NamedTuple):
+  """Weights of the frames in the average over a video.
+
+  Attributes:
+    weight: (B, W), what each frame counts.
+    number: (B,), what the weighted sum is divided by.
+  """
+
+  weight: jax.Array
+  number: jax.Array
 
 
 def check_network(
@@ -34,30 +48,18 @@ def check_network(
   process.check()
 
 
-def sized(
-  model: unet.UNet, process: processes.Process, channels: int
-) -> unet.UNet:
+def sized(model: Net, process: processes.Process, channels: int) -> Net:
   """The network with 3 more outputs per pixel if variances are learned."""
   if process.variance == "learned":
     return model.clone(out_channels=2 * channels)
   return model
 
 
-def split(
-  output: jax.Array, process: processes.Process
-) -> tuple[jax.Array, jax.Array | None]:
-  """The network's output as (eps, v); v is None for fixed variances."""
-  if process.variance == "learned":
-    eps, v = jnp.split(output, 2, axis=-1)
-    return eps, v
-  return output, None
-
-
 def initial_extra(process: processes.Process) -> base.Extra:
   """The state of the step sampler, if it has one."""
   if process.timesteps == "uniform":
     return {}
-  return {"timesteps": timesteps.init(process.steps)}
+  return base.make_extra(state={"timesteps": timesteps.init(process.steps)})
 
 
 def training_terms(
@@ -65,47 +67,61 @@ def training_terms(
   extra: base.Extra,
   x0: jax.Array,
   predict: Predict,
-  average: Callable[[jax.Array], jax.Array],
   *,
   key: jax.Array,
   train: bool,
+  frames: Frames | None = None,
 ) -> tuple[base.Terms, base.Extra, jax.Array]:
   """The loss of a batch at one random step per example.
 
   Args:
     process: names the loss and how steps are drawn.
-    extra: of `initial_extra`.
-    x0: (B, ...) in [-1, 1].
+    extra: what `initial_extra` returned, or a later state.
+    x0: (B, H, W', C) or (B, W, H, W', C), in [-1, 1].
     predict: takes noisy x (B, ...) and time (B,), returns (eps, v).
-    average: takes (B, ...) per-pixel values, returns (B,).
     key: (B,) keys.
     train: whether losses guide the choice of steps; else it is uniform.
+    frames: which frames of a video count; None for images.
 
   Returns:
     Terms, the new `extra`, and the error of eps, (B, ...).
   """
   chain = chains.Chain.of(process)
-  num, draw_key = x0.shape[0], keys.named(key, "timestep")
   guided = train and process.timesteps == "loss_second_moment"
-  if guided:
-    k, weight = timesteps.draw(draw_key, num, extra["timesteps"])
-  else:
-    k, weight = timesteps.draw_uniform(draw_key, num, process.steps)
+  record = base.state_of(extra)["timesteps"] if guided else None
+  k, weight = _draw_steps(process, record, keys.named(key, "timestep"))
   eps = keys.normal(keys.named(key, "noise"), x0.shape)
   x = chain.add_noise(x0, eps, k)
   prediction, v = predict(x, chain.time(k))
+
+  def average(value):
+    means = jnp.mean(value, axis=(-3, -2, -1))  # Over the pixels of a frame.
+    if frames is None:
+      return means
+    return jnp.sum(means * frames.weight, axis=1) / frames.number
+
   values = {
     name: (average(value), coefficient)
     for name, (value, coefficient) in objective.terms(
       process, chain, x0=x0, eps=eps, x=x, k=k, prediction=prediction, v=v
     ).items()
   }
-  if guided:
+  if record is not None:
     losses = sum(value * c for value, c in values.values())
-    extra = {"timesteps": timesteps.update(extra["timesteps"], k, losses)}
+    record = timesteps.update(record, k, jnp.asarray(losses))
+    extra = base.with_state(extra, timesteps=record)
   # The weights of importance sampling average to 1: no division by their sum.
   terms = {
     name: base.Term(value * weight, jnp.ones_like(value), coefficient)
     for name, (value, coefficient) in values.items()
   }
   return terms, extra, prediction - eps
+
+
+def _draw_steps(
+  process: processes.Process, record: Any, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """A step k and its weight for each key; uniform without a record."""
+  if record is None:
+    return timesteps.draw_uniform(key, len(key), process.steps)
+  return timesteps.draw(key, len(key), record)

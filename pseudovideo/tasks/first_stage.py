@@ -3,17 +3,14 @@
 Such a model names a trained run. The run's config and the hash of its weights
 are part of the model's config, its weights are saved with every checkpoint: the
 model can be sampled from without the folder of its first stage, and never with
-other weights.
+other weights. `pseudovideo.first_stages` reads them; a task is given arrays.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
-from pseudovideo import checkpoints, errors, latents, tokens
+from pseudovideo import errors
 from pseudovideo.tasks import base
 
 
@@ -23,8 +20,9 @@ class Source:
 
   Attributes:
     workdir: folder of its run.
-    hash: of its weights; filled in when training starts, as is `config`.
-    config: of its run.
+    hash: SHA-256 of its weights; filled in when training starts, as is
+      `config`.
+    config: config of its run.
   """
 
   workdir: str = ""
@@ -45,24 +43,22 @@ class Kind:
   """A kind of first stages.
 
   Attributes:
-    section: of the config and of a model's `extra`, and its name in sentences.
+    section: name in the config, in a model's `extra` and in sentences.
     called: the name with its article.
     codes: what it makes of images.
     configs: file of configs whose runs are meant.
-    method: that its tasks have, and no others.
+    ability: what its tasks can do, and no others; see `base.can`.
     params: its parameters that matter; others only serve its training.
-    extra: the same of its state.
-    hash: takes a `Trained` or a run, returns the SHA-256 of its weights.
+    state: its state that matters, names in `base.state_of`.
   """
 
   section: str
   called: str
   codes: str
   configs: str
-  method: str
+  ability: str
   params: tuple[str, ...]
-  extra: tuple[str, ...]
-  hash: Callable[[Any], str]
+  state: tuple[str, ...]
 
   def check(self, coder: base.Task, binarize: str) -> None:
     """Refuses images that are not those that the first stage was trained on.
@@ -81,7 +77,7 @@ class Kind:
       )
 
   def config(self, source: Source) -> dict[str, Any]:
-    """That of its run.
+    """The config of the run that `source` names.
 
     Raises:
       UserError: it was not looked up.
@@ -94,26 +90,11 @@ class Kind:
       )
     return source.config
 
-  def read(self, source: Source, coder: base.Task) -> dict[str, Any]:
-    """The weights, for a model's `extra` and for `trained`.
-
-    Args:
-      source: where the run is.
-      coder: its task.
-
-    Raises:
-      UserError: there is no run in its folder, or one with other weights.
-    """
-    _, parts, _ = checkpoints.load(source.workdir, parts=("ema", "extra"))
-    kept = {"params": _only(self.params, parts["ema"])}
-    if extra := _only(self.extra, parts.get("extra", {})):
-      kept["extra"] = extra
-    kept = jax.tree.map(jnp.asarray, kept)
-    if self.hash(trained(coder, kept)) != source.hash:
-      raise errors.UserError(
-        f"The {self.section} in {source.workdir} is no longer the one that "
-        "this config was made for; start in a new --workdir."
-      )
+  def frozen(self, params: base.Params, extra: base.Extra) -> dict[str, Any]:
+    """The part of a run's averaged weights and state that a model keeps."""
+    kept = {"params": _only(self.params, params)}
+    if state := _only(self.state, base.state_of(extra)):
+      kept["extra"] = base.make_extra(state=state)
     return kept
 
 
@@ -121,9 +102,9 @@ def _only(names: Iterable[str], tree: Mapping[str, Any]) -> dict[str, Any]:
   return {name: tree[name] for name in names if name in tree}
 
 
-def trained(coder: base.Task, kept: Mapping[str, Any]) -> Trained:
-  """A first stage with the weights of `Kind.read`."""
-  return Trained(coder, kept["params"], kept.get("extra", {}))
+def trained(coder: base.Task, frozen: Mapping[str, Any]) -> Trained:
+  """A first stage with the weights of `Kind.frozen`."""
+  return Trained(coder, frozen["params"], frozen.get("extra", {}))
 
 
 def kind_of(sections: Iterable[str]) -> Kind | None:
@@ -136,19 +117,17 @@ TOKENIZER = Kind(
   called="a tokenizer",
   codes="tokens",
   configs="configs/tokenizer.py",
-  method="encode",
-  params=tokens.CODING,
-  extra=("quantizer",),
-  hash=tokens.tokenizer_hash,
+  ability="encode",
+  params=("network", "quantizer"),
+  state=("quantizer",),
 )
 AUTOENCODER = Kind(
   section="autoencoder",
   called="an autoencoder",
   codes="latents",
   configs="configs/video_vae.py",
-  method="posterior",
-  params=latents.CODING,
-  extra=(),
-  hash=latents.autoencoder_hash,
+  ability="posterior",
+  params=("network",),
+  state=(),
 )
 KINDS = {kind.section: kind for kind in (TOKENIZER, AUTOENCODER)}

@@ -16,23 +16,24 @@ K - 1) and leaves the KL of u_{K-1} out of its bound; here k is uniform on
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
-from pseudovideo import errors, keys
+from pseudovideo import errors, keys, pixels
 from pseudovideo.augmentations import heat
 from pseudovideo.losses import bernoulli, gaussian
 from pseudovideo.models import unet
 from pseudovideo.samplers import ancestral
-from pseudovideo.samplers import heat as starts
+from pseudovideo.samplers import hvae_start as starts
 from pseudovideo.tasks import base
 
-LAST_STEPS = ("gaussian", "bernoulli")
-
-_MAX_SIGMA = 1e6
+BlurWidth = Annotated[float, Gt(0), Le(1e6)]
+Deviation = Annotated[float, Ge(1e-6), Le(1e6)]
+"""Beyond, float32 cannot hold squares of the one times the other."""
 
 # Gives the Bernoulli loss the gradient of the squared error, see `loss`.
 _BERNOULLI_WEIGHT = 2 * bernoulli.SCALE
@@ -55,26 +56,27 @@ class HeatHVAE:
       `sigma_min` and `sigma_max` are not used.
     sigma_h: standard deviation of the encoder, in pixel values.
     delta_ratio: delta / sigma_h, of the decoder's standard deviation.
-    last_step: p(u_0 | u_1), `gaussian` or `bernoulli`; the latter needs images
-      in black and white.
+    reconstruction_likelihood: p(u_0 | u_1), `gaussian` or `bernoulli`; the
+      latter needs images in black and white.
     sampler: where samples start; may change after training.
   """
 
   image_shape: tuple[int, int, int]
   model: unet.UNet
-  binarize: str = "none"
-  levels: int = 18
-  sigma_min: float = 0.5
-  sigma_max: float = 20.0
-  sigmas: tuple[float, ...] = ()
-  sigma_h: float = 0.01
-  delta_ratio: float = 1.25
-  last_step: str = "gaussian"
+  binarize: pixels.Binarize = "none"
+  levels: base.Levels = 18
+  sigma_min: BlurWidth = 0.5
+  sigma_max: BlurWidth = 20.0
+  sigmas: tuple[BlurWidth, ...] = ()
+  sigma_h: Deviation = 0.01
+  delta_ratio: Deviation = 1.25
+  reconstruction_likelihood: base.Likelihood = "gaussian"
   sampler: starts.HeatSampler = dataclasses.field(
     default_factory=starts.HeatSampler
   )
 
   value_range = (0.0, 1.0)
+  abilities = ("negative_elbo", "best_deltas")
 
   @property
   def network_evaluations(self) -> int:
@@ -83,53 +85,28 @@ class HeatHVAE:
   def check(self) -> None:
     """See `base.Task.check`."""
     unet.check_same_shape(self.model, self.image_shape)
-    self.sampler.check()
     height, width, _ = self.image_shape
     if height != width:
       raise errors.UserError(
         f"Task heat_hvae needs square images; got {height}x{width} pixels, "
         "which have to be cropped first."
       )
-    if not 2 <= self.levels <= base.MAX_LEVELS:
-      raise errors.UserError(
-        f"task.levels must be at least 2 and at most {base.MAX_LEVELS}; got "
-        f"{self.levels}."
-      )
     self._check_blurs()
-    for name in ("sigma_h", "delta_ratio"):
-      # Beyond, float32 cannot hold squares of the one times the other.
-      if not 1e-6 <= getattr(self, name) <= 1e6:
-        raise errors.UserError(
-          f"task.{name} must be positive, from 1e-6 to 1e6; got "
-          f"{getattr(self, name)}."
-        )
-    if self.last_step not in LAST_STEPS:
-      raise errors.unknown("task.last_step", self.last_step, LAST_STEPS)
-    if self.last_step == "bernoulli" and self.binarize == "none":
-      raise errors.UserError(
-        "task.last_step=bernoulli needs images in black and white, but "
-        "data.binarize is none; set it to bernoulli or threshold."
-      )
+    base.check_likelihood(self.reconstruction_likelihood, self.binarize)
 
   def _check_blurs(self) -> None:
     if not self.sigmas:
-      if not 0 < self.sigma_min < self.sigma_max:
+      if self.sigma_min >= self.sigma_max:
         raise errors.UserError(
-          "Blur widths need 0 < task.sigma_min < task.sigma_max; got "
+          "task.sigma_min must be smaller than task.sigma_max; got "
           f"{self.sigma_min} and {self.sigma_max}."
         )
     elif len(self.sigmas) != self.levels or any(
       np.diff((0, *self.sigmas)) <= 0
     ):
       raise errors.UserError(
-        f"task.sigmas must be {self.levels} positive blur widths, one per "
-        f"level of task.levels, each above the one before; got {self.sigmas}."
-      )
-    widest = self.sigmas[-1] if self.sigmas else self.sigma_max
-    if widest > _MAX_SIGMA:
-      raise errors.UserError(
-        "Blur widths, task.sigma_max or task.sigmas, must be at most "
-        f"{_MAX_SIGMA:g} pixels; got {widest}."
+        f"task.sigmas must be {self.levels} blur widths, one per level of "
+        f"task.levels, each above the one before; got {self.sigmas}."
       )
 
   def init(self, key, data):
@@ -141,7 +118,7 @@ class HeatHVAE:
     image = jnp.zeros((1, *self.image_shape))
     variables = jax.jit(self.model.init)(key, image, jnp.zeros((1,)))
     start = starts.fit(data.train_images, self._top_coefficients, self._modes)
-    return variables["params"], start
+    return variables["params"], base.make_extra(frozen=start)
 
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`; terms `squared_error` and `bernoulli`.
@@ -165,7 +142,7 @@ class HeatHVAE:
     )
     error = self._squared_error(mean, x, level)
     ones = jnp.ones_like(error)
-    if self.last_step == "gaussian":
+    if self.reconstruction_likelihood == "gaussian":
       return {"squared_error": base.Term(error, ones)}, extra
     first = level == 1
     nats = self.levels * self._bernoulli(mean, x)
@@ -184,10 +161,10 @@ class HeatHVAE:
     """
     key = keys.example_keys(key, num)
     if self.sampler.start == "gaussian":
-      start = starts.draw_gaussian(extra, key, num, self.sigma_h)
+      start = starts.draw_gaussian(extra["frozen"], key, num, self.sigma_h)
     else:
       start = starts.draw_training_image(
-        extra, key, num, self._modes, self._delta
+        extra["frozen"], key, num, self._modes, self._delta
       )
     video = ancestral.sample_chain(
       lambda x, level: self._mean(params, x, level),
@@ -195,7 +172,7 @@ class HeatHVAE:
       jnp.full((self.levels,), self._delta),
       key=keys.named(key, "chain"),
     )
-    if self.last_step == "gaussian":
+    if self.reconstruction_likelihood == "gaussian":
       return video
     white = jax.nn.sigmoid(bernoulli.logits_of_mean(video[:, -1]))
     return video.at[:, -1].set(white)
@@ -226,8 +203,8 @@ class HeatHVAE:
     last step it is that of a probability.
 
     Args:
-      params: of the network.
-      extra: of `init`.
+      params: parameters of the network.
+      extra: the second result of `init`.
       images: (B, H, W, C) uint8.
       key: scalar or (B,) keys, of the noise and of stochastic binarization.
 
@@ -252,17 +229,17 @@ class HeatHVAE:
     return self._bound(
       squared.T,
       np.full(self.levels, self._delta),
-      self._prior(extra, x),
+      self._prior(extra["frozen"], x),
       nats[0],
     )
 
   def negative_elbo_at(
     self, parts: Mapping[str, Any], deltas: np.ndarray
   ) -> dict[str, np.ndarray]:
-    """What `negative_elbo` would be with other scales of the decoder.
+    """The bound of `negative_elbo` with other scales of the decoder.
 
     Args:
-      parts: of `negative_elbo`.
+      parts: what `negative_elbo` returned.
       deltas: (K,) standard deviations of p(u_0 | u_1) .. p(u_{K-1} | u_K); the
         first is not used by a Bernoulli last step. The prior stays.
 
@@ -296,9 +273,9 @@ class HeatHVAE:
   @property
   def _sigmas(self) -> jax.Array:
     """(K + 1,) blur widths, entry 0 zero."""
-    sigmas = (0.0, *self.sigmas)
-    if not self.sigmas:
-      sigmas = heat.blur_sigmas(self.levels, self.sigma_min, self.sigma_max)
+    if self.sigmas:
+      return jnp.asarray((0.0, *self.sigmas), jnp.float32)
+    sigmas = heat.blur_sigmas(self.levels, self.sigma_min, self.sigma_max)
     return jnp.asarray(sigmas, jnp.float32)
 
   @property
@@ -347,17 +324,17 @@ class HeatHVAE:
     """(B,): -log p(u_0 = x | u_1) of a Bernoulli last step."""
     return bernoulli.negative_log_likelihood(bernoulli.logits_of_mean(mean), x)
 
-  def _prior(self, extra, x):
+  def _prior(self, start, x):
     """(B,): the divergence of q(u_K | u_0 = x) from where samples start."""
     c = heat.blurred_frequencies(x, self._sigmas[-1])
     if self.sampler.start == "gaussian":
-      return starts.gaussian_divergence(extra, c, self.sigma_h)
+      return starts.gaussian_divergence(start, c, self.sigma_h)
     return starts.mixture_divergence(
-      extra, c, self._modes, self.sigma_h, self._delta
+      start, c, self._modes, self.sigma_h, self._delta
     )
 
   def _bound(self, squared_errors, deltas, prior, bernoulli_nats):
-    """All terms, for numpy and jax arrays.
+    """Sums the terms, of numpy or jax arrays.
 
     Args:
       squared_errors: (B, K).
@@ -369,7 +346,7 @@ class HeatHVAE:
     ratios = np.square(self.sigma_h / deltas[1:])
     scales = self._size / 2 * (ratios - 1 - np.log(ratios))
     levels = scaled[:, 1:] + scales[None]
-    if self.last_step == "bernoulli":
+    if self.reconstruction_likelihood == "bernoulli":
       reconstruction = bernoulli_nats
     else:
       log_scale = math.log(deltas[0]) + math.log(2 * math.pi) / 2

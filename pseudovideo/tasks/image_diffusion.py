@@ -9,7 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import keys
+from pseudovideo import keys, pixels
 from pseudovideo.diffusion import chain as chains
 from pseudovideo.diffusion import likelihood
 from pseudovideo.diffusion import process as processes
@@ -35,9 +35,10 @@ class ImageDiffusion:
   model: unet.UNet
   process: processes.Process
   sampler: settings.Sampler
-  binarize: str = "none"
+  binarize: pixels.Binarize = "none"
 
   value_range = (-1.0, 1.0)
+  abilities = ("bits_per_dim",)
   # Whether samples are clamped to [-1, 1] on the way.
   clipped = True
 
@@ -72,7 +73,6 @@ class ImageDiffusion:
       extra,
       x0,
       lambda x, time: self._predict(params, x, time, dropout_key),
-      lambda value: jnp.mean(value, axis=(1, 2, 3)),
       key=key,
       train=train,
     )
@@ -104,7 +104,7 @@ class ImageDiffusion:
     """Variational bound of each image over all trained steps, in bits/dim.
 
     Args:
-      params: of the network.
+      params: parameters of the network.
       images: (B, H, W, C) uint8.
       key: scalar or (B,) keys.
 
@@ -128,4 +128,7 @@ class ImageDiffusion:
     output = self._network.apply(
       {"params": params}, x, time, dropout_key=dropout_key
     )
-    return diffusion.split(output, self.process)
+    if self.process.variance != "learned":
+      return output, None
+    eps, v = jnp.split(output, 2, axis=-1)
+    return eps, v

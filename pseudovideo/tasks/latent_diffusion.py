@@ -7,17 +7,16 @@ generated jointly, in one window, and decoded. Of one frame it is the latent
 diffusion of images, with the image U-Net.
 
 The network sees scale * (z - shift), mean 0 and variance 1 over training
-images, see `pseudovideo.latents`. Latents have no bounds: unlike pixels, no
+images, see `first_stages.latents`. Latents have no bounds: unlike pixels, no
 estimate is clamped on the way; decoded frames are.
 """
 
 import dataclasses
+from typing import Literal
 
 import jax.numpy as jnp
 
-from pseudovideo import data as image_sets
-from pseudovideo import errors, keys
-from pseudovideo import latents as scalings
+from pseudovideo import errors, keys, pixels
 from pseudovideo.diffusion import process as processes
 from pseudovideo.models import video_unet
 from pseudovideo.samplers import settings, windows
@@ -28,11 +27,6 @@ from pseudovideo.tasks import (
   video_vae,
   windowed_diffusion,
 )
-
-LATENTS = ("sampled", "means")
-SCALED_ON = 4096
-"""So many training images, at even distances, give scale and shift."""
-SCALED_AT_ONCE = 32
 
 
 class LatentImages(image_diffusion.ImageDiffusion):
@@ -76,7 +70,7 @@ class LatentDiffusion:
       which has no `residual_on_normed`.
     process: the chain and the loss.
     sampler: how latents are drawn; may change after training.
-    binarize: as the VAE's.
+    binarize: the same as the VAE's.
     latents: `sampled`, from the VAE's posterior whenever an image is seen, or
       its `means`. Scale and shift are those of sampled ones.
   """
@@ -87,34 +81,41 @@ class LatentDiffusion:
   model: video_unet.VideoUNet
   process: processes.Process
   sampler: settings.ChainSampler
-  binarize: str = "none"
-  latents: str = "sampled"
+  binarize: pixels.Binarize = "none"
+  latents: Literal["sampled", "means"] = "sampled"
 
   value_range = (-1.0, 1.0)
+  needs = ("autoencoder",)
 
   @property
   def denoiser(self) -> LatentImages | LatentVideos:
     """The diffusion of given latents, (t, h, w, Z)."""
     frames, *shape = self.coder.latent_shape
-    rest = dict(process=self.process, sampler=self.sampler)
+    height, width, channels = shape
     if frames == 1:
-      network = video_unet.image_unet(self.model)
-      return LatentImages(tuple(shape), model=network, **rest)
-    place = 0 if self.coder.order == "reversed" else frames - 1
+      return LatentImages(
+        (height, width, channels),
+        model=video_unet.image_unet(self.model),
+        process=self.process,
+        sampler=self.sampler,  # type: ignore[arg-type]  # It reads no more.
+      )
     return LatentVideos(
-      tuple(shape), frames, image_place=place, model=self.model, **rest
+      (height, width, channels),
+      frames,
+      image_place=0 if self.coder.order == "reversed" else frames - 1,
+      model=self.model,
+      process=self.process,
+      sampler=self.sampler,
     )
 
   @property
   def network_evaluations(self) -> int:
-    """Of the network; the decoder comes on top, once."""
+    """Evaluations of the network; the decoder comes on top, once."""
     return self.denoiser.network_evaluations
 
   def check(self) -> None:
     """See `base.Task.check`."""
     first_stage.AUTOENCODER.check(self.coder, self.binarize)
-    if self.latents not in LATENTS:
-      raise errors.unknown("task.latents", self.latents, LATENTS)
     _, height, width, _ = self.coder.latent_shape
     factor = 2 ** (len(self.model.multipliers) - 1)
     if height % factor or width % factor:
@@ -125,26 +126,22 @@ class LatentDiffusion:
       )
     self.denoiser.check()
 
-  def init(self, key, data):
-    """See `base.Task.init`; the VAE's weights and `scaling` are in `extra`.
+  def init(self, key, data, *, autoencoder, scaling):
+    """See `base.Task.init`; both arguments are kept in `extra`.
 
-    Raises:
-      UserError: there is no VAE in its folder, or another one.
+    Args:
+      key: scalar key.
+      data: not read.
+      autoencoder: the VAE's weights, see `first_stage.Kind.frozen`.
+      scaling: scale and shift, see `first_stages.latents`.
     """
-    kept = first_stage.AUTOENCODER.read(self.autoencoder, self.coder)
-    scaling = scalings.estimate(
-      first_stage.trained(self.coder, kept),
-      image_sets.spread(data.train_images, SCALED_ON),
-      batch_size=SCALED_AT_ONCE,
-    )
+    del data
     params, extra = self.denoiser.init(key, None)
     frozen = {
-      "autoencoder": kept,
-      "scaling": {
-        name: jnp.float32(value) for name, value in scaling._asdict().items()
-      },
+      "autoencoder": autoencoder,
+      "scaling": {name: jnp.float32(value) for name, value in scaling.items()},
     }
-    return params, extra | frozen
+    return params, extra | base.make_extra(frozen=frozen)
 
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`.
@@ -156,13 +153,12 @@ class LatentDiffusion:
     images = batch["image"]
     key = keys.example_keys(key, len(images))
     latents = self.to_latents(extra, images, key=key)
-    terms, state = self.denoiser.video_loss(
+    return self.denoiser.video_loss(
       params, extra, latents, key=key, train=train
     )
-    return terms, extra | state
 
   def to_latents(self, extra, images, *, key):
-    """What the network learns, of mean 0 and variance 1.
+    """Latents that the network learns, of mean 0 and variance 1.
 
     Args:
       extra: the second result of `init`.
@@ -179,7 +175,7 @@ class LatentDiffusion:
     if self.latents == "sampled":
       noise = keys.normal(keys.named(key, "latents"), latents.shape)
       latents += jnp.exp(log_variances / 2) * noise
-    scaling = extra["scaling"]
+    scaling = extra["frozen"]["scaling"]
     return scaling["scale"] * (latents - scaling["shift"])
 
   def to_video(self, extra, latents):
@@ -187,7 +183,7 @@ class LatentDiffusion:
 
     The clean image is the last frame.
     """
-    scaling = extra["scaling"]
+    scaling = extra["frozen"]["scaling"]
     latents = latents / scaling["scale"] + scaling["shift"]
     frames = self.coder.augmentation.frames
     params = self._trained(extra).params
@@ -205,4 +201,4 @@ class LatentDiffusion:
     return coder.task.pseudo_video(coder.params, coder.extra, images, key=key)
 
   def _trained(self, extra: base.Extra) -> first_stage.Trained:
-    return first_stage.trained(self.coder, extra["autoencoder"])
+    return first_stage.trained(self.coder, extra["frozen"]["autoencoder"])

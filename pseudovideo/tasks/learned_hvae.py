@@ -13,25 +13,23 @@ Eq. 6 is then, along one reparametrised path x_1 .. x_T,
        - KL( q(x_T | x_{T-1}) || N(0, I) ).
 Entropies and the last KL are exact; the middle terms are one-sample estimates.
 On black-and-white images the density of x_0 is unbounded as sigma_0 goes to 0;
-`last_step` "bernoulli" makes log p(x_0 | x_1) a log-probability.
+with `reconstruction_likelihood` "bernoulli" log p(x_0 | x_1) is that of a
+probability.
 """
 
 import dataclasses
 import math
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Le
 
-from pseudovideo import errors, keys
+from pseudovideo import errors, keys, pixels
 from pseudovideo.losses import bernoulli, gaussian
 from pseudovideo.models import encoder, unet
 from pseudovideo.samplers import ancestral
 from pseudovideo.tasks import base
-
-LAST_STEPS = ("gaussian", "bernoulli")
-LATENT_DOWNSCALES = (1, 2, 4)
-DECODER_LEVELS = ("one", "all")
-SCANS = ("auto", "unroll", "remat")
 
 _LOG_SIGMA_BOUNDS = (math.log(1e-3), math.log(2.0))
 
@@ -46,12 +44,13 @@ class LearnedHVAE:
     encoder: the encoder network.
     binarize: `none`, `bernoulli` or `threshold`.
     levels: T, the number of latents.
-    last_step: `gaussian` as at the other levels, or `bernoulli`, for binarized
-      images: each pixel has the logit `bernoulli.logits_of_mean` of the mean
-      that the decoder predicts, and sigma_0 is not used.
+    reconstruction_likelihood: `gaussian` as at the other levels, or
+      `bernoulli`, for binarized images: each pixel has the logit
+      `bernoulli.logits_of_mean` of the mean that the decoder predicts, and
+      sigma_0 is not used.
     latent_downscale: 1, 2 or 4; the sides of the latents are those of the image
       divided by it. The encoder sees the image averaged to that size.
-    initial_sigma: of the decoder, at every level.
+    initial_sigma: deviation of the decoder at first, at every level.
     warmup_steps: updates over which the weight of all terms but the
       reconstruction grows from 0 to 1.
     decoder_levels: `one` random level per image and step, times T (unbiased,
@@ -67,16 +66,17 @@ class LearnedHVAE:
   image_shape: tuple[int, int, int]
   model: unet.UNet
   encoder: encoder.LatentEncoder
-  binarize: str = "none"
-  levels: int = 18
-  last_step: str = "gaussian"
-  latent_downscale: int = 1
-  initial_sigma: float = 0.1
-  warmup_steps: int = 0
-  decoder_levels: str = "one"
-  scan: str = "auto"
+  binarize: pixels.Binarize = "none"
+  levels: base.Levels = 18
+  reconstruction_likelihood: base.Likelihood = "gaussian"
+  latent_downscale: Literal[1, 2, 4] = 1
+  initial_sigma: Annotated[float, Ge(1e-3), Le(2)] = 0.1
+  warmup_steps: base.Updates = 0
+  decoder_levels: Literal["one", "all"] = "one"
+  scan: Literal["auto", "unroll", "remat"] = "auto"
 
   value_range = (0.0, 1.0)
+  abilities = ("negative_elbo",)
 
   @property
   def network_evaluations(self) -> int:
@@ -86,28 +86,8 @@ class LearnedHVAE:
     """See `base.Task.check`."""
     unet.check_same_shape(self.model, self.image_shape)
     encoder.check(self.encoder)
-    if not 2 <= self.levels <= base.MAX_LEVELS:
-      raise errors.UserError(
-        f"task.levels must be at least 2 and at most {base.MAX_LEVELS}; got "
-        f"{self.levels}."
-      )
-    if not 0 <= self.warmup_steps <= base.MAX_START:
-      raise errors.UserError(
-        f"task.warmup_steps must be at least 0 and at most {base.MAX_START}; "
-        f"got {self.warmup_steps}."
-      )
-    if not 1e-3 <= self.initial_sigma <= 2:
-      raise errors.UserError(
-        f"task.initial_sigma must lie in [0.001, 2]; got {self.initial_sigma}."
-      )
-    self._check_last_step()
+    base.check_likelihood(self.reconstruction_likelihood, self.binarize)
     self._check_latents()
-    if self.decoder_levels not in DECODER_LEVELS:
-      raise errors.unknown(
-        "task.decoder_levels", self.decoder_levels, DECODER_LEVELS
-      )
-    if self.scan not in SCANS:
-      raise errors.unknown("task.scan", self.scan, SCANS)
 
   def init(self, key, data):
     """See `base.Task.init`; nothing is fitted to the data."""
@@ -159,7 +139,7 @@ class LearnedHVAE:
     The decoder is called level by level, so that memory is that of one call.
 
     Args:
-      params: of `init`.
+      params: parameters that `init` made.
       extra: the second result of `init`.
       images: (B, H, W, C) uint8.
       key: scalar or (B,) keys.
@@ -221,7 +201,7 @@ class LearnedHVAE:
     noise = keys.normal(keys.named(key, "first_latent"), start.shape)
     first = latents[:, -1] + sigmas[1] * noise
     image = self._image_mean(params, first)
-    if self.last_step == "bernoulli":
+    if self.reconstruction_likelihood == "bernoulli":
       image = jax.nn.sigmoid(bernoulli.logits_of_mean(image))
     shown = self._repeat(jnp.concatenate([latents[:, :-1], first[:, None]], 1))
     return jnp.concatenate([shown, image[:, None]], axis=1)
@@ -246,21 +226,8 @@ class LearnedHVAE:
     factor = self.latent_downscale
     return height // factor, width // factor, channels
 
-  def _check_last_step(self) -> None:
-    if self.last_step not in LAST_STEPS:
-      raise errors.unknown("task.last_step", self.last_step, LAST_STEPS)
-    if self.last_step == "bernoulli" and self.binarize == "none":
-      raise errors.UserError(
-        "task.last_step 'bernoulli' needs black-and-white images, but "
-        "data.binarize is 'none'; set it to 'bernoulli' or 'threshold'."
-      )
-
   def _check_latents(self) -> None:
     factor = self.latent_downscale
-    if factor not in LATENT_DOWNSCALES:
-      raise errors.UserError(
-        f"task.latent_downscale must be 1, 2 or 4; got {factor}."
-      )
     levels, (height, width, _) = len(self.model.multipliers), self.image_shape
     needed = factor * 2 ** (levels - 1)
     if height % needed or width % needed:
@@ -379,7 +346,7 @@ class LearnedHVAE:
     return self._last_nll(params, x, mean)
 
   def _last_nll(self, params, x, mean):
-    if self.last_step == "bernoulli":
+    if self.reconstruction_likelihood == "bernoulli":
       return bernoulli.negative_log_likelihood(
         bernoulli.logits_of_mean(mean), x
       )
@@ -392,7 +359,7 @@ class LearnedHVAE:
     """-log p(x_{t-1} | x_t), (B,), where both have the same size.
 
     Args:
-      params: of `init`.
+      params: parameters that `init` made.
       below: x_{t-1}, (B, ...).
       above: x_t, (B, ...).
       level: t, (B,).
@@ -401,7 +368,7 @@ class LearnedHVAE:
     mean = self._mean(params, above, level, dropout_key)
     log_sigma = self._log_sigmas(params)[level - 1][:, None, None, None]
     nll = gaussian.negative_log_density(below, mean, log_sigma)
-    if self.last_step == "gaussian" or self._lowest_drawn == 2:
+    if self.reconstruction_likelihood == "gaussian" or self._lowest_drawn == 2:
       return nll
     return jnp.where(level == 1, self._last_nll(params, below, mean), nll)
 
@@ -428,7 +395,7 @@ class LearnedHVAE:
 
 
 def signals(means: jax.Array, log_scales: jax.Array) -> jax.Array:
-  """How much of the variance of each latent is not the encoder's own noise.
+  """The share of each latent's variance that is not the encoder's noise.
 
   Per level the mean over pixels of V / (V + E[s_t^2]), V the variance of the
   posterior mean over the batch. 0: q(x_t | x_{t-1}) is the same for all of
@@ -437,7 +404,7 @@ def signals(means: jax.Array, log_scales: jax.Array) -> jax.Array:
 
   Args:
     means: (B, T, h, w, C) of q(x_t | x_{t-1}), B at least 2 to say anything.
-    log_scales: of the same shape.
+    log_scales: their logarithmic deviations, of the same shape.
 
   Returns:
     (T,) in [0, 1].

@@ -6,17 +6,17 @@ single images it is the image model.
 """
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import errors, keys
+from pseudovideo import keys
+from pseudovideo.fields import NotNegative, Share
 from pseudovideo.losses import masked_tokens
 from pseudovideo.models import maskgit
 from pseudovideo.samplers import masked
 from pseudovideo.tasks import base, token_prior
-
-CRITICS = ("none", "separate", "shared")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,20 +27,20 @@ class MaskedToken(token_prior.TokenPrior):
     model: the network.
     masking: how many tokens are masked in training.
     sampler: how samples are decoded; may change after training.
-    smoothing: of the labels, in [0, 1); 0.1 in MaskGit.
+    smoothing: smoothing of the labels, in [0, 1); 0.1 in MaskGit.
     critic: what says which drawn tokens are wrong, and so decides which are
       masked again: `none`, the network's own probabilities; `separate`, a
       network of the same size; `shared`, a linear layer on the same network. It
       is trained with the network, unlike in phenaki-pytorch.
-    critic_weight: of the critic's loss.
+    critic_weight: weight of the critic's loss.
   """
 
   model: maskgit.MaskGit
   masking: masked_tokens.Masking
   sampler: masked.Decoding
-  smoothing: float = 0.0
-  critic: str = "none"
-  critic_weight: float = 1.0
+  smoothing: Share = 0.0
+  critic: Literal["none", "separate", "shared"] = "none"
+  critic_weight: NotNegative = 1.0
 
   @property
   def network_evaluations(self) -> int:
@@ -52,23 +52,11 @@ class MaskedToken(token_prior.TokenPrior):
     """See `base.Task.check`."""
     super().check()
     self.network.check(self.coder.grid_shape, self.coder.num_codes)
-    self.masking.check()
-    self.sampler.check()
-    if self.critic not in CRITICS:
-      raise errors.unknown("task.critic", self.critic, CRITICS)
-    if not 0 <= self.smoothing < 1:
-      raise errors.UserError(
-        f"task.smoothing must lie in [0, 1); got {self.smoothing}."
-      )
-    if self.critic_weight < 0:
-      raise errors.UserError(
-        f"task.critic_weight must not be negative; got {self.critic_weight}."
-      )
 
   def init_params(self, key):
     """See `token_prior.TokenPrior.init_params`; a critic's are in `critic`."""
     ids = jnp.zeros((1, self.num_tokens), jnp.int32)
-    network, own, apart = self.network, *jax.random.split(key)
+    network, (own, apart) = self.network, jax.random.split(key)
     method = "logits_and_scores" if self.critic == "shared" else "__call__"
     params = {"network": _init(network, own, ids, method)}
     if self.critic == "separate":

@@ -5,6 +5,7 @@ the tokens of single images it is the image model.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,11 @@ class NextToken(token_prior.TokenPrior):
   model: video_gpt.VideoGPT
   sampler: sampler_functions.TokenSampler
 
-  derived = (*token_prior.TokenPrior.derived, "code_width")
+  abilities = ("log_likelihood",)
+  derived: ClassVar[tuple[str, ...]] = (
+    *token_prior.TokenPrior.derived,
+    "code_width",
+  )
 
   @property
   def network_evaluations(self) -> int:
@@ -72,7 +77,7 @@ class NextToken(token_prior.TokenPrior):
     """log p(token n | tokens before it), exactly.
 
     Args:
-      params: of the network.
+      params: parameters of the network.
       extra: the second result of `init`.
       ids: (B, N) int32.
       dropout_key: scalar or (B,) keys; None switches dropout off.
@@ -108,7 +113,7 @@ class NextToken(token_prior.TokenPrior):
     )
 
   def _inputs(self, extra, ids: jax.Array) -> jax.Array:
-    """What the network takes for ids (...)."""
+    """The network's inputs for ids (...)."""
     if self.model.embedding == "learned":
       return ids
     coder = self.trained(extra)

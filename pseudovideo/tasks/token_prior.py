@@ -1,15 +1,16 @@
-"""What models of a tokenizer's tokens share (Sec. 3: generation in Table 2).
+"""The base of models of a tokenizer's tokens (Sec. 3: Table 2).
 
 The tokenizer is frozen, see `first_stage`.
 """
 
 import dataclasses
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import errors, keys, tokens
+from pseudovideo import keys, pixels
 from pseudovideo.tasks import base, first_stage, video_tokenizer
 
 IDS = "ids"
@@ -36,18 +37,20 @@ class TokenPrior:
     coder: the tokenizer's task; follows from `tokenizer`.
     tokenizer: where it comes from.
     model: the network; its `grid` and `codes` follow from the tokenizer.
-    binarize: as the tokenizer's.
+    binarize: the same as the tokenizer's.
   """
 
   image_shape: tuple[int, int, int]
   coder: video_tokenizer.VideoTokenizer
   tokenizer: TokenizerSource
   model: nn.Module
-  binarize: str = "none"
+  binarize: pixels.Binarize = "none"
 
   value_range = (0.0, 1.0)
   # Fields of the network that no config sets.
-  derived = ("grid", "codes")
+  derived: ClassVar[tuple[str, ...]] = ("grid", "codes")
+  needs = ("tokenizer",)
+  learns = IDS
 
   @property
   def num_tokens(self) -> int:
@@ -56,7 +59,7 @@ class TokenPrior:
     return t * h * w
 
   @property
-  def network(self) -> nn.Module:
+  def network(self) -> Any:
     """The network for the tokenizer's grid and codes."""
     return self.model.clone(
       grid=self.coder.grid_shape, codes=self.coder.num_codes
@@ -66,34 +69,12 @@ class TokenPrior:
     """See `base.Task.check`."""
     first_stage.TOKENIZER.check(self.coder, self.binarize)
 
-  def init(self, key, data):
-    """See `base.Task.init`; the tokenizer's weights are in `extra`.
-
-    Raises:
-      UserError: there is no tokenizer in its folder, or another one.
-    """
+  def init(self, key, data, *, tokenizer):
+    """See `base.Task.init`; the tokenizer's weights are in `extra`."""
     del data
-    kept = first_stage.TOKENIZER.read(self.tokenizer, self.coder)
-    return self.init_params(key), {"tokenizer": kept}
-
-  def examples(self, extra, image_set, *, batch_size):
-    """See `base.examples`: the ids of all images.
-
-    Raises:
-      UserError: `tokenizer.tokens` holds those of another tokenizer or set.
-    """
-    folder = self.tokenizer.tokens
-    if not folder:
-      ids = tokens.cached(self.trained(extra), image_set, batch_size=batch_size)
-      return base.Examples(IDS, ids["train"], ids["test"])
-    found = tokens.load(folder, tokenizer=self.tokenizer.hash)
-    if found.about["data"]["fingerprint"] != image_set.fingerprint:
-      raise errors.UserError(
-        f"{folder} holds tokens of {found.about['data']['name']}, which are "
-        f"not those of the images of data.name, {image_set.name}; write them "
-        "with python -m pseudovideo.tokenize."
-      )
-    return base.Examples(IDS, found.train_ids, found.test_ids)
+    return self.init_params(key), base.make_extra(
+      frozen={"tokenizer": tokenizer}
+    )
 
   def pseudo_video(self, params, extra, images, *, key):
     """See `base.Task.pseudo_video`; that of the tokenizer."""
@@ -107,7 +88,7 @@ class TokenPrior:
     return self.decode(extra, ids)
 
   def init_params(self, key) -> base.Params:
-    """Those of the network, below `network`, and any others."""
+    """Parameters: the network's, below `network`, and any others."""
     raise NotImplementedError
 
   def sample_ids(self, params, extra, *, key, num):
@@ -123,7 +104,7 @@ class TokenPrior:
 
   def trained(self, extra) -> first_stage.Trained:
     """The tokenizer with the weights in `extra`."""
-    return first_stage.trained(self.coder, extra["tokenizer"])
+    return first_stage.trained(self.coder, extra["frozen"]["tokenizer"])
 
 
 def flat_ids(batch: base.Batch) -> jax.Array:

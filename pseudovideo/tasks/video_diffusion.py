@@ -12,20 +12,18 @@ zeros that no other frame sees through attention, in training and in sampling.
 """
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import augmentations, errors, keys
+from pseudovideo import augmentations, errors, keys, pixels
 from pseudovideo.diffusion import process as processes
 from pseudovideo.diffusion import random_windows
+from pseudovideo.fields import NotNegativeInt
 from pseudovideo.models import video_unet
 from pseudovideo.samplers import autoregressive, settings, windows
 from pseudovideo.tasks import base, windowed_diffusion
-
-SCHEMES = ("autoregressive", "blockwise")
-TRAINING_WINDOWS = ("stages", "random")
-LOSS_OVER = ("window", "latent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +57,13 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
   augmentation: augmentations.Augmentation
   process: processes.Process
   sampler: settings.Sampler
-  binarize: str = "none"
-  scheme: str = "autoregressive"
-  context: int = 0
-  window: int = 0
-  new_frames: int = 0
-  training_windows: str = "stages"
-  loss_over: str = "window"
+  binarize: pixels.Binarize = "none"
+  scheme: Literal["autoregressive", "blockwise"] = "autoregressive"
+  context: NotNegativeInt = 0
+  window: NotNegativeInt = 0
+  new_frames: NotNegativeInt = 0
+  training_windows: Literal["stages", "random"] = "stages"
+  loss_over: Literal["window", "latent"] = "window"
   fixed_noise: bool = False
 
   value_range = (-1.0, 1.0)
@@ -89,13 +87,6 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
 
   def check(self) -> None:
     """See `base.Task.check`."""
-    for field, allowed in (
-      ("scheme", SCHEMES),
-      ("training_windows", TRAINING_WINDOWS),
-      ("loss_over", LOSS_OVER),
-    ):
-      if getattr(self, field) not in allowed:
-        raise errors.unknown(f"task.{field}", getattr(self, field), allowed)
     unused = ["context"] if self.scheme == "blockwise" else []
     unused += ["window", "new_frames"] if not unused else []
     for field in unused:
@@ -114,25 +105,31 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`, and for the terms `video_loss`."""
     del step
-    key = keys.example_keys(key, batch["image"].shape[0])
-    video = self._video(batch, key)
+    images = batch["image"]
+    key = keys.example_keys(key, len(images))
+    video = self.pseudo_video(
+      params, extra, images, key=key, index=batch.get("index")
+    )
     return self.video_loss(params, extra, video, key=key, train=train)
 
-  def pseudo_video(self, params, extra, images, *, key):
-    """See `base.Task.pseudo_video`."""
-    del params, extra
-    key = keys.example_keys(key, images.shape[0])
-    return self._video({"image": images}, key)
+  def pseudo_video(self, params, extra, images, *, key, index=None):
+    """See `base.Task.pseudo_video`.
 
-  def _video(self, batch: base.Batch, key: jax.Array) -> jax.Array:
-    """(B, T, H, W, C), the pseudo videos of a batch."""
-    images = base.to_float(self, batch["image"], keys.named(key, "binarize"))
+    Args:
+      params: not read.
+      extra: not read.
+      images: (B, H, W, C) uint8.
+      key: scalar or (B,) keys.
+      index: (B,), the images' places in the data set, for `fixed_noise`.
+    """
+    del params, extra
+    key = keys.example_keys(key, len(images))
+    x = base.to_float(self, images, keys.named(key, "binarize"))
     key = keys.named(key, "augmentation")
-    if self.fixed_noise and "index" in batch:
-      key = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(
-        batch["index"]
-      )
-    return self.augmentation(images, key=key)
+    if self.fixed_noise and index is not None:
+      fixed = jax.random.key(0)
+      key = jax.vmap(lambda i: jax.random.fold_in(fixed, i))(index)
+    return self.augmentation(x, key=key)
 
   def _training_window(self, key: jax.Array, num: int):
     if self.training_windows == "random":
@@ -140,6 +137,6 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
     return super()._training_window(key, num)
 
   def _clipped(self, window: autoregressive.Window) -> jax.Array:
-    """Which frames are clamped to [-1, 1] on the way, (B, W, 1, 1, 1) bool."""
+    """Mask of the frames clamped to [-1, 1] on the way, (B, W, 1, 1, 1)."""
     last = window.index == self.frames - 1
     return (last | self.sampler.clip_pseudo_frames)[:, :, None, None, None]

@@ -7,6 +7,9 @@ that one batch of images goes with three of videos, which is `image_share` of
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
+
 from pseudovideo.models.video_vae import tae
 from pseudovideo.tasks import video_vae
 
@@ -22,12 +25,19 @@ class VideoTAE(video_vae.VideoVAE):
     model: encoder and decoder; others as in `VideoVAE`.
   """
 
-  model: tae.TAE
+  model: tae.TAE  # type: ignore[assignment]  # Used as an IVVAE is.
 
   last_layer = ("decoder", "head_time")
   group = 1
   """No frame stands alone in front of groups, and no frames within a group can
   be told apart: the last group may be cut off anywhere."""
+
+  def _inflated(self, image_params, key):
+    """See `VideoVAE`; attention over time, which no image has, is random."""
+    side = self.model.spatial_factor
+    image = jnp.zeros((1, 1, side, side, self.model.image_channels))
+    fresh = jax.jit(self.model.init)(key, image)["params"]
+    return jax.tree.map(jnp.asarray, tae.inflate(image_params, fresh))
 
   def decode(self, params, latents, frames: int):
     """See `VideoVAE.decode`; frames behind the clip's end are dropped."""

@@ -13,19 +13,20 @@ frozen.
 
 import dataclasses
 import functools
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import errors, keys, optimizers, shapes
+from pseudovideo import errors, keys, optimizers, pixels, shapes
 from pseudovideo.augmentations import Augmentation
-from pseudovideo.losses import adversarial, perceptual
+from pseudovideo.fields import NotNegative
+from pseudovideo.losses.adversarial import gradient_penalty
 from pseudovideo.models import discriminator as discriminators
 from pseudovideo.models import tokenizer
 from pseudovideo.models.quantizers import Quantizer, common
-from pseudovideo.tasks import base
-
-JUDGED_FRAMES = ("random", "last")
+from pseudovideo.pretrained import perceptual_features
+from pseudovideo.tasks import base, players
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +41,15 @@ class VideoTokenizer:
     discriminator: judges single frames, if `adversarial`.
     discriminator_optimizer: its optimizer.
     binarize: `none`, `bernoulli` or `threshold`.
-    commitment_weight: of the distance of latents from their codes.
-    entropy_weight: of the entropy term of the look-up-free quantizer; 0.1 in
-      the published code.
+    commitment_weight: weight of the distance of latents from their codes.
+    entropy_weight: weight of the look-up-free quantizer's entropy term; 0.1
+      in the published code.
     perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
       `classifier`; see `losses.perceptual`.
-    perceptual_weight: of that loss.
+    perceptual_weight: weight of that loss.
     adversarial: whether there is a discriminator.
-    adversarial_weight: of what it tells the network, times the adaptive weight;
-      1 in the published code.
+    adversarial_weight: weight of the generator's loss, times the adaptive
+      weight; 1 in the published code.
     adversarial_from: updates before the adversarial term counts; the
       discriminator learns from the first.
     judged_frame: `random`, one of each video as in the published code, or
@@ -63,19 +64,21 @@ class VideoTokenizer:
   quantizer: Quantizer
   discriminator: discriminators.Discriminator
   discriminator_optimizer: optimizers.AdamConfig
-  binarize: str = "none"
-  commitment_weight: float = 1.0
-  entropy_weight: float = 0.1
+  binarize: pixels.Binarize = "none"
+  commitment_weight: NotNegative = 1.0
+  entropy_weight: NotNegative = 0.1
   perceptual: str = "none"
-  perceptual_weight: float = 1.0
+  perceptual_weight: NotNegative = 1.0
   adversarial: bool = True
-  adversarial_weight: float = 1.0
-  adversarial_from: int = 0
-  judged_frame: str = "random"
-  gradient_penalty: float = 10.0
-  most_adaptive: float = 1e4
+  adversarial_weight: NotNegative = 1.0
+  adversarial_from: base.Updates = 0
+  judged_frame: Literal["random", "last"] = "random"
+  gradient_penalty: NotNegative = 10.0
+  most_adaptive: NotNegative = 1e4
 
   value_range = (0.0, 1.0)
+  abilities = ("reconstruct", "encode")
+  channels_field = "channels"
   network_evaluations = 1
 
   @property
@@ -96,36 +99,12 @@ class VideoTokenizer:
         f"videos of {self.augmentation.frames}; set both to the same number."
       )
     self.model.check(self.image_shape)
-    self.quantizer.check()
     if self.quantizer.width != self.model.width:
       raise errors.UserError(
         "quantizer.width must equal model.width; got "
         f"{self.quantizer.width} and {self.model.width}."
       )
-    for name in (
-      "commitment_weight",
-      "entropy_weight",
-      "perceptual_weight",
-      "adversarial_weight",
-      "adversarial_from",
-      "gradient_penalty",
-      "most_adaptive",
-    ):
-      if getattr(self, name) < 0:
-        raise errors.UserError(
-          f"task.{name} must not be negative; got {getattr(self, name)}."
-        )
-    if self.judged_frame not in JUDGED_FRAMES:
-      raise errors.unknown(
-        "task.judged_frame", self.judged_frame, JUDGED_FRAMES
-      )
-    if self.adversarial_from > base.MAX_START:
-      raise errors.UserError(
-        f"task.adversarial_from must be at most {base.MAX_START}; got "
-        f"{self.adversarial_from}. Set task.adversarial=False for none."
-      )
-    perceptual.forward(self.perceptual)
-    self.discriminator_optimizer.check()
+    perceptual_features.forward(self.perceptual)
     if self.adversarial:
       discriminators.check(self.discriminator, self.image_shape)
 
@@ -140,11 +119,13 @@ class VideoTokenizer:
     if self.adversarial:
       variables = jax.jit(self.discriminator.init)(judge_key, video[:, 0])
       params[optimizers.DISCRIMINATOR] = variables["params"]
-    extra = _with_codes({}, codes_state)
-    frozen = perceptual.load(self.perceptual, data, binarize=self.binarize)
-    if frozen is not None:
-      extra["perceptual"] = frozen.params
-    return params, extra
+    frozen = perceptual_features.load(
+      self.perceptual, data, binarize=self.binarize
+    )
+    return params, base.make_extra(
+      state={"quantizer": codes_state} if codes_state else None,
+      frozen=frozen and {"perceptual": frozen.params},
+    )
 
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`.
@@ -204,7 +185,7 @@ class VideoTokenizer:
     """Images to ids of codes.
 
     Args:
-      params: of `init`.
+      params: parameters that `init` made.
       extra: the second result of `init`.
       images: (B, H, W, C) uint8.
       key: scalar or (B,) keys, of the pseudo videos and of binarization.
@@ -256,50 +237,32 @@ class VideoTokenizer:
 
   def _perceptual(self, extra, judge, video):
     """A function of decoded videos: (B,), the distance of judged frames."""
-    forward = perceptual.forward(self.perceptual)
-    features = functools.partial(forward, extra["perceptual"])
     real = judge(video)
-    return lambda decoded: perceptual.perceptual(features, judge(decoded), real)
+    return lambda decoded: perceptual_features.distance(
+      self.perceptual, extra["frozen"]["perceptual"], judge(decoded), real
+    )
 
   def _adversarial_terms(
-    self, params, judge, video, decoded, features, numerator, step
+    self, params, judge, video, decoded, features, distance, step
   ) -> base.Terms:
-    """Those of both players; each holds the other fixed."""
-
-    def logits(weights, images):
-      return self.discriminator.apply({"params": weights}, images)
-
     own = params[optimizers.DISCRIMINATOR]
-    fixed = jax.lax.stop_gradient(own)
-
-    def generator(pixels):
-      return adversarial.generator(logits(fixed, judge(pixels)))
-
-    weight = adversarial.last_layer_weight(
-      functools.partial(self._heads, params["network"]),
-      self._head_kernels(params["network"]),
-      features,
-      lambda pixels: jnp.mean(numerator(pixels)),
-      lambda pixels: jnp.mean(generator(pixels)),
-      self.most_adaptive,
+    penalty = gradient_penalty(
+      functools.partial(players.logits, self, own), judge(video)
     )
-    started = jnp.float32(step >= self.adversarial_from)
-    coefficient = self.adversarial_weight * started * weight
-    fooling = generator(decoded)
-    real, fake = judge(video), jax.lax.stop_gradient(judge(decoded))
-    hinge_real, hinge_fake = adversarial.hinge_discriminator(
-      logits(own, real), logits(own, fake)
-    )
-    penalty = adversarial.gradient_penalty(functools.partial(logits, own), real)
-    return {
-      "generator": base.mean_term(fooling, coefficient),
-      "adaptive_weight": base.mean_term(
-        jnp.broadcast_to(weight, fooling.shape)
+    return players.terms(
+      self,
+      own,
+      judged=judge,
+      video=video,
+      decoded=decoded,
+      last_layer=players.LastLayer(
+        functools.partial(self._heads, params["network"]),
+        self._head_kernels(params["network"]),
+        features,
       ),
-      "hinge_real": base.mean_term(hinge_real, 1.0),
-      "hinge_fake": base.mean_term(hinge_fake, 1.0),
-      "gradient_penalty": base.mean_term(penalty, self.gradient_penalty),
-    }
+      distance=distance,
+      step=step,
+    ) | {"gradient_penalty": base.mean_term(penalty, self.gradient_penalty)}
 
   def _head_kernels(self, network):
     """The kernels of all layers that end in pixels."""
@@ -322,15 +285,15 @@ def _codes(
   params: base.Params, extra: base.Extra
 ) -> tuple[base.Params, base.Extra]:
   """The quantizer's parameters and state; a checkpoint keeps no empty dicts."""
-  return params.get("quantizer", {}), extra.get("quantizer", {})
+  return params.get("quantizer", {}), base.state_of(extra).get("quantizer", {})
 
 
 def _with_codes(extra: base.Extra, state: base.Extra) -> base.Extra:
   """`extra` with the quantizer's state, if it has one."""
-  return {**extra, "quantizer": state} if state else extra
+  return base.with_state(extra, quantizer=state) if state else extra
 
 
-def _mean_squared_error(target: jax.Array):
+def _mean_squared_error(target: Any):
   """A function of arrays like `target`, (B, ...) -> (B,), a mean."""
   axes = tuple(range(1, target.ndim))
   return lambda x: jnp.mean(jnp.square(x - target), axis=axes)

@@ -12,21 +12,21 @@ three of videos), and the discriminator counts little, as for our tokenizers.
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pseudovideo import errors, inflation, keys, optimizers
+from pseudovideo import errors, keys, optimizers, pixels
 from pseudovideo.augmentations import Augmentation, identity
-from pseudovideo.losses import adversarial, gaussian, perceptual
+from pseudovideo.fields import NotNegative, Share
+from pseudovideo.losses import gaussian
 from pseudovideo.models import video_discriminator
-from pseudovideo.models.video_vae import iv_vae
-from pseudovideo.tasks import base
-
-ORDERS = ("reversed", "forward")
+from pseudovideo.models.video_vae import initialisation, iv_vae
+from pseudovideo.pretrained import perceptual_features
+from pseudovideo.tasks import base, players
 
 
 class _Part(NamedTuple):
@@ -53,24 +53,25 @@ class VideoVAE:
     discriminator: judges clips, if `adversarial`.
     discriminator_optimizer: its optimizer.
     binarize: `none`, `bernoulli` or `threshold`.
-    order: of the encoded clip. `reversed`: its frame 0 is the clean image,
+    order: order of the encoded clip. `reversed`: frame 0 is the clean image,
       whose latents are then those of the image alone. `forward`: as the pseudo
       video is, the clean image last, and the only one for clips.
     image_share: share of the examples of a training batch that are single
       images instead of clips, rounded; at least one clip is left.
-    kl_weight: of the divergence of the latents from N(0, I). The divergence is
+    kl_weight: weight of the latents' divergence from N(0, I). The divergence is
       summed over latents and divided by the number of pixel values of the clip,
       so that 1e-6 is that of latent diffusion, which sums both terms.
     perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
       `classifier`; see `losses.perceptual`. It sees a frame of each clip.
-    perceptual_weight: of that loss.
+    perceptual_weight: weight of that loss.
     adversarial: whether there is a discriminator.
-    adversarial_weight: of what it tells the network, times the adaptive weight.
+    adversarial_weight: weight of the generator's loss, times the adaptive
+      weight.
     adversarial_from: updates before the adversarial term counts; the
       discriminator learns from the first.
     most_adaptive: bound of the adaptive weight.
     start: `random`, or the folder of a trained run of this task, an image VAE,
-      that the weights are inflated from; see `inflation`.
+      that the weights are inflated from.
   """
 
   image_shape: tuple[int, int, int]
@@ -78,21 +79,22 @@ class VideoVAE:
   model: iv_vae.IVVAE
   discriminator: video_discriminator.VideoDiscriminator
   discriminator_optimizer: optimizers.AdamConfig
-  binarize: str = "none"
-  order: str = "reversed"
-  image_share: float = 0.25
-  kl_weight: float = 1e-6
+  binarize: pixels.Binarize = "none"
+  order: Literal["reversed", "forward"] = "reversed"
+  image_share: Share = 0.25
+  kl_weight: NotNegative = 1e-6
   perceptual: str = "none"
-  perceptual_weight: float = 1.0
+  perceptual_weight: NotNegative = 1.0
   adversarial: bool = False
-  adversarial_weight: float = 0.1
-  adversarial_from: int = 0
-  most_adaptive: float = 10.0
+  adversarial_weight: NotNegative = 0.1
+  adversarial_from: base.Updates = 0
+  most_adaptive: NotNegative = 10.0
   start: str = "random"
 
   value_range = (-1.0, 1.0)
   network_evaluations = 1
-  takes_clips = True
+  abilities = ("reconstruct", "posterior", "clips")
+  channels_field = "image_channels"
   last_layer = ("decoder", "head")
   """Where the network has the kernels that make pixels."""
 
@@ -111,63 +113,58 @@ class VideoVAE:
     """See `base.Task.check`."""
     frames = self.augmentation.frames
     self.model.check(self.image_shape, frames)
-    if self.order not in ORDERS:
-      raise errors.unknown("task.order", self.order, ORDERS)
     clips = isinstance(self.augmentation, identity.Identity) and frames > 1
     if clips and self.order != "forward":
       raise errors.UserError(
         f"task.order is {self.order!r}, which encodes clips of videos from "
         "their last frame back to the first; set it to 'forward'."
       )
-    if not 0 <= self.image_share < 1:
-      raise errors.UserError(
-        "task.image_share must be at least 0 and below 1; got "
-        f"{self.image_share}."
-      )
     if frames == 1 and self.image_share > 0:
       raise errors.UserError(
         "task.image_share must be 0 where all clips are images, of 1 frame; "
         f"got {self.image_share}."
       )
-    for name in (
-      "kl_weight",
-      "perceptual_weight",
-      "adversarial_weight",
-      "adversarial_from",
-      "most_adaptive",
-    ):
-      if getattr(self, name) < 0:
-        raise errors.UserError(
-          f"task.{name} must not be negative; got {getattr(self, name)}."
-        )
-    if self.adversarial_from > base.MAX_START:
-      raise errors.UserError(
-        f"task.adversarial_from must be at most {base.MAX_START}; got "
-        f"{self.adversarial_from}. Set task.adversarial=False for none."
-      )
-    perceptual.forward(self.perceptual)
-    self.discriminator_optimizer.check()
+    perceptual_features.forward(self.perceptual)
     if self.adversarial:
       video_discriminator.check(self.discriminator, self.image_shape)
 
-  def init(self, key, data):
+  @property
+  def needs(self) -> tuple[str, ...]:
+    """The image VAE to be inflated, if there is one."""
+    return () if self.start == "random" else ("start",)
+
+  def init(self, key, data, *, start=None):
     """See `base.Task.init`; the frozen network's parameters are in `extra`.
 
+    Args:
+      key: scalar key.
+      data: the `ImageSet` to be trained on.
+      start: parameters of an image VAE's network to be inflated, if any.
+
     Raises:
-      UserError: `start` is no run of an image VAE, or of one that does not fit.
+      UserError: `start` does not fit.
     """
     network_key, judge_key = jax.random.split(key)
     image = jnp.zeros((1, 1, *self.image_shape))
-    if self.start == "random":
+    if start is None:
       network = jax.jit(self.model.init)(network_key, image)["params"]
     else:
-      network = inflation.from_run(self.start, self.model, network_key)
+      network = self._inflated(start, network_key)
     params = {"network": network}
     if self.adversarial:
       variables = jax.jit(self.discriminator.init)(judge_key, image)
       params[optimizers.DISCRIMINATOR] = variables["params"]
-    frozen = perceptual.load(self.perceptual, data, binarize=self.binarize)
-    return params, {} if frozen is None else {"perceptual": frozen.params}
+    frozen = perceptual_features.load(
+      self.perceptual, data, binarize=self.binarize
+    )
+    return params, base.make_extra(
+      frozen=frozen and {"perceptual": frozen.params}
+    )
+
+  def _inflated(self, image_params, key) -> base.Params:
+    """The network's parameters from those of an image VAE."""
+    del key
+    return initialisation.inflate(image_params, self.model)
 
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`.
@@ -213,7 +210,7 @@ class VideoVAE:
     """Means and log-variances of latents, (B, t, h, w, Z) each, as encoded.
 
     Args:
-      params: of `init`.
+      params: parameters that `init` made.
       video: (B, T, H, W, C) in [-1, 1], the clean image last, with any T that
         the model takes; an image is a video of one frame.
     """
@@ -223,7 +220,7 @@ class VideoVAE:
     """Videos (B, T, H, W, C), the clean image last, not clipped to [-1, 1].
 
     Args:
-      params: of `init`.
+      params: parameters that `init` made.
       latents: (B, t, h, w, Z), in the order of `posterior`.
       frames: T.
 
@@ -266,7 +263,7 @@ class VideoVAE:
     )
 
   def _terms(self, extra, parts: list[_Part]) -> base.Terms:
-    """All but the adversarial ones; clips come first."""
+    """Terms apart from the adversarial ones; clips come first."""
 
     def joined(function):
       return jnp.concatenate([function(part) for part in parts])
@@ -288,66 +285,42 @@ class VideoVAE:
 
   def _perceptual(self, extra, part: _Part, decoded):
     """(B,), the distance of one random frame of each clip."""
-    forward = perceptual.forward(self.perceptual)
-    features = functools.partial(forward, extra["perceptual"])
     at = jnp.arange(len(decoded)), part.judged
     made, real = ((x[at] + 1) / 2 for x in (decoded, part.video))
-    return perceptual.perceptual(features, made, real)
+    return perceptual_features.distance(
+      self.perceptual, extra["frozen"]["perceptual"], made, real
+    )
 
   def _adversarial_terms(self, params, extra, clips, step) -> base.Terms:
-    """Those of both players; each holds the other fixed."""
+    distance = functools.partial(_error, clips.video)
+    if self.perceptual != "none":
+      distance = functools.partial(self._perceptual, extra, clips)
+    return players.terms(
+      self,
+      params[optimizers.DISCRIMINATOR],
+      judged=lambda video: video,
+      video=clips.video,
+      decoded=clips.decoded,
+      last_layer=self._last_layer(params["network"], clips),
+      distance=distance,
+      step=step,
+    )
 
-    def logits(weights, video):
-      return self.discriminator.apply({"params": weights}, video)
-
-    own = params[optimizers.DISCRIMINATOR]
-    fixed = jax.lax.stop_gradient(own)
-
-    def generator(video):
-      return _mean(adversarial.generator(logits(fixed, video)))
-
-    def numerator(video):
-      if self.perceptual == "none":
-        return jnp.mean(_error(clips.video, video))
-      return jnp.mean(self._perceptual(extra, clips, video))
-
-    flat = traverse_util.flatten_dict(params["network"])
-
+  def _last_layer(self, network, clips) -> players.LastLayer:
+    """The kernels that make pixels, and the decoder with others."""
+    flat = traverse_util.flatten_dict(network)
     kernels = {
       path: array
       for path, array in flat.items()
       if path[:2] == self.last_layer and path[-1] == "kernel"
     }
 
-    def head(kernels, latents):
+    def decode(kernels, latents):
       whole = jax.lax.stop_gradient(flat) | kernels
-      network = traverse_util.unflatten_dict(whole)
-      return self.decode({"network": network}, latents, clips.video.shape[1])
+      params = {"network": traverse_util.unflatten_dict(whole)}
+      return self.decode(params, latents, clips.video.shape[1])
 
-    weight = adversarial.last_layer_weight(
-      head,
-      kernels,
-      clips.latents,
-      numerator,
-      lambda video: jnp.mean(generator(video)),
-      self.most_adaptive,
-    )
-    started = jnp.float32(step >= self.adversarial_from)
-    fooling = generator(clips.decoded)
-    hinge_real, hinge_fake = adversarial.hinge_discriminator(
-      logits(own, clips.video),
-      logits(own, jax.lax.stop_gradient(clips.decoded)),
-    )
-    return {
-      "generator": base.mean_term(
-        fooling, self.adversarial_weight * started * weight
-      ),
-      "adaptive_weight": base.mean_term(
-        jnp.broadcast_to(weight, fooling.shape)
-      ),
-      "hinge_real": base.mean_term(_mean(hinge_real), 1.0),
-      "hinge_fake": base.mean_term(_mean(hinge_fake), 1.0),
-    }
+    return players.LastLayer(decode, kernels, clips.latents)
 
 
 def _spread(num: int, share: float) -> np.ndarray:
@@ -361,11 +334,6 @@ def _last_frame(x: jax.Array) -> jax.Array:
   return x[:, None] if x.ndim == 4 else x[:, -1:]
 
 
-def _mean(x: jax.Array) -> jax.Array:
-  """(B, ...) -> (B,)."""
-  return jnp.mean(x, axis=tuple(range(1, x.ndim)))
-
-
 def _error(x: jax.Array, y: jax.Array) -> jax.Array:
-  """Mean absolute difference, (B,)."""
-  return _mean(jnp.abs(x - y))
+  """(B, ...), (B, ...) -> (B,), the mean absolute difference."""
+  return jnp.mean(jnp.abs(x - y), axis=tuple(range(1, x.ndim)))

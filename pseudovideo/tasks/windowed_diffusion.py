@@ -1,11 +1,14 @@
 """Diffusion of given videos, window by window: of pixels, or of latents."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from pseudovideo import keys
+from pseudovideo.diffusion import process as processes
 from pseudovideo.models import video_unet
-from pseudovideo.samplers import autoregressive, windows
+from pseudovideo.samplers import autoregressive, settings, windows
 from pseudovideo.samplers import diffusion as sampler_functions
 from pseudovideo.tasks import base, diffusion
 
@@ -23,6 +26,15 @@ class WindowedDiffusion:
     image_place: place of the frame that shows the clean image.
     loss_over: see `VideoDiffusion`.
   """
+
+  image_shape: tuple[int, int, int]
+  model: video_unet.VideoUNet
+  process: processes.Process
+  sampler: settings.ChainSampler
+  frames: Any
+  stages: Any
+  image_place: Any
+  loss_over: str
 
   @property
   def network_evaluations(self) -> int:
@@ -43,7 +55,7 @@ class WindowedDiffusion:
     """The loss of one window of each video.
 
     Args:
-      params: of the network.
+      params: parameters of the network.
       extra: the second result of `init`.
       video: (B, T, H, W, C).
       key: (B,) keys.
@@ -54,25 +66,27 @@ class WindowedDiffusion:
       squared errors of latent frames, `latent_mse`, and of the clean image
       where it is latent, `last_frame_mse`.
     """
-    window = autoregressive.gather(
-      video, *self._training_window(keys.named(key, "window"), len(video))
+    index, observed, latent = self._training_window(
+      keys.named(key, "window"), len(video)
     )
-    x0 = jnp.take_along_axis(
-      video, window.index[:, :, None, None, None], axis=1
-    )
+    # (B, T, ...) -> (B, W, ...), the frames of the window.
+    x0 = jnp.take_along_axis(video, index[:, :, None, None, None], axis=1)
+    given = jnp.where(observed[:, :, None, None, None] > 0, x0, 0)
+    window = autoregressive.Window(index, observed, latent, given)
+    counted = latent + observed if self.loss_over == "window" else latent
     dropout_key = keys.named(key, "dropout") if train else None
     terms, extra, error = diffusion.training_terms(
       self.process,
       extra,
       x0,
       lambda x, time: self._predict(params, x, time, window, dropout_key),
-      lambda value: self._average(value, window),
       key=key,
       train=train,
+      frames=diffusion.Frames(latent, jnp.sum(counted, axis=1)),
     )
     per_frame = jnp.mean(jnp.square(error), axis=(2, 3, 4))
-    last = window.latent * (window.index == self.image_place)
-    for name, mask in (("latent_mse", window.latent), ("last_frame_mse", last)):
+    last = latent * (index == self.image_place)
+    for name, mask in (("latent_mse", latent), ("last_frame_mse", last)):
       count = jnp.sum(mask, axis=1)
       mean = jnp.sum(per_frame * mask, axis=1) / jnp.maximum(count, 1)
       terms[name] = base.Term(mean, (count > 0).astype(jnp.float32), 0)
@@ -88,7 +102,7 @@ class WindowedDiffusion:
     """Generates the frames of the last stages given all earlier frames.
 
     Args:
-      params: of the network.
+      params: parameters of the network.
       video: (B, T, H, W, C) float32; frames to be generated do not count.
       first: stage to begin with; with 0 everything is generated.
       key: scalar or (B,) keys.
@@ -137,18 +151,8 @@ class WindowedDiffusion:
       jnp.asarray(a)[stage] for a in (table.index, table.observed, table.latent)
     )
 
-  def _average(
-    self, value: jax.Array, window: autoregressive.Window
-  ) -> jax.Array:
-    """(B, W, H, W', C) -> (B,): over the latent frames, see `loss_over`."""
-    per_frame = jnp.mean(value, axis=(2, 3, 4)) * window.latent
-    counted = window.latent
-    if self.loss_over == "window":
-      counted += window.observed
-    return jnp.sum(per_frame, axis=1) / jnp.sum(counted, axis=1)
-
   def _clipped(self, window: autoregressive.Window) -> bool | jax.Array:
-    """What is clamped to [-1, 1] on the way, see `samplers.diffusion.sample`.
+    """Mask of what is clamped on the way, see `samplers.diffusion.sample`.
 
     Nothing; pixels are.
     """
@@ -168,4 +172,7 @@ class WindowedDiffusion:
       frame_indices=window.index,
       dropout_key=dropout_key,
     )
-    return diffusion.split(output, self.process)
+    if self.process.variance != "learned":
+      return output, None
+    eps, v = jnp.split(output, 2, axis=-1)
+    return eps, v

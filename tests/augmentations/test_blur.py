@@ -92,7 +92,7 @@ def test_circular_keeps_means_and_commutes_with_shifts(images):
   ],
 )
 def test_standard_deviations_add_up_in_squares(frames, rate, expected):
-  """Of the impulse response far from any edge, measured on its moments.
+  """Moments of the impulse response, measured far from any edge.
 
   The eleven taps cut a kernel's tails, which costs less than 0.0045 pixels.
   """

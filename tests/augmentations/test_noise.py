@@ -12,7 +12,7 @@ CHAINS = ("first_order", "high_order", "matched_snr")
 
 
 def covariance(betas, high_order, variance=1.0):
-  """Of (x_T, x_{T-1}, .., x_1) of one pixel, by the linear recursion.
+  """The covariance of x_T, x_{T-1}, .., x_1 of one pixel, by recursion.
 
   Cov(x_{T-t}, x_r) = sqrt(1 - beta_t) Cov(source_t, x_r) for every later r.
   """

@@ -1,4 +1,4 @@
-"""What holds for every augmentation of the table."""
+"""Properties of every augmentation of the table."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from pseudovideo import augmentations, keys
 from pseudovideo.errors import UserError
-from tests import rounding
+from tests import annotations, rounding
 
 NOISE = ("first_order", "high_order", "matched_snr")
 
@@ -49,11 +49,15 @@ def test_names_and_fields():
   [
     ("first_order", {"frames": 1}, "'identity'"),
     ("heat", {"frames": 8.0}, "integer"),
-    ("high_order", {"beta_min": 0.1}, "beta_min not above beta_max"),
+    ("high_order", {"beta_min": 0.1}, r"augmentation\.beta_min must not be"),
     ("heat", {"sigma_max": float("inf")}, "finite"),
-    ("heat", {"sigma_min": "0.5"}, "positive numbers"),
+    ("heat", {"sigma_max": 0.1}, "sigma_min must not be above"),
+    ("heat", {"sigma_min": "0.5"}, "number above 0"),
     ("blur", {"rate": "fast"}, "number"),
-    ("blur", {"frames": 1001, "rate": 0.0}, "frames must be at most 1000; got"),
+    ("blur", {"rate": 0.6}, r"augmentation\.rate=0\.6 .* paper's rates"),
+    ("blur", {"padding": "reflekt"}, "did you mean 'reflect'"),
+    ("blur", {"frames": 1001, "rate": 0.0}, r"at most 1000; got 1001"),
+    ("identity", {"frames": 0}, r"augmentation\.frames must be"),
   ],
 )
 def test_a_wrong_value_is_one_sentence(name, fields, sentence):
@@ -61,9 +65,19 @@ def test_a_wrong_value_is_one_sentence(name, fields, sentence):
     augmentations.make(name, **fields)
 
 
+@pytest.mark.parametrize("name", augmentations.TABLE)
+def test_fields_are_checked_without_a_config_too(name):
+  with pytest.raises(UserError, match=r"augmentation\.frames must be .*1000"):
+    augmentations.TABLE[name](frames=1001)
+
+
 def test_images_are_floats():
-  with pytest.raises(ValueError, match=r"pixels\.to_float"):
-    augmentations.make("identity")(np.zeros((1, 8, 8, 1), np.uint8))
+  images = np.zeros((1, 8, 8, 1), np.uint8)
+  with (
+    annotations.unchecked(),
+    pytest.raises(ValueError, match=r"pixels\.to_float"),
+  ):
+    augmentations.make("identity")(images)
 
 
 def test_clips_are_left_as_they_are(key):

@@ -10,7 +10,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import metrics as benchmark
-from pseudovideo.metrics import features, summary
+from pseudovideo.metrics import summary
+from pseudovideo.pretrained import features
 
 STREAM = 20 * 256
 kept = []

@@ -302,7 +302,11 @@ def test_mistakes_are_sentences(benchmark, capsys):
 def test_flags_of_all_benchmarks_of_rows_have_their_meaning(capsys):
   assert tokenizer_step.main(["--help"]) == 0
   printed = capsys.readouterr().out
-  for meaning in ("Which, with commas.", "Calls to time.", "Of the network."):
+  for meaning in (
+    "Names of rows, with commas between.",
+    "Number of calls that are timed.",
+    "Width of the network.",
+  ):
     assert meaning in printed
 
 

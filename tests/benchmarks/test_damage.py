@@ -5,12 +5,12 @@ import random
 import numpy as np
 
 from benchmarks import damage
-from pseudovideo import checkpoints
 from pseudovideo.data import cache
+from pseudovideo.runs import checkpoints
 
 
 def fates(kept, num, folder):
-  """How many met which fate, without those that none met."""
+  """The number of damages by fate, without fates that none met."""
   found = damage.damaged(kept, num, random.Random(0), folder)
   assert sum(found["fates"].values()) == num
   return {fate: n for fate, n in found["fates"].items() if n}, found

@@ -1,4 +1,4 @@
-"""What kills show: of a stand-in that saves well or badly, and of training."""
+"""Kills of a stand-in that saves well or badly, and of training."""
 
 import random
 import signal
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import kill
-from pseudovideo import checkpoints, writer
+from pseudovideo.runs import checkpoints, metric_log
 
 # Saves its step every 20 steps, as directories; the flaw is its last argument.
 STAND_IN = """
@@ -70,14 +70,14 @@ def test_kills_find_what_they_aim_at_and_cost_an_interval(tmp_path, capsys):
   for each in kills:
     assert each.good() and each.resumed == each.saved
     assert each.resumed % 20 == 0
-    # The stand-in does not go on while it saves.
+    # The stand-in does nothing else while it saves.
     assert each.repeated <= 20
     # A deletion may be over before it is hit.
     assert each.moment != "save" or each.found == ["save"]
   assert any(each.found == ["deletion"] for each in kills)
-  assert [row["step"] for row in writer.read_metrics(tmp_path / "run")] == list(
-    range(1, 241)
-  )
+  assert [
+    row["step"] for row in metric_log.read_metrics(tmp_path / "run")
+  ] == list(range(1, 241))
   found = kill.summary(kills)
   assert found["too_much_repeated"] == 0
   assert found["repeated"] == sum(each.repeated for each in kills) > 0
@@ -97,7 +97,7 @@ def test_sigterm_repeats_nothing_or_is_noticed(tmp_path, flaw, repeats):
 
 def finished(folder, steps, change=0.0):
   """A run of four lines with a checkpoint."""
-  log = writer.MetricWriter(folder, tensorboard=False)
+  log = metric_log.MetricWriter(folder, tensorboard=False)
   for step in steps:
     log.scalars(step, {"loss": 1 / step, "seconds": step + change})
   log.close()

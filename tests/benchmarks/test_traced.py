@@ -5,8 +5,10 @@ import pytest
 
 from benchmarks import traced
 from configs import hvae, latent_diffusion, token_prior, tokenizer, video_vae
-from pseudovideo import errors, sharding, state
+from pseudovideo import errors
+from pseudovideo.devices import sharding
 from pseudovideo.tasks import base
+from pseudovideo.training import state
 
 
 class Layers:
@@ -37,7 +39,7 @@ def toy(depth, remat):
 
 
 def test_what_a_loss_keeps_is_counted():
-  """Of a layer the cosine, and the input for the gradient of the weights.
+  """A layer keeps its cosine, and its input for the weights' gradient.
 
   The pixels are those of the batch in another type. The example's weight in
   the mean is one number more.
@@ -55,12 +57,12 @@ def test_what_is_computed_again_is_counted_once():
 
 
 def test_bytes_of_a_state_are_those_on_a_device():
-  """Of the arrays that `sharding.put` makes of a state."""
+  """They are those of the arrays that `sharding.put` makes of a state."""
   run = traced.training(hvae.get_config("preset=tiny"))
   zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), run.state)
   mesh = sharding.make_mesh()
   for fsdp in (False, True):
-    places = sharding.of_state(run.state, mesh, fsdp=fsdp)
+    places = state.of_state(run.state, mesh, fsdp=fsdp)
     put = sharding.put(zeros, places)
     found = traced.state_bytes(run.state, traced.mesh_of(mesh.size), fsdp=fsdp)
     for name in ("step", "params", "ema", "opt_state", "extra"):

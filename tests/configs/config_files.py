@@ -20,9 +20,11 @@ from configs import (
   video_diffusion,
   video_vae,
 )
-from pseudovideo import augmentations, configuration, latents, state
-from pseudovideo.samplers import heat
-from pseudovideo.tasks import first_stage
+from pseudovideo import augmentations, shapes
+from pseudovideo.config import comparing, parsing
+from pseudovideo.samplers import hvae_start
+from pseudovideo.tasks import base
+from pseudovideo.tasks import video_diffusion as video_diffusion_task
 from tests.shapes import SHAPES
 
 # Config file -> its arguments. A new file must be named here.
@@ -122,15 +124,13 @@ def load(module, options, frames=None):
       f"frames={frames or default}"
     )
     config[section].hash = "0" * 64
-    config[section].config = configuration.to_json(
-      configuration.complete(coder)
-    )
+    config[section].config = comparing.to_json(parsing.complete(coder))
   return config
 
 
 def task_of(module, options, frames=None):
   """The task for images of the size that the data set has."""
-  config = configuration.parse(load(module, options, frames))
+  config = parsing.parse(load(module, options, frames))
   return config.make_task(shape_of(module, options))
 
 
@@ -143,7 +143,7 @@ def parameters(task):
     task = dataclasses.replace(
       task, image_shape=(side, side, task.image_shape[-1])
     )
-  if hasattr(task, "context"):
+  if isinstance(task, video_diffusion_task.VideoDiffusion):
     four = augmentations.make("high_order", frames=4)
     task = dataclasses.replace(task, augmentation=four, context=2)
   return _parameters(task)
@@ -153,16 +153,14 @@ def parameters(task):
 def _parameters(task):
   images = np.zeros((1, *task.image_shape), np.uint8)
   data = types.SimpleNamespace(train_images=images)
-  scaling = latents.Scaling(1.0, 0.0)
+  given = {name: {} for name in base.needs(task)}
+  if "autoencoder" in given:
+    given["scaling"] = {"scale": 1.0, "shift": 0.0}
 
   def init(key):
-    with (
-      mock.patch.object(first_stage.Kind, "read", lambda *_: {"params": {}}),
-      mock.patch.object(latents, "estimate", lambda *_, **__: scaling),
-      mock.patch.object(heat, "fit", lambda *_: {}),
-    ):
-      return task.init(key, data)[0]
+    with mock.patch.object(hvae_start, "fit", lambda *_: {}):
+      return task.init(key, data, **given)[0]
 
   params = jax.eval_shape(init, jax.random.key(0))
   parts = params if params.keys() <= PARTS else {"network": params}
-  return {name: state.count_parameters(parts[name]) for name in parts}
+  return {name: shapes.count_parameters(parts[name]) for name in parts}

@@ -11,7 +11,8 @@ from configs import (
   video_diffusion,
   video_vae,
 )
-from pseudovideo import configuration, errors
+from pseudovideo import errors
+from pseudovideo.config import parsing
 from tests.configs import config_files as files
 
 
@@ -98,7 +99,7 @@ def test_tasks_of_images_refuse_clips(module, options):
   raw = files.load(module, dict(dataset="digits", preset="tiny") | options)
   raw.data.name = "videos:some/where?size=8&frames=5"
   with pytest.raises(errors.UserError, match=raw.task.name) as caught:
-    configuration.parse(raw)
+    parsing.parse(raw)
   assert raw.data.name in str(caught.value)
 
 
@@ -117,4 +118,4 @@ def test_clips_are_as_they_are(dataset, section, fields, said):
   if dataset == "digits":
     del raw.augmentation.rate
   with pytest.raises(errors.UserError, match=said):
-    configuration.parse(raw).make_task((64, 64, 3))
+    parsing.parse(raw).make_task((64, 64, 3))

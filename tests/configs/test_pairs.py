@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from configs import video_vae
-from pseudovideo import configuration
+from pseudovideo.config import comparing, parsing
 from pseudovideo.data import CLIP_SETS, SETS
 from tests.configs import config_files as files
 
@@ -76,15 +76,15 @@ def test_networks_have_parameters(module, preset):
 def test_a_combination_makes_a_task(module, options):
   """Completing it, twice or by way of JSON, changes nothing."""
   raw, shape = files.load(module, options), files.shape_of(module, options)
-  short = configuration.parse(raw)
+  short = parsing.parse(raw)
   task = short.make_task(shape)  # Calls the task's check.
   assert short.data.name == options["dataset"]
   assert all(value in short.title for value in options.values())
-  full = configuration.complete(raw)
-  assert configuration.complete(full) == full
-  through_json = json.loads(json.dumps(configuration.to_json(full)))
-  parsed = configuration.parse(full)
-  assert parsed == configuration.parse(through_json)
+  full = parsing.complete(raw)
+  assert parsing.complete(full) == full
+  through_json = json.loads(json.dumps(comparing.to_json(full)))
+  parsed = parsing.parse(full)
+  assert parsed == parsing.parse(through_json)
   assert parsed.make_task(shape) == task
   assert parsed == dataclasses.replace(short, task_fields=parsed.task_fields)
-  assert not configuration.differences(full, through_json)
+  assert not comparing.differences(full, through_json)

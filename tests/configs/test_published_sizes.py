@@ -9,7 +9,8 @@ import itertools
 import pytest
 
 from configs import hvae, token_prior, tokenizer, video_diffusion, video_vae
-from pseudovideo import augmentations, configuration, optimizers
+from pseudovideo import augmentations, optimizers
+from pseudovideo.config import parsing
 from pseudovideo.diffusion import process
 from pseudovideo.losses import masked_tokens
 from pseudovideo.samplers import masked, settings
@@ -22,7 +23,7 @@ def paper(module, **options):
   """Config and task; frames of a first stage are `stage_frames`."""
   frames = options.pop("stage_frames", None)
   options = options | {"preset": "paper"}
-  parsed = configuration.parse(files.load(module, options, frames))
+  parsed = parsing.parse(files.load(module, options, frames))
   return parsed, parsed.make_task(SHAPES[options["dataset"]])
 
 

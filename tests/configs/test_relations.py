@@ -13,7 +13,7 @@ from configs import (
   video_diffusion,
   video_vae,
 )
-from pseudovideo import configuration
+from pseudovideo.config import comparing, parsing
 from pseudovideo.models.video_vae import initialisation, tae
 from tests.configs import config_files as files
 from tests.shapes import SHAPES
@@ -39,7 +39,7 @@ def test_videos_and_images_have_the_same_training(preset):
   """The 1-frame baseline differs by its task and nothing else."""
   for dataset in ("digits", "mnist", "celeb_a"):
     image, video = (
-      configuration.complete(
+      parsing.complete(
         video_diffusion.get_config(
           f"dataset={dataset},frames={frames},preset={preset}"
         )
@@ -146,8 +146,8 @@ def test_a_tae_has_any_length_and_its_latents_are_learned(dataset, preset):
     assert wanted.clone(**unread) == source.clone(**fields, **unread)
     config = files.load(latent_diffusion, same)
     coder = files.load(video_vae, options)
-    config.autoencoder.config = configuration.to_json(coder)
-    task = configuration.parse(config).make_task(SHAPES[dataset])
+    config.autoencoder.config = comparing.to_json(coder)
+    task = parsing.parse(config).make_task(SHAPES[dataset])
     assert getattr(task.denoiser, "frames", 1) == num
 
 
@@ -158,7 +158,7 @@ def test_a_video_vae_of_clips(network):
     options = dict(frames=frames, network=network, preset=preset)
     raw = files.load(video_vae, dict(dataset=name) | options)
     assert raw.data.name == f"{name}&frames={frames}"
-    task = configuration.parse(raw).make_task((64, 64, 3))
+    task = parsing.parse(raw).make_task((64, 64, 3))
     assert task.augmentation.frames == int(frames), options
     assert task.order == "forward", options
     assert task.image_share == 0.25 * (frames != "1"), options

@@ -116,7 +116,7 @@ def spatial_attention(sd, name, x):
 
 
 def relative_position(sd, name, difference, embedding):
-  """Of one pair of frames of one video: (heads, C / heads)."""
+  """The vectors of one pair of frames of one video: (heads, C / heads)."""
   features = np.array(
     [
       np.log(1 + max(difference, 0)),

@@ -15,7 +15,7 @@ def plain(num: int, size: tuple[int, int] = (20, 16), start: int = 0):
 
 
 def numbers(frames: np.ndarray) -> list:
-  """Of clips (..., T, S, S, 3) of plain frames."""
+  """The numbers of plain frames in clips (..., T, S, S, 3)."""
   return np.rint(frames[..., 0].mean((-2, -1))).astype(int).tolist()
 
 
@@ -26,7 +26,7 @@ def write_mp4(
   pixels: str = "rgb24",
   **options: str,
 ) -> None:
-  """By default H.264 of RGB without loss."""
+  """Writes H.264 of RGB without loss, if not asked otherwise."""
   options = options or {"qp": "0"}
   with av.open(str(path), "w") as container:
     stream = container.add_stream(codec, 10, options=options)

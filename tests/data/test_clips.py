@@ -14,7 +14,6 @@ from PIL import Image
 from pseudovideo import errors
 from pseudovideo.data import clips, decoding, videos
 from pseudovideo.data.clips import Cut
-from tests import hostile
 from tests.data.small_videos import (
   numbers,
   plain,
@@ -22,6 +21,7 @@ from tests.data.small_videos import (
   write_gif,
   write_mp4,
 )
+from tests.files import hostile_images
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def mixed(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_frames_are_those_that_were_written(tmp_path: pathlib.Path, name: str):
-  """Of every kind; the square of the frame's height is cut out."""
+  """Videos of every kind; the square of the frame's height is cut out."""
   rng = np.random.default_rng(0)
   # Gifs have 256 colours, so that few of them are exact.
   frames = rng.choice(np.uint8([0, 60, 255]), (11, 16, 24, 3))
@@ -318,7 +318,7 @@ def test_files_that_name_other_files(mixed: pathlib.Path):
 def test_a_gif_whose_frames_grow(tmp_path: pathlib.Path):
   write_gif(tmp_path / "good.gif", plain(3))
   for i, sizes in enumerate([[(9, 9), (60_000, 60_000)], [(9, 9), (20, 20)]]):
-    (tmp_path / f"{i}.gif").write_bytes(hostile.gif(9, 9, *sizes))
+    (tmp_path / f"{i}.gif").write_bytes(hostile_images.gif(9, 9, *sizes))
     expect(tmp_path, f"{i}.gif", frames=1, side=4)
     (tmp_path / f"{i}.gif").unlink()
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pseudovideo import errors
 from pseudovideo.data import decoding
-from tests import hostile
+from tests.files import child
 
 
 def smooth(height: int, width: int) -> np.ndarray:
@@ -172,7 +172,7 @@ def test_every_mode_becomes_colours(tmp_path):
 
 
 def test_large_images_are_decoded_one_at_a_time(monkeypatch):
-  """Else a computer of many cores would need a GB for each."""
+  """A computer of many cores would need a GB for each at once."""
   monkeypatch.setattr(decoding, "LARGE", 15)
   busy, most, lock = [], [], threading.Lock()
   convert = Image.Image.convert
@@ -210,7 +210,7 @@ def test_a_jpeg_of_many_scans(tmp_path):
     more = [*scans[:2], *times * [scans[2]], *scans[2:]]
     path.write_bytes(b"\xff\xda".join(more))
     if good:
-      hostile.open_image(str(path))
+      child.open_image(str(path))
     else:
       with pytest.raises(errors.UserError, match=r"a JPEG of 10\d scans"):
-        hostile.open_image(str(path))
+        child.open_image(str(path))

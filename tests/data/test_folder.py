@@ -138,7 +138,7 @@ def test_given_split_without_classes(tmp_path: pathlib.Path, caplog):
 
 
 def test_renamed_class_is_noticed(tmp_path: pathlib.Path):
-  """The same images under other class names have other labels."""
+  """Images under other class names have other labels."""
   for split in ("train", "test"):
     write(tmp_path / split / "a" / "x.png", colour(1))
     write(tmp_path / split / "b" / "x.png", colour(2))

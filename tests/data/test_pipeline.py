@@ -66,7 +66,7 @@ def test_processes_share_the_batch(num: int):
 
 
 def test_batch_is_pure():
-  """Any order of steps, any instance, repeated or resumed: the same batch."""
+  """Steps in any order, by any instance, repeated or resumed: equal batches."""
   batches = make(20, 7)
   forward = [batches.batch(step)["label"] for step in range(30)]
   for step in (29, 3, 17, 3, 0):

@@ -141,7 +141,7 @@ def test_cifar10_is_sorted_by_id(prepared: pathlib.Path, examples: dict):
 
 
 def test_records_on_disk_are_shuffled(prepared: pathlib.Path):
-  """Else the test above would prove nothing."""
+  """Without this the test above would prove nothing."""
   records = tfds.data_source(
     "cifar10", data_dir=prepared, download=False, split="train"
   )

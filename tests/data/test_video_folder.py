@@ -116,7 +116,7 @@ def test_given_splits(many: pathlib.Path, caplog):
 
 
 def test_a_split_is_part_of_the_fingerprint(tmp_path: pathlib.Path):
-  """The same clips in the same order, cut in two places."""
+  """Equal clips in equal order are cut in two places."""
   roots = [tmp_path / "one", tmp_path / "two"]
   splits = [("train/a", "train/b", "test/c"), ("train/a", "test/b", "test/c")]
   found = []

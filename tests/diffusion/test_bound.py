@@ -113,7 +113,7 @@ def test_the_first_term_is_the_decoder_of_8_bit_values():
 
 
 def test_the_prior_term_is_the_integral():
-  """Of a chain that ends far from N(0, 1)."""
+  """Taken of a chain that ends far from N(0, 1)."""
   chain = Chain(np.array([0.9, 0.5, 0.3]), np.arange(3))
   x0 = np.array([[-1.0, 0.2], [0.7, 0.0]])
   grid = np.linspace(-15, 15, 20_001)
@@ -182,10 +182,22 @@ def loss_case(**fields):
   return process, chain, inputs, prediction, v if learned else None
 
 
+def on_device(inputs):
+  return {name: jnp.asarray(value) for name, value in inputs.items()}
+
+
+def alone(chain, inputs, prediction, v):
+  """The term of the bound."""
+  x0, x, k = (jnp.asarray(inputs[name]) for name in ("x0", "x", "k"))
+  return bound.term(chain, x0, x, k, prediction, v)
+
+
 def test_simple_is_the_squared_error():
   process, chain, inputs, prediction, _ = loss_case()
   with jax.enable_x64(True):
-    terms = objective.terms(process, chain, prediction=prediction, **inputs)
+    terms = objective.terms(
+      process, chain, prediction=jnp.asarray(prediction), **on_device(inputs)
+    )
   assert set(terms) == {"mse"} and terms["mse"][1] == 1
   expected = (prediction - inputs["eps"]) ** 2
   np.testing.assert_allclose(terms["mse"][0], expected, rtol=1e-12)
@@ -196,15 +208,14 @@ def test_vlb_is_the_bound_times_the_number_of_steps(variance):
   process, chain, inputs, prediction, v = loss_case(
     variance=variance, loss="vlb"
   )
-  x0, x, k = inputs["x0"], inputs["x"], inputs["k"]
 
   @jax.jit
   def values(prediction, v):
     terms = objective.terms(
-      process, chain, prediction=prediction, v=v, **inputs
+      process, chain, prediction=prediction, v=v, **on_device(inputs)
     )
     assert set(terms) == {"bound"} and terms["bound"][1] == 200
-    return terms["bound"][0], bound.term(chain, x0, x, k, prediction, v)
+    return terms["bound"][0], alone(chain, inputs, prediction, v)
 
   with jax.enable_x64(True):
     found, expected = values(prediction, v)
@@ -218,17 +229,17 @@ def test_hybrid_adds_the_bound_which_trains_the_variance_only(
   process, chain, inputs, prediction, v = loss_case(
     variance="learned", loss="hybrid", rescale_learned_variance=rescale
   )
-  x0, x, k, eps = (inputs[name] for name in ("x0", "x", "k", "eps"))
+  eps = inputs["eps"]
 
   def loss(prediction, v):
     terms = objective.terms(
-      process, chain, prediction=prediction, v=v, **inputs
+      process, chain, prediction=prediction, v=v, **on_device(inputs)
     )
     assert set(terms) == {"mse", "bound"}
     return sum(value.sum() * scale for value, scale in terms.values())
 
   def bound_alone(prediction, v):
-    return coefficient * bound.term(chain, x0, x, k, prediction, v).sum()
+    return coefficient * alone(chain, inputs, prediction, v).sum()
 
   @jax.jit
   def both(*arguments):
@@ -236,10 +247,10 @@ def test_hybrid_adds_the_bound_which_trains_the_variance_only(
     return one, jax.value_and_grad(bound_alone, (0, 1))(*arguments)
 
   with jax.enable_x64(True):
-    (whole, (of_eps, of_v)), (alone, (bounds_eps, bounds_v)) = jax.device_get(
+    (whole, (of_eps, of_v)), (part, (bounds_eps, bounds_v)) = jax.device_get(
       both(jnp.asarray(prediction), jnp.asarray(v))
     )
-  value = whole - alone
+  value = whole - part
   np.testing.assert_allclose(of_eps, 2 * (prediction - eps), rtol=1e-12)
   np.testing.assert_allclose(of_v, bounds_v, rtol=1e-12)
   assert np.abs(bounds_eps).max() > 1e-3 and np.abs(bounds_v).min() > 0

@@ -1,6 +1,7 @@
 """A chain against single steps composed, Bayes' rule, and its respacings."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_respaced_chain_has_the_marginals_of_the_steps_it_keeps():
 
 
 def test_the_network_is_told_the_original_step_in_thousandths():
-  k = np.arange(50, dtype=np.int32)
+  k = jnp.arange(50)
   time = Chain.of(LINEAR, "50").time(k)
   assert time.dtype == np.float32
   assert time[:4].tolist() == [0, 20, 41, 61] and time[-1] == 999
@@ -129,7 +130,7 @@ def test_variances_of_the_reverse_step():
 
 
 def test_a_v_belongs_to_a_learned_variance_and_to_no_other():
-  k, x = np.zeros(1, np.int32), np.zeros((1, 2), np.float32)
+  k, x = jnp.zeros(1, jnp.int32), jnp.zeros((1, 2))
   with pytest.raises(ValueError, match="'fixed_large' has no v"):
     Chain.of(LINEAR).reverse_log_variance(k, x, x)
   with pytest.raises(ValueError, match="'learned' lacks v"):

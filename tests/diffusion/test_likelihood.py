@@ -92,7 +92,7 @@ def test_an_example_has_its_bits_whatever_the_batch(images, key):
 
 
 def test_a_model_that_knows_the_data_has_a_tight_bound(key):
-  """Of 8-bit data all equal to c the exact predictor needs no bits for k > 0.
+  """The exact predictor of 8-bit data all equal to c needs no bits for k > 0.
 
   With the posterior's variance every term but the decoder's vanishes, and the
   decoder puts sigma = 0.01 around the right value.

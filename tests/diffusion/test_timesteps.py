@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -57,8 +58,8 @@ def test_histories_are_those_of_the_plain_sampler(filled):
 
 
 def test_a_batch_of_one_step_only_shifts_once_per_example():
-  k = np.full(13, 2, np.int32)
-  state = timesteps.update(timesteps.init(STEPS), k, np.arange(13.0))
+  k = jnp.full(13, 2)
+  state = timesteps.update(timesteps.init(STEPS), k, jnp.arange(13.0))
   assert state["losses"][2].tolist() == list(range(3, 13))
   assert state["counts"].tolist() == [0, 0, 10, 0, 0, 0, 0]
 

@@ -1,4 +1,4 @@
-"""What tests of experiments share: results made by hand, other processes."""
+"""Results made by hand and other processes, for tests of experiments."""
 
 import contextlib
 import copy
@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from pseudovideo import evaluate, results, sample_files
+from pseudovideo.evaluation import evaluate
+from pseudovideo.runs import results, sample_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 NETWORK = {
@@ -41,19 +42,19 @@ def make_record(job, value=1.0, *, real=0.5, seconds=10.0, network=NETWORK):
     "seeds": {"train": job.seed, "sample": job.seed},
     "samples_file": None,
     "ema": True,
-    "step": job.config["train"]["steps"],
+    "step": job.config.raw["train"]["steps"],
     "images_seen": 128,
     "num_parameters": 12345,
     "network_evaluations": 50,
     "wall_seconds": {"train": seconds, "sample": 1.0},
     "data": {"fingerprint": "f"},
-    "config": copy.deepcopy(job.config),
+    "config": copy.deepcopy(job.config.raw),
     "provenance": provenance,
   }
 
 
 def write_finished(job, root, **fields):
-  """What a finished run leaves in its folder; returns its record."""
+  """Writes the files of a finished run; returns its record."""
   record = make_record(job, **fields)
   results.write(job.workdir(root) / evaluate.RESULTS_FILE, record)
   (job.workdir(root) / sample_files.NAME).touch()
@@ -74,7 +75,7 @@ def _write_finished():
 def other_process(path):
   """A process that holds a lock until it is killed."""
   code = (
-    "import sys, time, pathlib; from experiments import locks\n"
+    "import sys, time, pathlib; from experiments.running import locks\n"
     "with locks.hold(pathlib.Path(sys.argv[1])) as mine:\n"
     "  print(mine, flush=True); time.sleep(600)"
   )

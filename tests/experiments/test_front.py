@@ -8,7 +8,9 @@ import types
 import pytest
 
 from experiments import __main__ as front
-from experiments import registry, table3, tables
+from experiments import registry
+from experiments.paper import table3
+from experiments.reporting import tables
 from pseudovideo import errors
 
 
@@ -31,7 +33,7 @@ def test_every_name_has_a_line_and_a_command(capsys):
 
 
 def test_no_command_is_left_out(capsys):
-  """Of modules that can be run by themselves."""
+  """Every module that can be run by itself is listed."""
   assert front.main(["list"]) == 0
   said = capsys.readouterr().out
   folder = pathlib.Path(front.__file__).parent

@@ -186,10 +186,12 @@ def test_adaptive_weight_is_clamped(point):
   assert weigh(*point, most=0.5 * closed_form()) == np.float32(
     0.5 * closed_form()
   )
-  assert adversarial.adaptive_weight(3.0, 0.0, 7.0) == 7
-  assert adversarial.adaptive_weight(0.0, 0.0, 7.0) == 0
+  zero, three = jnp.zeros(()), jnp.full((), 3.0)
+  assert adversarial.adaptive_weight(three, zero, 7.0) == 7
+  assert adversarial.adaptive_weight(zero, zero, 7.0) == 0
+  tiny = jnp.full((), 1e-8)
   np.testing.assert_allclose(
-    adversarial.adaptive_weight(3.0, 1e-8, 1e10), 1.5e8, rtol=1e-6
+    adversarial.adaptive_weight(three, tiny, 1e10), 1.5e8, rtol=1e-6
   )
 
 

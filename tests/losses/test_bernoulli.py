@@ -1,6 +1,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
@@ -47,5 +48,5 @@ def test_extreme_logits_are_exact_and_their_gradients_finite():
 
 
 def test_a_mean_is_the_pixel_itself_up_to_a_soft_step():
-  p = special.expit(bernoulli.logits_of_mean(np.array([0.0, 0.5, 1.0])))
+  p = special.expit(bernoulli.logits_of_mean(jnp.array([0.0, 0.5, 1.0])))
   np.testing.assert_allclose(p, [0.0067, 0.5, 0.9933], atol=5e-5)

@@ -1,6 +1,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
@@ -112,7 +113,7 @@ def test_probabilities_are_those_of_the_tanh_approximation():
 
 
 def test_hopeless_predictions_have_a_finite_loss_and_gradient():
-  x = np.float32([[-1.0, 0.0, 1.0]])
+  x = jnp.float32([[-1.0, 0.0, 1.0]])
 
   @jax.jit
   def slopes(mean, log_sigma):

@@ -91,7 +91,7 @@ def test_all_masks_of_maskgit_are_as_frequent_as_they_should_be(key):
   assert chi_square_of_subsets(np.asarray(masks), law) > 1e-3
 
 
-@pytest.mark.parametrize("schedule", masked_tokens.SCHEDULES)
+@pytest.mark.parametrize("schedule", ["phenaki", "maskgit"])
 def test_masks_at_the_size_of_the_paper(key, schedule):
   masking = masked_tokens.Masking(schedule)
   masks = draw(masking, 4000, 256, key)
@@ -176,7 +176,7 @@ def test_cross_entropy_of_no_knowledge_and_of_certainty():
 
 def test_slope_of_the_cross_entropy_is_p_minus_the_target():
   def loss(logits):
-    value, weight = masked_tokens.cross_entropy(logits, IDS, MASKED)
+    value, weight = cross_entropy(logits, IDS, MASKED)
     return jnp.sum(value * weight) / jnp.sum(weight)
 
   gradient = jax.jit(jax.grad(loss))(jnp.float32(LOGITS))

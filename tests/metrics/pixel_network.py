@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo.metrics.features import FeatureNetwork
+from pseudovideo.pretrained.features import FeatureNetwork
 
 DIM, CLASSES = 6, 3
 

@@ -8,8 +8,8 @@ import skimage.metrics
 
 from pseudovideo import errors
 from pseudovideo.metrics import lpips, pair_metrics
-from tests.metrics import pixel_network
-from tests.models import backbone_reference
+from tests.metrics import pixel_network, test_lpips
+from tests.pretrained.networks import backbone_reference
 
 OF_IMAGES = ["PSNR", "SSIM", "IPD"]
 
@@ -165,7 +165,7 @@ def alexnet():
 
 def test_lpips_of_videos(alexnet, monkeypatch):
   lead = (2, 3)
-  metric = lpips.from_state_dicts("alex", *alexnet)
+  metric = test_lpips.load("alex", *alexnet)
   monkeypatch.setattr(lpips, "load", {"alex": metric}.__getitem__)
   reference = pixel_network.images(lead[0], shape=(*lead[1:], 31, 32, 3))
   scored = noisy(reference)
@@ -186,7 +186,7 @@ def test_lpips_of_videos(alexnet, monkeypatch):
   assert record["num_samples"] == lead[0]
   assert record["better"] == "lower"
   assert record["feature_network"] == metric.provenance()
-  assert record["feature_network"]["name"].startswith("unofficial-LPIPS-alex-")
+  assert record["feature_network"]["name"] == "LPIPS-alex"
   json.dumps(record, allow_nan=False)
 
 

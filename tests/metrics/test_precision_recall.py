@@ -4,7 +4,10 @@ from scipy.spatial import distance
 from sklearn import neighbors
 
 from pseudovideo import errors
-from pseudovideo.metrics.precision_recall import precision_recall
+from pseudovideo.metrics.precision_recall import (
+  nearest_distances,
+  precision_recall,
+)
 
 
 def _sets(num, other, dim, shift=0.5, seed=0):
@@ -133,3 +136,40 @@ def test_what_cannot_be_compared_is_a_sentence():
   ]:
     with pytest.raises(errors.UserError, match=message):
       precision_recall(real, generated, neighbours=k)
+
+
+def _images(num, seed):
+  rng = np.random.default_rng(seed)
+  return rng.integers(0, 256, (num, 5, 4, 3), dtype=np.uint8)
+
+
+def test_nearest_distances_equal_brute_force_for_every_block():
+  images, training = _images(23, 0), _images(31, 1)
+  tree = neighbors.NearestNeighbors(n_neighbors=1, algorithm="brute")
+  tree.fit(training.reshape(31, -1) / 255.0)
+  expected, _ = tree.kneighbors(images.reshape(23, -1) / 255.0)
+  for block in (1, 7, 1000):
+    found = nearest_distances(images, training, block=block)
+    np.testing.assert_allclose(found, expected[:, 0], rtol=1e-9)
+
+
+def test_a_copy_has_distance_exactly_zero():
+  training = _images(40, 2)
+  images = np.concatenate([training[[11, 3]], _images(1, 5)])
+  distances = nearest_distances(images, training, block=16)
+  assert (distances[:2] == 0).all()
+  assert distances[2] > 0
+
+
+def test_unit_is_a_pixel_from_black_to_white():
+  black = np.zeros((1, 8, 8, 1), np.uint8)
+  assert nearest_distances(black, black + 255) == 8.0
+
+
+def test_images_that_have_no_distance_are_refused():
+  with pytest.raises(ValueError, match="uint8"):
+    nearest_distances(np.zeros((2, 4, 4, 1)), _images(2, 0))
+  with pytest.raises(ValueError, match="cannot be compared"):
+    nearest_distances(_images(2, 0)[:, :4], _images(2, 0))
+  with pytest.raises(ValueError, match="0 training images"):
+    nearest_distances(_images(2, 0), _images(0, 0))

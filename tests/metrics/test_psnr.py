@@ -39,9 +39,6 @@ def test_equals_scikit_image_in_blocks_of_any_size(monkeypatch, shape):
     assert found.dtype == np.float64
     assert found.shape == shape[:-3]
     np.testing.assert_allclose(found, expected, rtol=1e-13)
-    np.testing.assert_allclose(
-      psnr.mean_of_images(reference, other), expected.mean(), rtol=1e-13
-    )
 
 
 def test_equals_dm_pix():
@@ -59,18 +56,6 @@ def test_constant_differences_have_a_closed_form():
   np.testing.assert_allclose(psnr.per_image(reference, other), expected)
   # No wrapping of uint8 in the other direction.
   np.testing.assert_allclose(psnr.per_image(other, reference), expected)
-  error = (1 + 51**2 + 255**2) / 3
-  pooled = psnr.of_mean_error(reference, other)
-  np.testing.assert_allclose(pooled, 10 * np.log10(255**2 / error))
-  assert psnr.mean_of_images(reference, other) - pooled > 16
-
-
-def test_pooling_is_over_frames_too():
-  reference, other = noisy(2, 5, 6, 6, 3)
-  expected = skimage.metrics.peak_signal_noise_ratio(
-    reference, other, data_range=255
-  )
-  np.testing.assert_allclose(psnr.of_mean_error(reference, other), expected)
 
 
 def test_equal_images_are_infinitely_good():
@@ -78,12 +63,6 @@ def test_equal_images_are_infinitely_good():
   other[1] = reference[1]
   found = psnr.per_image(reference, other)
   np.testing.assert_array_equal(np.isinf(found), [False, True, False])
-  assert psnr.mean_of_images(reference, other) == np.inf
-  expected = skimage.metrics.peak_signal_noise_ratio(
-    reference, other, data_range=255
-  )
-  np.testing.assert_allclose(psnr.of_mean_error(reference, other), expected)
-  assert psnr.of_mean_error(reference, reference) == np.inf
 
 
 IMAGES = np.zeros((2, 12, 12, 3), np.uint8)

@@ -1,7 +1,6 @@
 """Names, records and values of scores of sets."""
 
 import json
-import types
 
 import numpy as np
 import pytest
@@ -28,22 +27,24 @@ def images():
   return pixel_network.images(160, 1) // 2, pixel_network.images(200, 2)
 
 
-@pytest.fixture(scope="module")
-def compared(images):
+def pair_of(*sets) -> set_metrics.SetPair:
   seen = [
     summary.summarize(
       pixel_network.make(), sources.of_array(some, "some images")
     )
-    for some in images
+    for some in sets
   ]
-  return set_metrics.Compared(*seen, "train", 0)
+  return set_metrics.SetPair(*seen, "train", 0)
 
 
 @pytest.fixture(scope="module")
-def records(compared):
-  return set_metrics.records(
-    compared, pixel_network.make(), set_metrics.METRICS
-  )
+def pair(images):
+  return pair_of(*images)
+
+
+@pytest.fixture(scope="module")
+def records(pair):
+  return set_metrics.records(pair, pixel_network.make(), set_metrics.METRICS)
 
 
 def test_only_published_networks_give_published_names():
@@ -78,7 +79,7 @@ def test_only_published_networks_give_published_names():
     ("FD-inf", "i3d-01234567", "FVD-inf-i3d-01234567"),
     ("FD", "unofficial-i3d-01234567", "FD-unofficial-i3d-01234567"),
   ]:
-    named = set_metrics.named(kind, types.SimpleNamespace(name=network))
+    named = set_metrics.named(kind, pixel_network.make(network))
     assert named == expected
 
 
@@ -89,12 +90,12 @@ def test_what_metrics_keep():
   assert set_metrics.kept(["FD-inf", "IS-inf"]) == {"features", "logits"}
 
 
-def test_an_unknown_metric_is_a_sentence(compared):
+def test_an_unknown_metric_is_a_sentence(pair):
   said = r"no metric named 'FDD'; did you mean 'FD'\?.*FD, FD-inf, IS, IS-inf"
   with pytest.raises(errors.UserError, match=said):
     set_metrics.kept(["IS", "FDD"])
   with pytest.raises(errors.UserError, match=said):
-    set_metrics.records(compared, pixel_network.make(), ["FDD"])
+    set_metrics.records(pair, pixel_network.make(), ["FDD"])
 
 
 def test_every_metric_has_its_names(records):
@@ -123,15 +124,15 @@ def test_records_hold_what_is_needed_to_quote_them(records):
     assert record["reference_size"] == size
 
 
-def test_a_metric_needs_no_more_than_it_says(records, compared, images):
-  """Of the images that are scored, all else was thrown away."""
+def test_a_metric_needs_no_more_than_it_says(records, pair, images):
+  """All else that was seen of the scored images is thrown away."""
   for kind in NAMES:
     few = summary.summarize(
       pixel_network.make(),
       sources.of_array(images[0], "some images"),
       keep=set_metrics.kept([kind]),
     )
-    some = set_metrics.Compared(few, compared.reference, "train", 0)
+    some = set_metrics.SetPair(few, pair.reference, "train", 0)
     alone = set_metrics.records(some, pixel_network.make(), [kind])
     assert alone == {name: records[name] for name in alone}
 
@@ -158,7 +159,7 @@ def test_subsets_of_kid_are_as_large_as_the_smaller_set(records):
 
 
 def test_precision_and_recall_take_equally_many_of_either(
-  records, compared, images, monkeypatch
+  records, pair, images, monkeypatch
 ):
   assert "160 of either." in records["recall-pixels"]["definition"]
   taken = []
@@ -168,10 +169,8 @@ def test_precision_and_recall_take_equally_many_of_either(
     return 0.25, 0.75
 
   monkeypatch.setattr(precision_recall, "precision_recall", keep)
-  swapped = set_metrics.Compared(
-    compared.reference, compared.scored, "train", 0
-  )
-  for one in (compared, swapped):
+  swapped = set_metrics.SetPair(pair.reference, pair.scored, "train", 0)
+  for one in (pair, swapped):
     found = set_metrics.records(one, pixel_network.make(), ["PR"])
     assert found["precision-pixels"]["value"] == 0.25
     assert found["recall-pixels"]["value"] == 0.75
@@ -188,13 +187,10 @@ def test_precision_and_recall_take_equally_many_of_either(
     assert max(places) >= 160, "not the first ones only"
 
 
-def test_precision_and_recall_and_kid_by_brute_force(records, compared, images):
-  """Of equally many, so that nothing is drawn."""
+def test_precision_and_recall_and_kid_by_brute_force(images):
+  """The sets have equally many images, so that nothing is drawn."""
   x, y = (pixel_network.features(some[:160]) for some in images)
-  rows = np.arange(160)
-  one = set_metrics.Compared(
-    compared.scored.of_rows(rows), compared.reference.of_rows(rows), "train", 0
-  )
+  one = pair_of(*(some[:160] for some in images))
   found = set_metrics.records(one, pixel_network.make(), ["PR", "KID"])
 
   def share(inside, around):
@@ -216,10 +212,7 @@ def test_precision_and_recall_and_kid_by_brute_force(records, compared, images):
 
 
 def test_too_few_images_are_sentences(images):
-  few = summary.summarize(
-    pixel_network.make(), sources.of_array(images[0][:3], "three")
-  )
-  one = set_metrics.Compared(few, few, "train", 0)
+  one = pair_of(images[0][:3], images[0][:3])
   for kind in ("PR", "FD-inf", "IS-inf"):
     with pytest.raises(errors.UserError, match="at least"):
       set_metrics.records(one, pixel_network.make(), [kind])

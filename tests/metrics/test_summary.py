@@ -1,4 +1,4 @@
-"""What a network sees of images: as computed at once, and kept on disk."""
+"""Features of images are those computed at once, and are kept on disk."""
 
 import dataclasses
 import logging
@@ -9,6 +9,7 @@ import pytest
 
 from pseudovideo.data import digits
 from pseudovideo.metrics import sources, summary
+from pseudovideo.pretrained.features import FeatureNetwork
 from tests.metrics import pixel_network
 
 NUM = 600  # Three blocks, the last one uneven.
@@ -41,24 +42,23 @@ def check_moments(found, images):
 def check(found, images):
   check_moments(found, images)
   np.testing.assert_allclose(
-    found.features, pixel_network.features(images), rtol=1e-6
+    found.kept["features"], pixel_network.features(images), rtol=1e-6
   )
   np.testing.assert_allclose(
-    found.logits, pixel_network.logits(images), rtol=1e-6
+    found.kept["logits"], pixel_network.logits(images), rtol=1e-6
   )
 
 
-class SeesNothing:
-  """The facts of a network that must not be asked again."""
-
-  def __init__(self, network):
-    self._network = network
-
-  def __getattr__(self, name):
-    return getattr(self._network, name)
+class SeesNothing(FeatureNetwork):
+  """A network that must not be asked again."""
 
   def stream(self, blocks, batch_size=None):
     raise AssertionError("The network was shown what was kept.")
+
+
+def blind(network) -> SeesNothing:
+  """The facts of a network that sees nothing."""
+  return SeesNothing(**vars(network))
 
 
 @pytest.mark.parametrize("keep", [(), ("features",), ("logits",)])
@@ -66,18 +66,10 @@ def test_moments_and_what_is_kept_are_those_of_all_images(images, keep):
   found = summary.summarize(pixel_network.make(), source(images), keep=keep)
   check_moments(found, images)
   for name in ("features", "logits"):
-    kept = getattr(found, name)
+    assert (name in found.kept) == (name in keep)
     if name in keep:
       expected = getattr(pixel_network, name)(images)
-      np.testing.assert_allclose(kept, expected, rtol=1e-6)
-    else:
-      assert kept is None
-
-
-def test_a_summary_of_rows_is_that_of_these_images(images):
-  rows = np.array([3, 7, 8, 300, 599])
-  whole = summary.summarize(pixel_network.make(), source(images))
-  check(whole.of_rows(rows), images[rows])
+      np.testing.assert_allclose(found.kept[name], expected, rtol=1e-6)
 
 
 def test_a_reference_is_seen_once(images, home):
@@ -85,11 +77,9 @@ def test_a_reference_is_seen_once(images, home):
   check(summary.reference(network, source(images)), images)
   (folder,) = home.iterdir()
   assert folder.name.startswith("pixels-")
-  again = summary.reference(SeesNothing(network), source(images))
+  again = summary.reference(blind(network), source(images))
   check(again, images)
-  assert isinstance(again.features, np.memmap)
-  rows = np.array([0, 599])
-  check(again.of_rows(rows), images[rows])
+  assert isinstance(again.kept["features"], np.memmap)
 
 
 def test_other_networks_and_images_are_seen_anew(images, home):
@@ -106,7 +96,7 @@ def test_other_networks_and_images_are_seen_anew(images, home):
   ]
   for number, (one, images_of) in enumerate(others, 2):
     with pytest.raises(AssertionError, match="was shown"):
-      summary.reference(SeesNothing(one), images_of)
+      summary.reference(blind(one), images_of)
     summary.reference(one, images_of)
     assert len(list(home.iterdir())) == number
 
@@ -125,12 +115,12 @@ def test_splits_and_binarizations_are_told_apart(home):
     found = summary.reference(network, sources.of_split(data, split, binarize))
     assert len(list(home.iterdir())) == number
     assert found.moments.num == {"train": 1437, "test": 360}[split]
-    values = set(np.unique(found.features))
+    values = set(np.unique(found.kept["features"]))
     assert (values <= {0.0, 1.0}) == (binarize != "none")
 
 
 @pytest.mark.parametrize("array", ["features", "scatter"])
-def test_damage_is_reported_and_mended(images, home, caplog, array):
+def test_damage_is_reported_and_repaired(images, home, caplog, array):
   network = pixel_network.make()
   summary.reference(network, source(images))
   (folder,) = home.iterdir()
@@ -142,7 +132,7 @@ def test_damage_is_reported_and_mended(images, home, caplog, array):
     check(summary.reference(network, source(images)), images)
   assert "is damaged" in caplog.text
   caplog.clear()
-  summary.reference(SeesNothing(network), source(images))
+  summary.reference(blind(network), source(images))
   assert "damaged" not in caplog.text
 
 
@@ -152,29 +142,30 @@ def test_images_without_identity_are_not_kept(images, home):
   assert not home.exists()
 
 
-class Wide:
+class Wide(FeatureNetwork):
   """Many features, made on the host, so that all memory is counted."""
 
-  name = "wide"
-  feature_dim = 64
-  num_classes = 1000
-
-  def stream(self, blocks):
+  def stream(self, blocks, batch_size=None):
+    done = 0
     for block in blocks:
+      rows = slice(done, done + len(block))
       mean = block.mean((1, 2, 3), dtype=np.float32)[:, None]
-      yield np.tile(mean, (1, 64)), np.tile(mean, (1, 1000))
+      yield rows, np.tile(mean, (1, 64)), np.tile(mean, (1, 1000))
+      done = rows.stop
 
 
 @pytest.mark.parametrize(("keep", "grows"), [((), False), (("logits",), True)])
 def test_memory_does_not_grow_with_the_images(keep, grows):
   one = pixel_network.images(1)
+  made = pixel_network.make(feature_dim=64, num_classes=1000)
+  network = Wide(**vars(made))
 
   def peak(num):
     many = np.broadcast_to(one, (num, *one.shape[1:]))
     some = source(many)
     tracemalloc.start()
     try:
-      summary.summarize(Wide(), some, keep=keep)
+      summary.summarize(network, some, keep=keep)
       return tracemalloc.get_traced_memory()[1]
     finally:
       tracemalloc.stop()

@@ -1,6 +1,7 @@
 """Parameters for tests, drawn without compiling what initialises a network."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -11,6 +12,7 @@ def drawn(init, *arguments, seed=1, **options):
   zeros and ones.
   """
   rng = np.random.default_rng(seed)
+  arguments, options = jax.tree.map(_traced, (arguments, options))
   shapes = jax.eval_shape(
     lambda key: init(key, *arguments, **options), jax.random.key(0)
   )
@@ -23,3 +25,8 @@ def drawn(init, *arguments, seed=1, **options):
     return np.float32(0.3) * noise + name.endswith(("scale", "gain"))
 
   return jax.tree_util.tree_map_with_path(draw, shapes["params"])
+
+
+def _traced(value):
+  """An array of numpy as one of JAX, as networks take them."""
+  return jnp.asarray(value) if isinstance(value, np.ndarray) else value

@@ -14,7 +14,7 @@ def test_unit_vectors_down_to_the_bound():
   for scale in (1e3, 1.0, 1e-5):
     found = attention.unit(jnp.float32(scale * x))
     np.testing.assert_allclose(found, x / length, rtol=1e-5)
-  short = np.float32(1e-9 * x)
+  short = jnp.float32(1e-9 * x)
   np.testing.assert_allclose(attention.unit(short), 1e6 * short, rtol=1e-5)
 
 

@@ -26,15 +26,15 @@ VAE = dict(
 KEYS = jax.random.split(jax.random.key(1), 2)
 RNG = np.random.default_rng(0)
 IMAGES, VIDEO = (
-  RNG.uniform(size=shape).astype(np.float32)
+  jnp.asarray(RNG.uniform(size=shape), jnp.float32)
   for shape in ((2, 8, 8, 3), (2, 3, 8, 8, 3))
 )
-TIMES = np.array([3.0, 700.0])
+TIMES = jnp.array([3.0, 700.0])
 WINDOW = dict(
   x0=VIDEO[:, ::-1],
-  observed=np.array([[1.0, 0, 0], [1, 1, 0]]),
-  latent=np.array([[0.0, 1, 1], [0, 0, 1]]),
-  frame_indices=np.array([[0, 1, 2], [2, 3, 4]]),
+  observed=jnp.array([[1.0, 0, 0], [1, 1, 0]]),
+  latent=jnp.array([[0.0, 1, 1], [0, 0, 1]]),
+  frame_indices=jnp.array([[0, 1, 2], [2, 3, 4]]),
 )
 
 
@@ -45,7 +45,7 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x, embedding, dropout_key):
-    block = layers.again(layers.ResBlock, self.remat)
+    block = layers.maybe_remat(layers.ResBlock, self.remat)
     return block(4, 2, 0.5, "additive", name="block")(x, embedding, dropout_key)
 
 
@@ -53,7 +53,7 @@ class Block(nn.Module):
 NETS = {
   "block": (
     Block(),
-    (IMAGES[..., [0, 1, 2, 0]], np.float32([[1, 2], [3, 4]]), KEYS),
+    (IMAGES[..., jnp.array([0, 1, 2, 0])], jnp.array([[1.0, 2], [3, 4]]), KEYS),
     {},
   ),
   "unet": (unet.UNet(**UNET), (IMAGES, TIMES), dict(dropout_key=KEYS)),
@@ -89,7 +89,7 @@ def shapes_of(name, **fields):
 
 
 def kept_bytes(run, shapes):
-  """Of the arrays that the second half of `jax.vjp` closes over."""
+  """Bytes of the arrays that the second half of `jax.vjp` closes over."""
   back = jax.eval_shape(lambda p: jax.vjp(run, p, has_aux=True)[1], shapes)
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(back))
 

@@ -25,7 +25,7 @@ def toeplitz(taps, size):
 
 
 def circulant(taps, size):
-  """The same, but that rows wrap around."""
+  """A matrix like `toeplitz`, but whose rows wrap around."""
   column = np.zeros(size)
   column[(len(taps) // 2 - np.arange(len(taps))) % size] = taps
   return linalg.circulant(column)

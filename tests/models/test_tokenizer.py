@@ -224,7 +224,6 @@ def test_grids_of_the_paper():
     (dict(grid="first_frame"), "1 more than a multiple.*got 6.*'tubelets'"),
     (dict(patch=(2, 3, 4)), "divisible by 3.*got 8x12"),
     (dict(patch=(2, 4, 5)), "width by 5.*got 8x12"),
-    (dict(patch=(2, 4)), "three numbers"),
     (dict(channels=3), "model.channels.*2; got 3"),
   ],
 )

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from pseudovideo import augmentations, errors, keys, linear_error
-from pseudovideo.probe import gains, linear
+from pseudovideo import augmentations, errors, keys
+from pseudovideo.probe import gains, linear, theory
 
 
 def gaussian_videos(name, frames, num, seed):
@@ -29,17 +29,15 @@ def held_out(train, test, window):
   [("first_order", 4), ("high_order", 4), ("high_order", 8)],
 )
 def test_errors_are_those_of_theorem_41(name, frames):
-  """Of all frames from all numbers of given ones; gains pairwise."""
+  """All frames are predicted from all numbers of given ones."""
   num = 300
   train, test = (gaussian_videos(name, frames, num, seed) for seed in (0, 1))
   found = held_out(train, test, 1)
   betas = augmentations.make(name, frames=frames).betas()
   high_order = name == "high_order"
-  table = linear_error.frame_errors(
-    linear_error.covariance(betas, high_order=high_order)
-  )
+  table = theory.frame_errors(theory.covariance(betas, high_order=high_order))
   expected = {pair: table[pair] for pair in linear.pairs(frames)}
-  near = linear_error.image_errors(betas, high_order=high_order)
+  near = theory.image_errors(betas, high_order=high_order)
   expected |= {(frames - 1, k + 1): near[k] for k in range(frames - 1)}
   spread = np.sqrt(2 / (num * 256))
   previous = {}

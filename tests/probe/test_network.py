@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pseudovideo import linear_error
-from pseudovideo.probe import linear, network
+from pseudovideo.probe import linear, network, theory
 
 NOISE = 0.1
 
@@ -54,7 +53,7 @@ def chain(num, seed):
 
 
 def test_it_does_not_beat_the_best_predictor_of_gaussian_pixels():
-  expected = linear_error.image_errors([0.1, 0.3], high_order=True)
+  expected = theory.image_errors([0.1, 0.3], high_order=True)
   train, test = chain(1000, 0), chain(1000, 1)
   found = {}
   for k in (1, 2):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pseudovideo import images, report
+from pseudovideo import report
+from pseudovideo.report import drawing
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 EVIL = "<script>alert(\"1\")</script> & 'quoted'"
@@ -97,13 +98,13 @@ def test_every_text_is_shown_as_it_is(full):
 
 
 def test_pictures_come_back_pixel_for_pixel(full):
-  strip = images.film_strip(noise(2, 3, 4, 4, 1))
+  strip = drawing.film_strip(noise(2, 3, 4, 4, 1))
   given = [noise(4, 5, 3), noise(2, 3, 1), noise(6, 7, 3), strip]
   page = Page(full.render())
   for stored, image, tag in zip(
     page.pictures(), given, page.all("img"), strict=True
   ):
-    np.testing.assert_array_equal(stored, images.to_rgb(image))
+    np.testing.assert_array_equal(stored, drawing.to_rgb(image))
     assert (int(tag["height"]), int(tag["width"])) == stored.shape[:2]
 
 
@@ -123,7 +124,7 @@ def test_charts_in_succession_share_a_row(full):
 
 def test_the_mark_has_the_colour_of_the_border(full):
   (style,) = Page(full.render()).text("style")
-  assert "--accent: #{:02x}{:02x}{:02x};".format(*images.ACCENT) in style
+  assert "--accent: #{:02x}{:02x}{:02x};".format(*drawing.ACCENT) in style
 
 
 def test_cells_are_written_by_their_kind():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pseudovideo import images, report
-from pseudovideo.report import run
+from pseudovideo import report
+from pseudovideo.report import drawing, run
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -93,10 +93,10 @@ def test_the_page_of_a_whole_run(tmp_path):
     *("Scores", "Curves", "Config"),
   ]
   expected = [
-    images.film_strip(pseudo),
-    images.film_strip(generated),
-    images.grid(samples),
-    images.grid(real[:6]),
+    drawing.film_strip(pseudo),
+    drawing.film_strip(generated),
+    drawing.grid(samples),
+    drawing.grid(real[:6]),
   ]
   for stored, picture in zip(pictures(text), expected, strict=True):
     np.testing.assert_array_equal(stored, picture)

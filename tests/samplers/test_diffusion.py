@@ -234,20 +234,11 @@ def test_the_network_is_asked_once_per_step_at_its_original_time(key):
 
 
 @pytest.mark.parametrize(
-  ("method", "eta", "words"),
-  [
-    ("euler", 0.0, "no sampler.method named 'euler'"),
-    ("ddim", 1.5, "sampler.eta must lie in [0, 1]; got 1.5"),
-    ("ddim", -0.1, "sampler.eta must lie in [0, 1]"),
-    ("ddim", float("nan"), "sampler.eta must lie in [0, 1]"),
-    ("ancestral", 0.5, "'ddim' only"),
-    ("dpm_solver", 1.0, "'ddim' only"),
-  ],
+  ("method", "eta"), [("ancestral", 0.5), ("dpm_solver", 1.0)]
 )
-def test_methods_refuse_what_they_cannot_do(method, eta, words, key):
+def test_only_ddim_has_an_eta(method, eta, key):
   chain = Chain.of(Process(), "8")
-  with pytest.raises(errors.UserError) as error:
+  with pytest.raises(errors.UserError, match=r"sampler\.eta .* 'ddim' only"):
     diffusion.sample(
       exact(chain), jnp.zeros((1, 1)), chain, key=key, method=method, eta=eta
     )
-  assert words in str(error.value)

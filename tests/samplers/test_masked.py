@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from pseudovideo import keys
+from pseudovideo import fields, keys
 from pseudovideo.models import maskgit
 from pseudovideo.samplers import masked
 from tests.models import parameters
@@ -317,4 +317,4 @@ def test_samples_do_not_notice_the_batch_size(key, network, preset, judged):
 
 def test_presets_are_possible():
   for preset in masked.PRESETS.values():
-    preset.check()
+    fields.check(preset, "sampler")

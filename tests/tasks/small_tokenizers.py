@@ -10,15 +10,11 @@ import jax
 import numpy as np
 
 from configs import tokenizer as configs
-from pseudovideo import (
-  augmentations,
-  checkpoints,
-  configuration,
-  data,
-  optimizers,
-)
+from pseudovideo import augmentations, data, optimizers
+from pseudovideo.config import comparing, parsing
 from pseudovideo.models import discriminator, tokenizer
 from pseudovideo.models.quantizers import lfq, vq
+from pseudovideo.runs import checkpoints
 from pseudovideo.tasks import video_tokenizer
 
 NET = tokenizer.Tokenizer(
@@ -79,14 +75,14 @@ def save_run(workdir):
   Returns:
     `workdir`.
   """
-  raw = configuration.complete(configs.get_config("frames=8,preset=tiny"))
+  raw = parsing.complete(configs.get_config("frames=8,preset=tiny"))
   raw["augmentation"]["frames"] = raw["model"]["frames"] = 4
   raw["model"].update(spatial_layers=1, temporal_layers=0)
   raw["task"]["adversarial"] = False
-  task = configuration.parse(raw).make_task((8, 8, 1))
+  task = parsing.parse(raw).make_task((8, 8, 1))
   params, extra = task.init(jax.random.key(0), data.load("digits"))
   store = checkpoints.Checkpoints(workdir / checkpoints.FOLDER)
   parts = {"ema": moved(params), "extra": extra}
-  store.save(1, parts, config=configuration.to_json(raw), wait=True)
+  store.save(1, parts, config=comparing.to_json(raw), wait=True)
   store.close()
   return workdir

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import video_vae as configs
-from pseudovideo import augmentations, checkpoints, configuration, optimizers
-from pseudovideo.losses import perceptual
+from pseudovideo import augmentations, optimizers
+from pseudovideo.config import comparing, parsing
 from pseudovideo.models import video_discriminator
 from pseudovideo.models.video_vae import initialisation, iv_vae
+from pseudovideo.pretrained import perceptual_features
+from pseudovideo.runs import checkpoints
 from pseudovideo.tasks import video_vae
 
 NET = iv_vae.IVVAE(
@@ -49,13 +51,13 @@ IMAGES = changed(
 
 
 def toy_features():
-  """The entry of `perceptual.FEATURES` of the name `toy`."""
+  """The entry of `perceptual_features.FEATURES` of the name `toy`."""
   weights = np.random.default_rng(3).normal(size=(64, 5)).astype(np.float32)
 
   def forward(params, images):
     return jnp.dot(images.reshape(len(images), -1), params["weights"])
 
-  made = perceptual.Features("toy", {"weights": weights}, forward, {})
+  made = perceptual_features.Features("toy", {"weights": weights}, forward, {})
   return (lambda image_set, binarize: made), forward
 
 
@@ -76,8 +78,8 @@ def fresh(task):
   params = jax.tree_util.tree_map_with_path(drawn, shapes)
   if task.perceptual == "none":
     return params, {}
-  frozen = perceptual.load(task.perceptual, None)
-  return params, {"perceptual": frozen.params}
+  frozen = perceptual_features.load(task.perceptual, None)
+  return params, {"frozen": {"perceptual": frozen.params}}
 
 
 def save_run(workdir, frames):
@@ -92,7 +94,7 @@ def save_run(workdir, frames):
   """
   moves = frames > 1
   network = "key_motion" if moves else "image"
-  raw = configuration.complete(
+  raw = parsing.complete(
     configs.get_config(f"frames={frames},network={network},preset=tiny")
   )
   raw["model"] |= dict(
@@ -102,7 +104,7 @@ def save_run(workdir, frames):
     rates=(),
     latent_channels=4 if moves else 2,
   )
-  task = configuration.parse(raw).make_task((8, 8, 1))
+  task = parsing.parse(raw).make_task((8, 8, 1))
   params, extra = fresh(task)
   for layer in params["network"]["moments"].values():
     half = len(layer["bias"]) // 2
@@ -111,6 +113,6 @@ def save_run(workdir, frames):
     layer["bias"][half:] -= 3
   store = checkpoints.Checkpoints(workdir / checkpoints.FOLDER)
   parts = {"ema": params, "extra": extra}
-  store.save(1, parts, config=configuration.to_json(raw), wait=True)
+  store.save(1, parts, config=comparing.to_json(raw), wait=True)
   store.close()
   return workdir

@@ -10,25 +10,20 @@ import optax
 import pytest
 
 from configs import video_diffusion
-from pseudovideo import (
-  checkpoints,
-  configuration,
-  data,
-  sharding,
-  state,
-  steps,
-  train,
-  writer,
-)
+from pseudovideo import data
+from pseudovideo.config import parsing
+from pseudovideo.devices import sharding
 from pseudovideo.diffusion import process as processes
+from pseudovideo.runs import checkpoints, metric_log
 from pseudovideo.tasks import diffusion
+from pseudovideo.training import loop, state, steps
 
 FRAMES = {"image": 1, "video": 4}
 LEARNED = processes.Process(steps=40, variance="learned", loss="hybrid")
 
 
 def tiny(frames):
-  return configuration.complete(
+  return parsing.complete(
     video_diffusion.get_config(f"frames={frames},preset=tiny")
   )
 
@@ -36,7 +31,7 @@ def tiny(frames):
 @pytest.fixture(params=FRAMES)
 def task(request):
   raw = tiny(FRAMES[request.param])
-  return configuration.parse(raw).make_task((8, 8, 1))
+  return parsing.parse(raw).make_task((8, 8, 1))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +80,7 @@ def test_devices_and_micro_batches_do_not_change_the_losses(images, key):
   """Of a video task whose network is one number."""
   raw = tiny(4)
   raw["process"]["timesteps"] = "loss_second_moment"
-  task = configuration.parse(raw).make_task((8, 8, 1))
+  task = parsing.parse(raw).make_task((8, 8, 1))
 
   class Linear(type(task)):
     def _predict(self, params, x, time, window, dropout_key=None):
@@ -115,7 +110,10 @@ def test_devices_and_micro_batches_do_not_change_the_losses(images, key):
   one, (now, losses) = run(1), run(2, accumulate=4)
   np.testing.assert_allclose(losses, one[1], rtol=1e-5)
   np.testing.assert_allclose(now.params["w"], one[0].params["w"], rtol=1e-5)
-  ours, theirs = now.extra["timesteps"], one[0].extra["timesteps"]
+  ours, theirs = (
+    now.extra["state"]["timesteps"],
+    one[0].extra["state"]["timesteps"],
+  )
   assert ours["counts"].sum() == 3 * len(images)
   np.testing.assert_array_equal(ours["counts"], theirs["counts"])
   # Micro-batches come in another order.
@@ -130,21 +128,23 @@ def test_remembered_losses_travel_in_the_checkpoint(tiny_video_run, tmp_path):
   shutil.copytree(tiny_video_run, workdir)
   shutil.rmtree(workdir / checkpoints.FOLDER / "6")
   step, half, raw = checkpoints.load(workdir, parts=("extra",))
-  assert step == 3 and half["extra"]["timesteps"]["counts"].sum() == 3 * 8
-  assert half["extra"]["timesteps"]["losses"].max() > 0
+  assert (
+    step == 3 and half["extra"]["state"]["timesteps"]["counts"].sum() == 3 * 8
+  )
+  assert half["extra"]["state"]["timesteps"]["losses"].max() > 0
   raw["train"]["eval_every"] = 0
-  assert train.train(raw, workdir).step == 6
+  assert loop.train(raw, workdir).step == 6
   whole, resumed = (
     checkpoints.load(folder, parts=("params", "ema", "extra"))[1]
     for folder in (tiny_video_run, workdir)
   )
-  assert whole["extra"]["timesteps"]["counts"].sum() == 6 * 8
+  assert whole["extra"]["state"]["timesteps"]["counts"].sum() == 6 * 8
   for a, b in zip(
     jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True
   ):
     np.testing.assert_array_equal(a, b)
   logged = [
-    [row["loss"] for row in writer.read_metrics(folder)
+    [row["loss"] for row in metric_log.read_metrics(folder)
      if row["split"] == "train"]
     for folder in (tiny_video_run, workdir)
   ]  # fmt: skip

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
-from pseudovideo import keys, steps
+from pseudovideo import keys
 from pseudovideo.tasks import heat_hvae
+from pseudovideo.training import steps
 
 
 class Constant:
@@ -21,9 +22,9 @@ class Constant:
 
 BERNOULLI = heat_hvae.HeatHVAE(
   image_shape=(4, 4, 1), model=Constant(), levels=3, sigmas=(0.4, 0.9, 2.0),
-  sigma_h=0.1, binarize="threshold", last_step="bernoulli",
+  sigma_h=0.1, binarize="threshold", reconstruction_likelihood="bernoulli",
 )  # fmt: skip
-GAUSSIAN = dataclasses.replace(BERNOULLI, last_step="gaussian")
+GAUSSIAN = dataclasses.replace(BERNOULLI, reconstruction_likelihood="gaussian")
 BATCH = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 1), np.uint8)
 
 
@@ -72,7 +73,7 @@ def test_the_last_frame_is_the_probability_of_white(key):
   params = {"shift": jnp.float32(0.62)}
   video, other = jax.jit(
     lambda key: [
-      task.sample(params, start, key=key, num=2)
+      task.sample(params, {"frozen": start}, key=key, num=2)
       for task in (BERNOULLI, GAUSSIAN)
     ]
   )(key)

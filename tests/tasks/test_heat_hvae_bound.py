@@ -17,7 +17,7 @@ import pytest
 from scipy import fft, special, stats
 
 from pseudovideo.augmentations import heat as blur
-from pseudovideo.samplers import heat
+from pseudovideo.samplers import hvae_start
 from pseudovideo.tasks import heat_hvae
 
 WIDTHS, SIGMA, DELTA = (0.4, 0.9, 2.0), 0.1, 0.13
@@ -59,10 +59,12 @@ TASK = heat_hvae.HeatHVAE(
   sigmas=WIDTHS, sigma_h=SIGMA, delta_ratio=DELTA / SIGMA,
 )  # fmt: skip
 EXTRA = {
-  "start_mean": jnp.asarray((GAINS[-1] * MEAN)[..., None], jnp.float32),
-  "start_std": jnp.asarray(
-    (GAINS[-1] * np.sqrt(VARIANCE))[..., None], jnp.float32
-  ),
+  "frozen": {
+    "start_mean": jnp.asarray((GAINS[-1] * MEAN)[..., None], jnp.float32),
+    "start_std": jnp.asarray(
+      (GAINS[-1] * np.sqrt(VARIANCE))[..., None], jnp.float32
+    ),
+  }
 }
 IMAGES = RNG.integers(0, 256, (3, 4, 4, 1), np.uint8)
 DRAWS = 4000
@@ -211,7 +213,7 @@ TRAINING = RNG.integers(0, 256, (5, 4, 4, 1), np.uint8)
 
 def mixture(sigma=SIGMA):
   task = dataclasses.replace(
-    TASK, sampler=heat.HeatSampler("training_images"), sigma_h=sigma,
+    TASK, sampler=hvae_start.HeatSampler("training_images"), sigma_h=sigma,
     delta_ratio=1.3,
   )  # fmt: skip
   fitted = dataclasses.replace(task, model=types.SimpleNamespace(init=init))
@@ -236,7 +238,7 @@ def log_mixture(sigma, c):
 @pytest.mark.parametrize("sigma", [SIGMA, 1e-3])
 def test_prior_of_the_image_start_is_the_mixture_bound(sigma):
   task, extra = mixture(sigma)
-  assert extra["start_modes"].shape[1] < 16
+  assert extra["frozen"]["start_modes"].shape[1] < 16
   part = compiled(task)(extra, IMAGES, jax.random.key(0))
   c = GAINS[-1][None] * dct(IMAGES / 255)
   expected = -log_mixture(sigma, c)
@@ -306,7 +308,7 @@ ALL = ALL.reshape(16, 2, 2, 1)
 def small(model):
   return heat_hvae.HeatHVAE(
     image_shape=(2, 2, 1), model=model, levels=2, sigmas=(0.3, 1.0),
-    sigma_h=0.3, binarize="threshold", last_step="bernoulli",
+    sigma_h=0.3, binarize="threshold", reconstruction_likelihood="bernoulli",
   )  # fmt: skip
 
 
@@ -322,7 +324,7 @@ START = {
 def test_probabilities_of_a_last_step_that_sees_nothing_sum_to_one():
   mean = RNG.normal(1, 0.4, (2, 2, 2))
   task = small(Linear(0 * mean, mean))
-  part = compiled(task)(START, ALL, jax.random.key(0))
+  part = compiled(task)({"frozen": START}, ALL, jax.random.key(0))
   nll = np.float64(part["reconstruction"])
   np.testing.assert_allclose(np.exp(-nll).sum(), 1, rtol=1e-5)
   pixels = fft.idctn(mean[0], norm="ortho")
@@ -340,7 +342,7 @@ def test_bounds_of_all_black_and_white_images_are_those_of_probabilities():
   task = small(Linear(factors, offsets))
   parts = {
     name: value.reshape(16 * 300, *value.shape[2:])
-    for name, value in drawn(task, START, ALL, 300).items()
+    for name, value in drawn(task, {"frozen": START}, ALL, 300).items()
   }
   best = task.best_deltas(parts["squared_errors"])
   for deltas in ([1.0, 0.375], [1.0, 0.6], best):
@@ -352,7 +354,7 @@ def test_bounds_of_all_black_and_white_images_are_those_of_probabilities():
 
 def test_scales_leave_a_bernoulli_last_step_alone():
   task = small(Linear(np.ones((2, 2, 2)), np.zeros((2, 2, 2))))
-  part = compiled(task)(START, ALL, jax.random.key(0))
+  part = compiled(task)({"frozen": START}, ALL, jax.random.key(0))
   part = {name: np.asarray(value) for name, value in part.items()}
   result = task.negative_elbo_at(part, [0.001, 0.375])
   np.testing.assert_allclose(result["total"], part["total"], rtol=1e-5)

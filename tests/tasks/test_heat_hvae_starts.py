@@ -9,8 +9,9 @@ import pytest
 from scipy import fft
 
 from configs import hvae
-from pseudovideo import configuration, data, keys
-from pseudovideo.samplers import heat
+from pseudovideo import data, keys
+from pseudovideo.config import comparing, parsing
+from pseudovideo.samplers import hvae_start
 from pseudovideo.tasks import heat_hvae
 
 
@@ -24,7 +25,7 @@ class NoChange:
     return 0 * x
 
 
-IMAGES = heat.HeatSampler("training_images")
+IMAGES = hvae_start.HeatSampler("training_images")
 TASK = heat_hvae.HeatHVAE(
   image_shape=(8, 8, 1), model=NoChange(), levels=2, sigma_min=0.3,
   sigma_max=6.0, sigma_h=0.1,
@@ -98,12 +99,14 @@ def test_images_are_drawn_uniformly_with_noise_of_the_decoder(digits, key):
 
 def test_only_modes_that_the_blur_leaves_are_stored(digits, extra):
   c = top_coefficients(digits.train_images).reshape(-1, 64)
-  modes = heat.low_modes(8, 6.0)
-  np.testing.assert_allclose(extra["start_modes"], c[:, modes], atol=2e-6)
+  modes = hvae_start.low_modes(8, 6.0)
+  np.testing.assert_allclose(
+    extra["frozen"]["start_modes"], c[:, modes], atol=2e-6
+  )
   assert np.abs(np.delete(c, modes, axis=1)).max() < 8e-6
-  assert extra["start_modes"].dtype == np.float32
-  assert 60_000 * len(heat.low_modes(28, 20.0)) * 4 < 2e6
-  assert len(heat.low_modes(8, 0.1)) == 64
+  assert extra["frozen"]["start_modes"].dtype == np.float32
+  assert 60_000 * len(hvae_start.low_modes(28, 20.0)) * 4 < 2e6
+  assert len(hvae_start.low_modes(8, 0.1)) == 64
 
 
 def test_channels_keep_their_own_coefficients(key):
@@ -127,10 +130,10 @@ def test_samples_do_not_notice_the_batch_size(extra, key):
 
 
 def test_the_start_is_a_section_that_may_change_after_training():
-  raw = configuration.complete(hvae.get_config("preset=tiny"))
-  other = configuration.complete(hvae.get_config("preset=tiny"))
+  raw = parsing.complete(hvae.get_config("preset=tiny"))
+  other = parsing.complete(hvae.get_config("preset=tiny"))
   other["sampler"]["start"] = "training_images"
   assert raw["sampler"] == {"start": "gaussian"}
-  assert configuration.differences(raw, other) == []
-  task = configuration.parse(other).make_task((8, 8, 1))
+  assert comparing.differences(raw, other) == []
+  task = parsing.parse(other).make_task((8, 8, 1))
   assert task.sampler == IMAGES

@@ -10,21 +10,15 @@ import numpy as np
 import pytest
 
 from configs import latent_diffusion as latent_configs
-from pseudovideo import (
-  configuration,
-  errors,
-  evaluate,
-  first_stages,
-  keys,
-  latents,
-  main,
-  runs,
-  train,
-  writer,
-)
+from pseudovideo import errors, keys, main, runs
+from pseudovideo.config import parsing
 from pseudovideo.diffusion import timesteps
+from pseudovideo.evaluation import evaluate
+from pseudovideo.first_stages import given, latents, look_up
+from pseudovideo.runs import metric_log
 from pseudovideo.samplers import settings
-from pseudovideo.tasks import latent_diffusion
+from pseudovideo.tasks import base, latent_diffusion
+from pseudovideo.training import loop
 from tests.tasks import small_tokenizers, small_vaes
 
 NUM = 6
@@ -38,7 +32,7 @@ ROWS = keys.example_keys(jax.random.key(5), NUM)
 
 
 def config(workdir):
-  raw = configuration.complete(latent_configs.get_config("preset=tiny"))
+  raw = parsing.complete(latent_configs.get_config("preset=tiny"))
   raw["autoencoder"]["workdir"] = str(workdir)
   raw["model"].update(multipliers=(1,), attention=())
   raw["train"].update(log_every=1, eval_every=0)
@@ -105,11 +99,11 @@ class Case:
 
 
 def begin(workdir, kind):
-  raw = first_stages.look_up(config(workdir))
-  task = configuration.parse(raw).make_task(SHAPE)
+  raw = look_up.look_up(parsing.parse(config(workdir))).raw
+  task = parsing.parse(raw).make_task(SHAPE)
   vae = runs.restore(workdir)
   few = dataclasses.replace(vae.image_set, train_images=IMAGES)
-  params, extra = task.init(jax.random.key(3), few)
+  params, extra = given.init(task, jax.random.key(3), few)
   # Away from an output of zeros.
   rng = np.random.default_rng(0)
   params = jax.tree.map(
@@ -142,7 +136,7 @@ def expected(case):
 
 def test_latents_are_drawn_scaled_and_shifted(case, expected):
   """Mean and variance are then 0 and 1 over training images, here IMAGES."""
-  scaling, (deviation, shift) = case.extra["scaling"], case.scaling
+  scaling, (deviation, shift) = case.extra["frozen"]["scaling"], case.scaling
   assert set(scaling) == {"scale", "shift"}
   assert abs(deviation - 1) > 0.1 and abs(shift) > 0.1
   np.testing.assert_allclose(scaling["scale"], 1 / deviation, rtol=1e-4)
@@ -176,13 +170,13 @@ def test_the_loss_is_that_of_noise_and_network_put_together(case, expected):
   if frames > 1:
     process = changed(task.process, timesteps="loss_second_moment")
     task = changed(task, process=process)
-    extra = extra | {"timesteps": timesteps.init(40)}
+    extra = base.with_state(extra, timesteps=timesteps.init(40))
 
   @jax.jit
   def run(params, extra, images, rows):
     step_rows = keys.named(rows, "timestep")
     if frames > 1:
-      k, _ = timesteps.draw(step_rows, NUM, extra["timesteps"])
+      k, _ = timesteps.draw(step_rows, NUM, extra["state"]["timesteps"])
     else:
       k, _ = timesteps.draw_uniform(step_rows, NUM, 40)
     eps = keys.normal(keys.named(rows, "noise"), expected.shape)
@@ -191,8 +185,8 @@ def test_the_loss_is_that_of_noise_and_network_put_together(case, expected):
     return *loss, k, eps
 
   ours, kept, k, eps = jax.device_get(run(case.params, extra, IMAGES, ROWS))
-  for name, tree in case.extra.items():
-    jax.tree.map(np.testing.assert_array_equal, kept[name], tree)
+  for name, tree in case.extra["frozen"].items():
+    jax.tree.map(np.testing.assert_array_equal, kept["frozen"][name], tree)
   assert set(kept) == set(extra)
   part = KEPT[k][:, None, None, None, None]
   x = np.float32(np.sqrt(part) * expected + np.sqrt(1 - part) * eps)
@@ -219,7 +213,7 @@ def test_the_loss_is_that_of_noise_and_network_put_together(case, expected):
   assert (found.weight == 1).all() and found.coefficient == 0
   assert np.abs(squares[:, 0] - squares[:, -1]).max() > 0.01
   np.testing.assert_array_equal(
-    kept["timesteps"]["counts"], np.bincount(k, minlength=40)
+    kept["state"]["timesteps"]["counts"], np.bincount(k, minlength=40)
   )
 
 
@@ -289,27 +283,29 @@ def test_a_run_keeps_the_vae_and_its_bits(videos, tmp_path):
   whole, parts, raw = tmp_path / "whole", tmp_path / "parts", config(vae)
   raw["train"]["eval_every"] = 6
   raw["evaluate"]["metrics"] = "FD"
-  assert train.train(raw, whole).step == 6
+  assert loop.train(raw, whole).step == 6
   # The learning rate is constant, so that the run may be made longer.
   short = raw | {"train": raw["train"] | {"steps": 3}}
-  assert train.train(short, parts).step == 3
-  assert train.train(raw, parts).step == 6
+  assert loop.train(short, parts).step == 3
+  assert loop.train(raw, parts).step == 6
   run, again = runs.restore(whole), runs.restore(parts)
   for ours, theirs in ((again.params, run.params), (again.extra, run.extra)):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-  assert set(run.extra["autoencoder"]["params"]) == {"network"}
+  assert set(run.extra["frozen"]["autoencoder"]["params"]) == {"network"}
   jax.tree.map(
     np.testing.assert_array_equal,
-    run.extra["autoencoder"]["params"]["network"],
+    run.extra["frozen"]["autoencoder"]["params"]["network"],
     videos.vae.params["network"],
   )
   # The output of an untrained network is zero, so it loses the noise.
   assert np.abs(run.params["head"]["kernel"]).max() > 1e-4
-  rows = writer.read_metrics(whole)
+  rows = metric_log.read_metrics(whole)
   first = next(r for r in rows if r["split"] == "train")
   assert abs(first["loss"] - 1) < 0.2 and first["step"] == 1
   assert {r["step"] for r in rows if r["split"] == "held_out"} == {6}
-  assert run.raw["autoencoder"]["hash"] == latents.autoencoder_hash(videos.vae)
+  assert run.config.raw["autoencoder"]["hash"] == latents.autoencoder_hash(
+    videos.vae
+  )
   vae.rename(tmp_path / "away")
   drawn = evaluate.draw(runs.restore(whole))
   assert drawn.images.shape == (8, *SHAPE) and drawn.videos.shape[1] == 5
@@ -351,7 +347,7 @@ def test_fields_of_pixels_are_unknown():
   raw = config("anywhere")
   raw["sampler"]["clip_pseudo_frames"] = True
   with pytest.raises(errors.UserError, match="no field of sampler named 'clip"):
-    configuration.parse(raw)
+    parsing.parse(raw)
   raw = config("anywhere") | {"augmentation": dict(name="blur", frames=5)}
   with pytest.raises(errors.UserError, match="no section of the config named"):
-    configuration.parse(raw)
+    parsing.parse(raw)

@@ -207,7 +207,7 @@ def test_pseudo_video_is_the_encoders_path(digits, fresh, key):
 @pytest.mark.parametrize(
   "fields, words",
   [
-    (dict(last_step="bernoulli"), "data.binarize is 'none'"),
+    (dict(reconstruction_likelihood="bernoulli"), "data.binarize is 'none'"),
     (
       dict(latent_downscale=4, model=NET.clone(multipliers=(1, 1, 1))),
       "sides divisible by 16; got images of 8x8",

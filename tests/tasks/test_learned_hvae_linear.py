@@ -258,7 +258,7 @@ def binary_images():
 
 def binary_task(downscale, **fields):
   return dataclasses.replace(
-    TASK, latent_downscale=downscale, last_step="bernoulli",
+    TASK, latent_downscale=downscale, reconstruction_likelihood="bernoulli",
     binarize="threshold", **fields,
   )  # fmt: skip
 
@@ -293,11 +293,16 @@ def test_bernoulli_last_step_is_that_of_the_decoders_mean(downscale, key):
 
 
 @pytest.mark.parametrize(
-  ("downscale", "last_step"), [(1, "gaussian"), (2, "bernoulli")]
+  ("downscale", "reconstruction_likelihood"),
+  [(1, "gaussian"), (2, "bernoulli")],
 )
-def test_samples_have_the_decoders_moments(downscale, last_step, key):
+def test_samples_have_the_decoders_moments(
+  downscale, reconstruction_likelihood, key
+):
   task = dataclasses.replace(
-    TASK, latent_downscale=downscale, last_step=last_step
+    TASK,
+    latent_downscale=downscale,
+    reconstruction_likelihood=reconstruction_likelihood,
   )
   run = jax.jit(lambda k: task.sample(PARAMS, {}, key=k, num=NUM))
   video = np.asarray(run(key), np.float64)
@@ -309,7 +314,7 @@ def test_samples_have_the_decoders_moments(downscale, last_step, key):
   equal = (video[:, :-1] == video[:, :-1, :1, :1]).all()
   assert equal == (downscale == 2), "one latent per block, shown four times"
   image = GAINS[0] * video[:, -2] + SHIFTS[0]
-  if last_step == "bernoulli":
+  if reconstruction_likelihood == "bernoulli":
     image = special.expit((image - 0.5) / 0.1)
   # Six roundings of numbers below 4; the sigmoid's slope is at most 2.5.
   np.testing.assert_allclose(

@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 
 from configs import token_prior
-from pseudovideo import (
-  checkpoints,
-  configuration,
-  evaluate,
-  first_stages,
-  folders,
-  main,
-  results,
-  runs,
-  tokenize,
-  train,
-  writer,
-)
-from pseudovideo.tasks import base
+from pseudovideo import main, runs
+from pseudovideo.commands import tokenize
+from pseudovideo.config import parsing
+from pseudovideo.evaluation import evaluate
+from pseudovideo.files import atomic
+from pseudovideo.first_stages import given, look_up
+from pseudovideo.runs import checkpoints, metric_log, results
+from pseudovideo.training import loop as train
 from tests.tasks import small_tokenizers as small
 
 PARTS = ("step", "params", "ema", "opt_state", "extra")
@@ -31,20 +25,18 @@ PARTS = ("step", "params", "ema", "opt_state", "extra")
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
   """Tokens are cached in a folder of this module."""
-  own, other = tmp_path_factory.mktemp("cache"), folders.cache_dir
+  own, other = tmp_path_factory.mktemp("cache"), atomic.cache_dir
 
   def cache_dir(*parts):
     return own.joinpath(*parts) if parts[:1] == ("tokens",) else other(*parts)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(folders, "cache_dir", cache_dir)
+    patch.setattr(atomic, "cache_dir", cache_dir)
     yield own
 
 
 def config(order, tokenizer, **fields):
-  raw = configuration.complete(
-    token_prior.get_config(f"order={order},preset=tiny")
-  )
+  raw = parsing.complete(token_prior.get_config(f"order={order},preset=tiny"))
   raw["tokenizer"]["workdir"] = str(tokenizer)
   raw["model"].update(layers=1)
   raw["evaluate"].update(num_samples=8, batch_size=8, metrics="FD")
@@ -69,7 +61,7 @@ def assert_same(one, other):
 
 
 def logged(workdir, split="train"):
-  rows = writer.read_metrics(workdir)
+  rows = metric_log.read_metrics(workdir)
   return {r["step"]: r for r in rows if r["split"] == split}
 
 
@@ -81,12 +73,12 @@ def tokenizer(tmp_path_factory):
 
 def test_examples_are_the_ids_of_the_images(tokenizer, tmp_path, cache):
   """Ids are encoded once, or taken from a folder of tokens."""
-  raw = first_stages.look_up(config("masked", tokenizer.workdir))
-  task = configuration.parse(raw).make_task((8, 8, 1))
-  _, extra = task.init(jax.random.key(0), tokenizer.image_set)
+  raw = look_up.look_up(parsing.parse(config("masked", tokenizer.workdir))).raw
+  task = parsing.parse(raw).make_task((8, 8, 1))
+  _, extra = given.init(task, jax.random.key(0), tokenizer.image_set)
 
   def examples(task):
-    return base.examples(task, extra, tokenizer.image_set, batch_size=512)
+    return given.examples(task, extra, tokenizer.image_set, batch_size=512)
 
   found = examples(task)
   assert found.name == "ids" and found.train.dtype == np.uint8
@@ -108,9 +100,9 @@ def test_examples_are_the_ids_of_the_images(tokenizer, tmp_path, cache):
     tokenize.main([f"--workdir={tokenizer.workdir}", f"--out={folder}"]) == 0
   )
   source = dataclasses.replace(task.tokenizer, tokens=str(folder))
-  given = examples(dataclasses.replace(task, tokenizer=source))
-  np.testing.assert_array_equal(given.train, found.train)
-  np.testing.assert_array_equal(given.test, found.test)
+  of_folder = examples(dataclasses.replace(task, tokenizer=source))
+  np.testing.assert_array_equal(of_folder.train, found.train)
+  np.testing.assert_array_equal(of_folder.test, found.test)
   assert {p: p.stat().st_mtime_ns for p in encoded.rglob("*")} == written
 
 
@@ -124,7 +116,8 @@ def test_the_loop_has_batches_of_ids(tokenizer, tmp_path, monkeypatch):
 
   monkeypatch.setattr(train.sharding, "put_batch", look)
   loop = train.Loop(config("masked", tokenizer.workdir), tmp_path)
-  monkeypatch.setattr(loop, "_step", _no_step)
+  stopped = dataclasses.replace(loop._programs, update=_no_step)
+  monkeypatch.setattr(loop, "_programs", stopped)
   with pytest.raises(_Enough):
     loop.run()
   loop.close()
@@ -181,11 +174,11 @@ def test_a_run_resumes_and_needs_its_tokenizer_only_to_be_trained(
   assert ours[1]["loss"] == pytest.approx(ours[1]["nll"])
   # Nothing but the prior was trained.
   run = runs.restore(whole)
-  kept = run.extra["tokenizer"]
+  kept = run.extra["frozen"]["tokenizer"]
   assert set(run.params) == {"network"} and set(kept["params"]) == {"network"}
   for found, expected in (
     (kept["params"]["network"], tokenizer.params["network"]),
-    (kept["extra"]["quantizer"], tokenizer.extra["quantizer"]),
+    (kept["extra"], tokenizer.extra),
   ):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
   away = tokenizer.workdir.rename(tmp_path / "away")
@@ -196,8 +189,11 @@ def test_a_run_resumes_and_needs_its_tokenizer_only_to_be_trained(
     away.rename(tokenizer.workdir)
   assert record == results.read(whole / evaluate.RESULTS_FILE)
   found = record["config"]["tokenizer"]
-  assert found["hash"] == first_stages.look_up(raw)["tokenizer"]["hash"]
-  assert found["config"] == runs.saved_config(tokenizer.workdir)
+  assert (
+    found["hash"]
+    == look_up.look_up(parsing.parse(raw)).raw["tokenizer"]["hash"]
+  )
+  assert found["config"] == runs.saved_config(tokenizer.workdir).raw
   assert record["network_evaluations"] == 32
   likelihood = record["token_likelihood"]
   assert likelihood["num_images"] == 360 and likelihood["tokens"] == 32

@@ -11,21 +11,17 @@ import optax
 import pytest
 from scipy import special, stats
 
-from pseudovideo import (
-  checkpoints,
-  data,
-  errors,
-  keys,
-  state,
-  steps,
-  tokens,
-)
+from pseudovideo import data, errors, keys
+from pseudovideo.first_stages import given
+from pseudovideo.first_stages import tokens as tokens
 from pseudovideo.losses import masked_tokens
 from pseudovideo.models import maskgit, video_gpt
 from pseudovideo.models.quantizers import lfq, vq
+from pseudovideo.runs import checkpoints
 from pseudovideo.samplers import masked
 from pseudovideo.samplers import tokens as token_samplers
 from pseudovideo.tasks import first_stage, masked_token, next_token, token_prior
+from pseudovideo.training import state, steps
 from tests.models import maskgit_reference, video_gpt_reference
 from tests.tasks import small_tokenizers as small
 
@@ -68,7 +64,7 @@ def extra():
   """A tokenizer whose pixels leave [0, 1], as `init` gives it."""
   params, codes = CODER.init(jax.random.key(3), data.load("digits"))
   found = {"params": small.moved(params, 0.5), "extra": codes}
-  return {"tokenizer": found}
+  return {"frozen": {"tokenizer": found}}
 
 
 @functools.cache
@@ -82,7 +78,8 @@ def double(tree):
 
 
 def codebook(extra):
-  return np.asarray(extra["tokenizer"]["extra"]["quantizer"]["codebook"])
+  kept = extra["frozen"]["tokenizer"]["extra"]
+  return np.asarray(kept["state"]["quantizer"]["codebook"])
 
 
 def batch(ids):
@@ -150,11 +147,11 @@ def test_dropout_is_for_training_only(extra):
   model = CODES.model.clone(dropout=0.5)
   task, params = dataclasses.replace(CODES, model=model), made(CODES)
 
+  grids = jax.tree.map(jnp.asarray, batch(GRIDS[:4]))
+
   @functools.partial(jax.jit, static_argnames="train")
   def nll(key, train):
-    terms, _ = task.loss(
-      params, extra, batch(GRIDS[:4]), key=key, step=0, train=train
-    )
+    terms, _ = task.loss(params, extra, grids, key=key, step=0, train=train)
     return terms["nll"].value
 
   one, other = jax.random.key(0), jax.random.key(1)
@@ -328,7 +325,7 @@ def test_a_sample_is_the_same_in_any_batch_after_as_many_passes(task, extra):
 
 
 def test_samples_are_decoded_and_clipped(extra):
-  found = extra["tokenizer"]
+  found = extra["frozen"]["tokenizer"]
   grids = GRIDS.reshape(-1, *CODER.grid_shape)
   expected = np.asarray(
     jax.jit(CODER.decode)(found["params"], found["extra"], grids)
@@ -370,9 +367,10 @@ def test_a_tokenizer_without_a_codebook_comes_from_its_checkpoint(tmp_path):
     hash=tokens.tokenizer_hash(first_stage.Trained(coder, params, extra)),
   )
   task = dataclasses.replace(CODES, coder=coder, tokenizer=source)
-  ours, kept = task.init(jax.random.key(0), image_set)
-  assert set(kept["tokenizer"]) == {"params"}
-  assert set(kept["tokenizer"]["params"]) == {"network", "quantizer"}
+  ours, kept = given.init(task, jax.random.key(0), image_set)
+  frozen = kept["frozen"]["tokenizer"]
+  assert set(frozen) == {"params"}
+  assert set(frozen["params"]) == {"network", "quantizer"}
   found = task.trained(kept)
   batch, rows = small.images(8), keys.example_keys(jax.random.key(1), 8)
   encode = jax.jit(coder.encode)

@@ -216,11 +216,13 @@ def test_binarization_comes_before_the_augmentation(images, key):
 
 def test_fixed_noise_belongs_to_the_image(images):
   seeds = [keys.example_keys(jax.random.key(seed), 3) for seed in (1, 2)]
-  fixed, fresh = (jax.jit(t._video) for t in (changed(fixed_noise=True), TASK))
+  fixed, fresh = (
+    jax.jit(task.pseudo_video) for task in (changed(fixed_noise=True), TASK)
+  )
 
   def video(make, index, seed, images=images[:3]):
-    batch = {"image": images, "index": np.array(index)}
-    return np.asarray(make(batch, seeds[seed]))
+    made = make({}, {}, images, key=seeds[seed], index=np.array(index))
+    return np.asarray(made)
 
   first = video(fixed, [7, 8, 9], 0)
   again = video(fixed, [9, 8, 7], 1, images[2::-1])
@@ -259,19 +261,22 @@ def test_losses_at_each_step_are_remembered_in_training_only(images, key):
     process=processes.Process(steps=40, timesteps="loss_second_moment")
   )
   start = diffusion.initial_extra(task.process)
-  assert set(start) == {"timesteps"}
+  assert set(start["state"]) == {"timesteps"}
   _, time, _, terms, after = spied(task, images, key, extra=start)
   k = (time / 25).astype(int)
   np.testing.assert_array_equal(
-    after["timesteps"]["counts"], np.bincount(k, minlength=40).clip(0, 10)
+    after["state"]["timesteps"]["counts"],
+    np.bincount(k, minlength=40).clip(0, 10),
   )
   expected = np.zeros((40, 10))
   for step in set(k):
     here = terms["mse"].value[k == step][-10:]
     expected[step, : len(here)] = here
-  np.testing.assert_allclose(after["timesteps"]["losses"], expected, rtol=1e-5)
+  np.testing.assert_allclose(
+    after["state"]["timesteps"]["losses"], expected, rtol=1e-5
+  )
   *_, same = spied(task, images, key, extra=start, train=False)
-  assert not same["timesteps"]["counts"].any()
+  assert not same["state"]["timesteps"]["counts"].any()
 
 
 # Padding.
@@ -326,7 +331,7 @@ def test_neither_training_nor_sampling_shows_noise_as_padding(images, key):
       changed(task, training_windows=kind)
       .loss({}, {}, batch, key=key, step=0, train=True)[0]["mse"]
       .value
-      for kind in video_diffusion.TRAINING_WINDOWS
+      for kind in ("stages", "random")
     ]
     return losses, task.sample({}, {}, key=key, num=2)
 

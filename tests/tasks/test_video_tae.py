@@ -10,21 +10,14 @@ import pytest
 
 from configs import latent_diffusion
 from configs import video_vae as configs
-from pseudovideo import (
-  augmentations,
-  checkpoints,
-  configuration,
-  errors,
-  evaluate,
-  first_stages,
-  keys,
-  optimizers,
-  pixels,
-  runs,
-  train,
-)
+from pseudovideo import augmentations, errors, keys, optimizers, pixels, runs
+from pseudovideo.config import parsing
+from pseudovideo.evaluation import evaluate
+from pseudovideo.first_stages import given, look_up
 from pseudovideo.models.video_vae import tae
+from pseudovideo.runs import checkpoints
 from pseudovideo.tasks import first_stage, video_tae
+from pseudovideo.training import loop
 from tests.models.video_vae import nets, tae_reference
 from tests.tasks import small_tokenizers
 from tests.tasks import small_vaes as small
@@ -214,7 +207,7 @@ def test_an_image_is_a_clip_of_itself():
 def test_latents_of_another_number_of_frames_are_refused():
   params, _ = fresh()
   with pytest.raises(ValueError, match="2 latents stand for 4 frames or up to"):
-    TASK.decode(params, np.zeros((1, 2, 4, 4, 3), np.float32), 5)
+    TASK.decode(params, jnp.zeros((1, 2, 4, 4, 3)), 5)
 
 
 # Runs.
@@ -223,15 +216,13 @@ def test_latents_of_another_number_of_frames_are_refused():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
   """Two updates from the config: four frames, two in a latent frame."""
-  raw = configuration.complete(
-    configs.get_config("frames=4,network=tae,preset=tiny")
-  )
+  raw = parsing.complete(configs.get_config("frames=4,network=tae,preset=tiny"))
   raw["model"] |= dict(multipliers=(1, 2), temporal=(True,))
   raw["train"] |= dict(steps=2, save_every=1, eval_every=0)
   raw["optimizer"]["warmup_steps"] = 0
   raw["evaluate"]["metrics"] = "FD"
   workdir = tmp_path_factory.mktemp("tae")
-  assert train.train(raw, workdir).step == 2
+  assert loop.train(raw, workdir).step == 2
   return runs.restore(workdir)
 
 
@@ -258,12 +249,12 @@ def test_a_run_is_evaluated_and_its_latents_can_be_learned(run):
 
   raw = latent_diffusion.get_config("preset=tiny")
   raw.autoencoder.workdir = str(run.workdir)
-  raw = first_stages.look_up(raw)
-  task = configuration.parse(raw).make_task((8, 8, 1))
+  raw = look_up.look_up(parsing.parse(raw)).raw
+  task = parsing.parse(raw).make_task((8, 8, 1))
   assert task.coder == run.task and task.denoiser.frames == 2
-  kept = first_stage.AUTOENCODER.read(task.autoencoder, task.coder)
+  kept = given.weights(first_stage.AUTOENCODER, task.autoencoder, task.coder)
   one = {"scale": jnp.float32(1), "shift": jnp.float32(0)}
-  extra = {"autoencoder": kept, "scaling": one}
+  extra = {"frozen": {"autoencoder": kept, "scaling": one}}
   task = dataclasses.replace(task, latents="means")
 
   @jax.jit
@@ -283,7 +274,7 @@ def test_it_begins_as_an_image_vae(tmp_path):
   image = runs.restore(workdir)
   net = NET.clone(latent_channels=2)
   task = make(4, model=net, start=str(workdir), adversarial=False)
-  params, _ = task.init(jax.random.key(4), None)
+  params, _ = given.init(task, jax.random.key(4), None)
   images, rows = inputs()
   made = jax.jit(task.reconstruct)(params, {}, images[:2], key=rows[:2])
 
@@ -299,4 +290,4 @@ def test_it_begins_as_an_image_vae(tmp_path):
   # Encoded are the frames 3, 2; 1, 0.
   np.testing.assert_allclose(made, expected[:, [1, 1, 3, 3]], atol=1e-5)
   with pytest.raises(errors.UserError, match="train one with the fields of"):
-    make(4, start=str(workdir)).init(jax.random.key(4), None)
+    given.init(make(4, start=str(workdir)), jax.random.key(4), None)

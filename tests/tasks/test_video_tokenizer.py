@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pseudovideo import data, steps
-from pseudovideo.losses import perceptual
-from pseudovideo.metrics import classifier
+from pseudovideo import data
 from pseudovideo.models.quantizers import lfq
+from pseudovideo.pretrained import classifier_training, perceptual_features
+from pseudovideo.training import steps
 from tests.tasks import small_tokenizers as small
 
 # With every term, and two heads. The usual inverse temperature of the entropy,
@@ -28,13 +28,13 @@ NUM = 4
 def stand_in(tmp_path_factory):
   """An untrained classifier of digits, in a cache of this module."""
   image_set = data.load("digits")
-  network = classifier.network_for(image_set)
+  network = classifier_training.network_for(image_set)
   image = jnp.zeros((1, *image_set.image_shape))
   params = jax.jit(network.init)(jax.random.key(0), image)["params"]
   params = jax.tree.map(np.asarray, params)
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    patch.setattr(classifier, "train", lambda *_: params)
+    patch.setattr(classifier_training, "train", lambda *_: params)
     yield params
 
 
@@ -85,7 +85,9 @@ def decoded(task, params, extra, video):
     {"params": params["network"]}, video, method="encode"
   )
   quantized = task.quantizer.quantize(
-    params.get("quantizer", {}), extra.get("quantizer", {}), latents
+    params.get("quantizer", {}),
+    extra.get("state", {}).get("quantizer", {}),
+    latents,
   )
   made = task.model.apply(
     {"params": params["network"]}, quantized.values, method="decode"
@@ -101,7 +103,7 @@ def reference(task):
   def pieces(params):
     made, quantized = decoded(task, params, extra, video)
     x, y = (
-      perceptual.penultimate(extra["perceptual"], v[:, -1])
+      perceptual_features.penultimate(extra["frozen"]["perceptual"], v[:, -1])
       for v in (made, video)
     )
     found = {
@@ -280,9 +282,12 @@ def test_what_is_logged(task):
 
 def test_a_frozen_network_stays_as_it_was(stand_in):
   params, extra = fresh(TASK)
-  jax.tree.map(np.testing.assert_array_equal, extra["perceptual"], stand_in)
+  jax.tree.map(
+    np.testing.assert_array_equal, extra["frozen"]["perceptual"], stand_in
+  )
   _, _, state = ours()
-  jax.tree.map(np.testing.assert_array_equal, state["perceptual"], stand_in)
+  kept = state["frozen"]["perceptual"]
+  jax.tree.map(np.testing.assert_array_equal, kept, stand_in)
   assert "perceptual" not in params
 
 
@@ -292,6 +297,6 @@ def test_evaluation_has_no_opponent_and_leaves_the_codebook():
   terms, state = forward(task, train=False)(0)
   jax.tree.map(np.testing.assert_array_equal, state, extra)
   assert {"hinge_real", "hinge_fake", "generator"}.isdisjoint(terms)
-  after = forward(task)(9)[1]["quantizer"]
+  after = forward(task)(9)[1]["state"]["quantizer"]
   for name in ("codebook", "counts", "sums"):
-    assert np.abs(after[name] - extra["quantizer"][name]).max() > 1e-3
+    assert np.abs(after[name] - extra["state"]["quantizer"][name]).max() > 1e-3

@@ -7,15 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pseudovideo import (
-  augmentations,
-  errors,
-  keys,
-  optimizers,
-  pixels,
-  steps,
-)
-from pseudovideo.losses import perceptual
+from pseudovideo import augmentations, errors, keys, optimizers, pixels
+from pseudovideo.pretrained import perceptual_features
+from pseudovideo.training import steps
 from tests.tasks import small_tokenizers
 from tests.tasks import small_vaes as small
 
@@ -30,7 +24,7 @@ BOTH = pytest.mark.parametrize(
 @pytest.fixture(scope="module", autouse=True)
 def toy():
   with pytest.MonkeyPatch.context() as patch:
-    patch.setitem(perceptual.FEATURES, "toy", small.toy_features())
+    patch.setitem(perceptual_features.FEATURES, "toy", small.toy_features())
     yield
 
 
@@ -136,7 +130,7 @@ def of_examples(x):
 
 def distances(task, part):
   """(n, T): the toy distance of each frame."""
-  weights = np.float64(fresh(task)[1]["perceptual"]["weights"])
+  weights = np.float64(fresh(task)[1]["frozen"]["perceptual"]["weights"])
   gap = (part["made"] - part["video"]) / 2
   frames = gap.reshape(*gap.shape[:2], -1) @ weights
   return np.square(frames).mean(-1)
@@ -223,7 +217,8 @@ def reference(task):
       rows = np.arange(len(at))
       gap = (part["made"] - part["video"])[rows, at] / 2
       flat = gap.reshape(len(at), -1)
-      return jnp.mean((flat @ extra["perceptual"]["weights"]) ** 2, -1)
+      weights = extra["frozen"]["perceptual"]["weights"]
+      return jnp.mean((flat @ weights) ** 2, -1)
 
     # The discriminator sees pseudo videos, whose last frame is clean.
     real, fake = (logits(parts[0][n][:, ::-1]) for n in ("video", "made"))

@@ -8,18 +8,14 @@ import numpy as np
 import pytest
 
 from configs import video_vae as configs
-from pseudovideo import (
-  checkpoints,
-  configuration,
-  errors,
-  evaluate,
-  first_stages,
-  runs,
-  sharding,
-  steps,
-  train,
-)
+from pseudovideo import errors, runs
+from pseudovideo.config import parsing
+from pseudovideo.devices import sharding
+from pseudovideo.evaluation import evaluate
+from pseudovideo.first_stages import given, look_up
+from pseudovideo.runs import checkpoints
 from pseudovideo.tasks import first_stage
+from pseudovideo.training import loop, steps
 from tests import rounding
 from tests.tasks import small_tokenizers
 from tests.tasks import small_vaes as small
@@ -47,7 +43,7 @@ def image(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(image, tmp_path_factory):
   """Two updates of a video VAE of 5 frames that began as the image VAE."""
-  raw = configuration.complete(
+  raw = parsing.complete(
     configs.get_config("frames=5,network=key_motion,preset=tiny")
   )
   raw["model"] |= {
@@ -61,14 +57,14 @@ def run(image, tmp_path_factory):
   for section in ("optimizer", "discriminator_optimizer"):
     raw[section] |= dict(warmup_steps=0, eps=0.1)
   workdir = tmp_path_factory.mktemp("video")
-  assert train.train(raw, workdir).step == 2
+  assert loop.train(raw, workdir).step == 2
   return runs.restore(workdir)
 
 
 def test_a_video_vae_begins_as_the_image_vae(run, image):
   """Groups of two frames: each branch has one of them."""
   task = run.task
-  params, _ = task.init(jax.random.key(9), run.image_set)
+  params, _ = given.init(task, jax.random.key(9), run.image_set)
   video = jax.jit(lambda x, key: task.pseudo_video({}, {}, x, key=key))(
     small_tokenizers.images(NUM), jax.random.key(0)
   )
@@ -96,7 +92,7 @@ def test_a_video_vae_begins_as_the_image_vae(run, image):
 
 def test_what_cannot_be_begun_with_is_refused(run, tmp_path):
   def begin(**fields):
-    dataclasses.replace(run.task, **fields).init(jax.random.key(0), None)
+    given.init(dataclasses.replace(run.task, **fields), jax.random.key(0), None)
 
   with pytest.raises(errors.UserError, match="holds one of video_vae with mod"):
     begin(start=str(run.workdir))
@@ -113,7 +109,7 @@ def test_a_run_goes_on_without_the_image_vae(run, tmp_path):
   shutil.rmtree(workdir / checkpoints.FOLDER / str(step))
   assert checkpoints.load(workdir)[0] == 1
   raw["task"]["start"] = "random"
-  assert train.train(raw, workdir).step == step
+  assert loop.train(raw, workdir).step == step
   _, again, _ = checkpoints.load(workdir, parts=PARTS)
   jax.tree.map(np.testing.assert_array_equal, again, whole)
 
@@ -140,7 +136,7 @@ def test_an_evaluation_looks_at_whole_videos(run, tmp_path):
 
 def test_it_is_no_tokenizer(run):
   with pytest.raises(errors.UserError, match="this is a run of video_vae"):
-    first_stages.check(run.raw, first_stage.TOKENIZER)
+    look_up.check(run.config, first_stage.TOKENIZER)
 
 
 @pytest.mark.parametrize(

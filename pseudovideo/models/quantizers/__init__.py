@@ -1,6 +1,6 @@
 """Vector quantizers: continuous vectors to one of K codes.
 
-A quantizer is a frozen dataclass of numbers. What is learned lives outside:
+A quantizer is a frozen dataclass of numbers. The weights live outside:
 
   params, state = quantizer.init(key)
   quantized = quantizer.quantize(params, state, z)       (B, ..., D)
@@ -17,21 +17,21 @@ Two settings of the codebooks:
   decay           0.99          0.8
   restart_below   2.0           0.0 (never)
 
-Both start from random codes, without k-means. As published is what
-vector-quantize-pytorch does inside phenaki-pytorch; few codes are used then.
+Both start from random codes, without k-means. "As published" are the settings
+of vector-quantize-pytorch inside phenaki-pytorch; few codes are used then.
 
 To add one: write such a class and name it in `TABLE`.
 """
 
 from typing import Any, Protocol
 
-import jax
+from jaxtyping import Array, Float, Integer, Key
 
 from pseudovideo.models.quantizers import common, lfq, vq
 
 
 class Quantizer(Protocol):
-  """What every entry of `TABLE` makes.
+  """The interface of every entry of `TABLE`.
 
   Attributes:
     codes: K.
@@ -41,28 +41,33 @@ class Quantizer(Protocol):
   codes: int
   width: int
 
-  def check(self) -> None:
-    """Raises `UserError` for fields that cannot work."""
-
-  def init(self, key: jax.Array) -> tuple[Any, Any]:
+  def init(self, key: Key[Array, ""]) -> tuple[Any, Any]:
     """Scalar key -> (params, state)."""
 
-  def quantize(self, params: Any, state: Any, z: jax.Array) -> common.Quantized:
+  def quantize(
+    self, params: Any, state: Any, z: Float[Array, "B *N D"]
+  ) -> common.Quantized:
     """(B, ..., D) floats -> their codes; arithmetic in float32."""
 
   def update(
-    self, state: Any, z: jax.Array, ids: jax.Array, key: jax.Array
+    self,
+    state: Any,
+    z: Float[Array, "B *N D"],
+    ids: Integer[Array, " B *N"],
+    key: Key[Array, "..."],
   ) -> Any:
     """The state after a training batch; no gradient passes.
 
     Args:
-      state: as given to `quantize`.
-      z: (B, ..., D), as given to `quantize`.
-      ids: (B, ...) int32, as `quantize` returned them.
-      key: scalar or (B,) keys.
+      state: the one given to `quantize`.
+      z: (B, ..., D), the vectors given to `quantize`.
+      ids: (B, ...) int32, the result of `quantize`.
+      key: PRNG key, scalar or (B,).
     """
 
-  def lookup(self, params: Any, state: Any, ids: jax.Array) -> jax.Array:
+  def lookup(
+    self, params: Any, state: Any, ids: Integer[Array, " B *N"]
+  ) -> Float[Array, "B *N D"]:
     """(B, ...) -> (B, ..., D): the `values` that `quantize` had for `ids`.
 
     They are equal up to rounding where a linear map makes them of the code.

@@ -1,47 +1,56 @@
-"""What the quantizers share."""
+"""The result of a quantizer, its gradient, and measures of a codebook."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
 
 
 class Quantized(NamedTuple):
-  """What `quantize` returns.
+  """The result of `quantize`.
 
   Attributes:
     values: (B, ..., D) float32, the codes, for the decoder. Their gradient goes
       to the input as if nothing had been rounded ("straight-through").
     ids: (B, ...) int32 in 0 .. K-1.
     commitment: (B,), the mean squared difference of the input and its code,
-      whose gradient moves the input only. Not weighted.
+      whose gradient moves the input only (van den Oord et al. 2017, Eq. 3, the
+      last term). Not weighted.
     entropy: (B,) of the look-up-free quantizer, else None; see there.
   """
 
-  values: jax.Array
-  ids: jax.Array
-  commitment: jax.Array
-  entropy: jax.Array | None = None
+  values: Float[Array, "B *N D"]
+  ids: Integer[Array, " B *N"]
+  commitment: Float[Array, " B"]
+  entropy: Float[Array, " B"] | None = None
 
 
-def straight_through(value: jax.Array, carrier: jax.Array) -> jax.Array:
-  """`value`, bit for bit, with the gradient of `carrier` (van den Oord 2017).
+def straight_through(
+  value: Float[Array, "*S"], carrier: Float[Array, "*S"]
+) -> Float[Array, "*S"]:
+  """`value`, bit for bit, with the gradient of `carrier`.
 
-  The usual carrier + stop_gradient(value - carrier) is off by a rounding.
+  The straight-through estimator (van den Oord et al. 2017, Sec. 3.2). The usual
+  carrier + stop_gradient(value - carrier) is off by a rounding.
   """
   return jax.lax.stop_gradient(value) + (
     carrier - jax.lax.stop_gradient(carrier)
   )
 
 
-def mean_squared_error(x: jax.Array, target: jax.Array) -> jax.Array:
+def mean_squared_error(
+  x: Float[Array, " B *S"], target: Float[Array, " B *S"]
+) -> Float[Array, " B"]:
   """(B, ...), (B, ...) -> (B,), a mean; no gradient to `target`."""
   square = jnp.square(x - jax.lax.stop_gradient(target))
   return jnp.mean(square, axis=tuple(range(1, x.ndim)))
 
 
-def usage(ids: jax.Array, codes: int) -> dict[str, jax.Array]:
-  """How much of the codebook a batch uses.
+def usage(
+  ids: Integer[Array, "..."], codes: int
+) -> dict[str, Float[Array, ""]]:
+  """Measures how much of the codebook a batch uses.
 
   Args:
     ids: any shape, integers in 0 .. codes - 1.

@@ -11,9 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer, Key
 
 from pseudovideo import errors
-from pseudovideo.models import sizes
+from pseudovideo.fields import Codes, NotNegative, Positive, Width
 from pseudovideo.models.quantizers import common
 
 
@@ -35,44 +36,28 @@ class LookupFree:
   Attributes:
     codes: K, a power of two.
     width: D.
-    inverse_temperature: of the probabilities in the entropy term.
+    inverse_temperature: factor of the logits in the entropy term.
     diversity: weight of the batch's entropy.
   """
 
-  codes: int = 1024
-  width: int = 512
-  inverse_temperature: float = 100.0
-  diversity: float = 1.0
+  codes: Codes = 1024
+  width: Width = 512
+  inverse_temperature: Positive = 100.0
+  diversity: NotNegative = 1.0
 
   @property
   def bits(self) -> int:
     """log2(K)."""
     return self.codes.bit_length() - 1
 
-  def check(self) -> None:
-    """See `Quantizer.check`."""
-    sizes.check("quantizer", self)
-    if self.codes < 2 or self.codes != 2**self.bits:
+  def __post_init__(self):
+    if self.codes != 2**self.bits:
       raise errors.UserError(
         "quantizer.codes of a look-up-free quantizer must be a power of two, "
-        f"at least 2, because a code is a row of signs; got {self.codes}."
-      )
-    if self.width < 1:
-      raise errors.UserError(
-        f"quantizer.width must be at least 1; got {self.width}."
-      )
-    if not 0 < self.inverse_temperature < math.inf:
-      raise errors.UserError(
-        "quantizer.inverse_temperature must be positive; got "
-        f"{self.inverse_temperature}."
-      )
-    if not 0 <= self.diversity < math.inf:
-      raise errors.UserError(
-        "quantizer.diversity must be 0 (no reward for using all codes) or "
-        f"positive; got {self.diversity}."
+        f"because a code is a row of signs; got {self.codes}."
       )
 
-  def init(self, key: jax.Array) -> tuple[dict[str, Any], dict[str, Any]]:
+  def init(self, key: Key[Array, ""]) -> tuple[dict[str, Any], dict[str, Any]]:
     """See `Quantizer.init`; linear maps as PyTorch makes them."""
     key_in, key_out = jax.random.split(key)
     params = {
@@ -81,12 +66,14 @@ class LookupFree:
     }
     return params, {}
 
-  def quantize(self, params, state, z) -> common.Quantized:
+  def quantize(
+    self, params: Any, state: Any, z: Float[Array, "B *N D"]
+  ) -> common.Quantized:
     """See `Quantizer.quantize`."""
     del state
     x = _linear(params["project_in"], z.astype(jnp.float32))
     ids = jnp.sum((x > 0) * self._place_values(x.ndim), axis=-1)
-    signs = self._signs(ids)
+    signs = self._signs(ids)  # (B, ..., log2 K)
     return common.Quantized(
       values=_linear(params["project_out"], common.straight_through(signs, x)),
       ids=ids,
@@ -94,18 +81,26 @@ class LookupFree:
       entropy=self._entropy(x),
     )
 
-  def update(self, state, z, ids, key):
+  def update(
+    self,
+    state: Any,
+    z: Float[Array, "B *N D"],
+    ids: Integer[Array, " B *N"],
+    key: Key[Array, "..."],
+  ) -> Any:
     """See `Quantizer.update`; there is nothing to update."""
     del z, ids, key
     return state
 
-  def lookup(self, params, state, ids) -> jax.Array:
+  def lookup(
+    self, params: Any, state: Any, ids: Integer[Array, " B *N"]
+  ) -> Float[Array, "B *N D"]:
     """See `Quantizer.lookup`."""
     del state
     return _linear(params["project_out"], self._signs(ids))
 
   def _place_values(self, ndim: int) -> jax.Array:
-    """What the bits of an id are worth, int32 (1, ..., log2 K)."""
+    """The powers of two of an id's bits, int32 (1, ..., log2 K)."""
     values = 2 ** jnp.arange(self.bits - 1, -1, -1, dtype=jnp.int32)
     return values.reshape((1,) * (ndim - 1) + (self.bits,))
 
@@ -119,8 +114,8 @@ class LookupFree:
     # The softmax over all rows of signs is a product of one sigmoid per bit.
     logits = 4 * self.inverse_temperature * x
     sure = jnp.sum(_bit_entropy(logits), axis=-1)
-    per_example = jnp.mean(sure.reshape(x.shape[0], -1), axis=1)
-    mean = _mean_probabilities(logits.reshape(-1, self.bits))
+    per_example = jnp.mean(sure.reshape(x.shape[0], -1), axis=1)  # (B,)
+    mean = _mean_probabilities(logits.reshape(-1, self.bits))  # (K,)
     # Zero where no vector comes near a code; its logarithm must be finite.
     used = -jnp.sum(mean * jnp.log(jnp.maximum(mean, 1e-20)))
     return per_example - self.diversity * used
@@ -140,6 +135,7 @@ def _mean_probabilities(logits: jax.Array) -> jax.Array:
   """
   half = logits.shape[1] // 2
   first, second = _joint(logits[:, :half]), _joint(logits[:, half:])
+  # (2^half, 2^(bits - half)), rows for the more significant bits.
   both = jnp.matmul(first.T, second, precision="highest")
   return both.reshape(-1) / logits.shape[0]
 
@@ -149,7 +145,7 @@ def _joint(logits: jax.Array) -> jax.Array:
   rows = logits.shape[0]
   joint = jnp.ones((rows, 1))
   for logit in logits.T:
-    bit = jax.nn.sigmoid(jnp.stack([-logit, logit], axis=1))
+    bit = jax.nn.sigmoid(jnp.stack([-logit, logit], axis=1))  # (N, 2)
     joint = (joint[:, :, None] * bit[:, None, :]).reshape(rows, -1)
   return joint
 
@@ -167,7 +163,7 @@ def _linear_init(key: jax.Array, inputs: int, outputs: int) -> dict[str, Any]:
 
 
 def _linear(weights: dict[str, Any], x: jax.Array) -> jax.Array:
-  """Signs must not hang on the rounding of a fast product."""
+  """A linear layer; signs must not hang on the rounding of a fast product."""
   product = jnp.matmul(x, weights["kernel"], precision="highest")
   bias = weights["bias"]
   return product + bias.reshape((1,) * (x.ndim - 1) + bias.shape)

@@ -23,61 +23,39 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer, Key
 
-from pseudovideo import errors, keys
-from pseudovideo.models import sizes
+from pseudovideo import keys
+from pseudovideo.fields import Codes, NotNegative, Positive, Share, Width
 from pseudovideo.models.quantizers import common
 
-State = dict[str, jax.Array]
+State = dict[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Codebook:
-  """What both distances share; not itself a quantizer.
+  """The part that both distances share; not itself a quantizer.
 
   The state: `codebook` (K, D), `counts` n (K,) and `sums` m (K, D).
 
   Attributes:
     codes: K.
     width: D.
-    decay: of the moving averages, in [0, 1).
-    eps: of the smoothed counts.
+    decay: decay of the moving averages, in [0, 1).
+    eps: the eps of the smoothed counts.
     restart_below: a code whose count n_k falls below is replaced by a random
       vector of the batch, with this number as its count; 0 switches it off. An
       average code has as many vectors per batch as there are vectors divided by
       K: with `restart_below` near or above that, living codes are replaced too.
   """
 
-  codes: int = 1024
-  width: int = 512
-  decay: float = 0.99
-  eps: float = 1e-5
-  restart_below: float = 2.0
+  codes: Codes = 1024
+  width: Width = 512
+  decay: Share = 0.99
+  eps: Positive = 1e-5
+  restart_below: NotNegative = 2.0
 
-  def check(self) -> None:
-    """See `Quantizer.check`."""
-    sizes.check("quantizer", self)
-    if self.codes < 2 or self.width < 1:
-      raise errors.UserError(
-        "quantizer.codes must be at least 2 and quantizer.width at least 1; "
-        f"got {self.codes} and {self.width}."
-      )
-    if not 0 <= self.decay < 1:
-      raise errors.UserError(
-        "quantizer.decay must lie in [0, 1), where 0 forgets all but the last "
-        f"batch; got {self.decay}."
-      )
-    if not 0 < self.eps < math.inf:
-      raise errors.UserError(
-        f"quantizer.eps must be positive and small, like 1e-5; got {self.eps}."
-      )
-    if not 0 <= self.restart_below < math.inf:
-      raise errors.UserError(
-        "quantizer.restart_below must be 0 (codes are never restarted) or a "
-        f"positive count of vectors; got {self.restart_below}."
-      )
-
-  def init(self, key: jax.Array) -> tuple[dict[str, Any], State]:
+  def init(self, key: Key[Array, ""]) -> tuple[dict[str, Any], State]:
     """See `Quantizer.init`; there are no params.
 
     Codes are uniform on +-sqrt(6 / (K D)), which is PyTorch's Kaiming bound for
@@ -96,10 +74,12 @@ class Codebook:
       "sums": jnp.array(codebook),
     }
 
-  def quantize(self, params, state, z) -> common.Quantized:
+  def quantize(
+    self, params: Any, state: State, z: Float[Array, "B *N D"]
+  ) -> common.Quantized:
     """See `Quantizer.quantize`; of equally near codes the first is chosen."""
     x = self._normalised(z.astype(jnp.float32))
-    flat = jax.lax.stop_gradient(x.reshape(-1, self.width))
+    flat = jax.lax.stop_gradient(x.reshape(-1, self.width))  # (N, D)
     nearest = jnp.argmax(self._nearness(flat, state["codebook"]), axis=-1)
     ids = nearest.astype(jnp.int32).reshape(z.shape[:-1])
     codes = self.lookup(params, state, ids)
@@ -109,21 +89,30 @@ class Codebook:
       commitment=common.mean_squared_error(x, codes),
     )
 
-  def update(self, state, z, ids, key) -> State:
+  def update(
+    self,
+    state: State,
+    z: Float[Array, "B *N D"],
+    ids: Integer[Array, " B *N"],
+    key: Key[Array, "..."],
+  ) -> State:
     """See `Quantizer.update`: moving averages, then restarts."""
     x = jax.lax.stop_gradient(self._normalised(z.astype(jnp.float32)))
+    # All vectors of the batch: (N, D) and (N,).
     state = self._average(state, x.reshape(-1, self.width), ids.reshape(-1))
     if self.restart_below == 0:
       return state
     return self._restart(state, _shuffled(x, self.codes, key))
 
-  def lookup(self, params, state, ids) -> jax.Array:
+  def lookup(
+    self, params: Any, state: State, ids: Integer[Array, " B *N"]
+  ) -> Float[Array, "B *N D"]:
     """See `Quantizer.lookup`."""
     del params
     return state["codebook"][ids]
 
   def _normalised(self, x: jax.Array) -> jax.Array:
-    """(..., D) -> (..., D): where vectors and codes live."""
+    """Moves (..., D) to where vectors and codes live, of the same shape."""
     raise NotImplementedError
 
   def _nearness(self, x: jax.Array, codebook: jax.Array) -> jax.Array:
@@ -177,7 +166,7 @@ class Euclidean(Codebook):
     return x
 
   def _nearness(self, x, codebook):
-    # -|x - c|^2 / 2 without |x|^2 / 2, which is the same for every code.
+    # -|x - c|^2 / 2 without |x|^2 / 2, which all codes have in common.
     products = jnp.matmul(x, codebook.T, precision="highest")
     return products - 0.5 * jnp.sum(jnp.square(codebook), axis=-1)[None]
 

@@ -1,24 +1,33 @@
 """Residual block, attention within frames, parallel dilated convolutions."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
-from pseudovideo.models.layers import again
+from pseudovideo.models.layers import maybe_remat
 from pseudovideo.models.video_vae import branches, geometry, layers
+
+Place = Literal["down", "blocks", "middle"]
+"""Places of attention, all on latent-sized maps: behind the last Downsample
+(one place), behind each deepest residual block of encoder and decoder
+(2 `blocks` + 1 places), in the middle of both (two places)."""
 
 
 class NormSilu(nn.Module):
   """`RMSNorm` of each branch, then SiLU.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
   """
 
   design: branches.Design
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> (B, T, H, W, C)."""
     norm = layers.RMSNorm(len(self.design.names), name="norm")
     return nn.silu(norm(x)).astype(self.design.dtype)
@@ -28,7 +37,7 @@ class ResBlock(nn.Module):
   """Norm, SiLU, unit, twice, plus the input, 1x1 if the width changes.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     features: output channels of all branches together.
     group: frames of a group.
   """
@@ -38,7 +47,9 @@ class ResBlock(nn.Module):
   group: int
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C) -> (B, T, H, W, features)."""
     design, h = self.design, x
     for i in range(2):
@@ -61,16 +72,17 @@ class FrameAttention(nn.Module):
     dtype: type of the arithmetic (norm and softmax in float32).
   """
 
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> (B, T, H, W, C)."""
     b, t, height, width, c = x.shape
     h = layers.RMSNorm(1, name="norm")(x).astype(self.dtype)
     h = h.reshape(b, t, height * width, c)
     qkv = layers.dense(3 * c, name="qkv", dtype=self.dtype)(h)
-    q, k, v = jnp.split(qkv, 3, axis=-1)
+    q, k, v = jnp.split(qkv, 3, axis=-1)  # each (B, T, H W, C)
+    # (B, T, queries, keys)
     logits = jnp.einsum(
       "btnc,btmc->btnm", q * c**-0.5, k, preferred_element_type=jnp.float32
     )
@@ -83,15 +95,15 @@ class Attention(nn.Module):
   """`FrameAttention` of each branch by itself.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
   """
 
   design: branches.Design
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> (B, T, H, W, C)."""
-    layer = again(FrameAttention, self.design.remat)
+    layer = maybe_remat(FrameAttention, self.design.remat)
     return branches.each(
       x,
       self.design.names,
@@ -106,7 +118,7 @@ class ParallelDilated(nn.Module):
   them reads the key parts of all, then their motion parts.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     features: output channels of all branches together.
     rates: dilations of the 3x3 convolutions.
   """
@@ -116,7 +128,9 @@ class ParallelDilated(nn.Module):
   rates: tuple[int, ...]
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C) -> (B, T, H, W, features)."""
     dtype = self.design.dtype
     outs = [layers.dense(self.features, name="rate_0", dtype=dtype)(x)]
@@ -136,15 +150,15 @@ class ParallelDilated(nn.Module):
 
 
 class Levels(nn.Module):
-  """What encoder and decoder have in common.
+  """The base of encoder and decoder.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     widths: channels of each level, of all branches together.
     blocks: residual blocks per level.
     temporal: whether time is halved behind each level but the last, or doubled
       in front of it.
-    attention: places of `iv_vae.ATTENTION`.
+    attention: places that have it.
     features: output channels, of all branches together.
   """
 
@@ -152,26 +166,32 @@ class Levels(nn.Module):
   widths: tuple[int, ...]
   blocks: int
   temporal: tuple[bool, ...]
-  attention: tuple[str, ...]
+  attention: tuple[Place, ...]
   features: int
 
   @nn.nowrap
-  def block(self, x: jax.Array, level: int, name: str, first: bool):
-    """(B, T, H, W, C) through a residual block, to the width of the level."""
+  def block(
+    self, x: Float[Array, "B T H W C"], level: int, name: str, first: bool
+  ) -> Float[Array, "B T H W D"]:
+    """Runs a residual block, to the width of the level."""
     group = geometry.group_sizes(self.temporal)[level]
-    layer = again(ResBlock, self.design.remat, static=(2,))
+    layer = maybe_remat(ResBlock, self.design.remat, static=(2,))
     return layer(self.design, self.widths[level], group, name=name)(x, first)
 
   @nn.nowrap
-  def attend(self, x: jax.Array, place: str, name: str) -> jax.Array:
-    """(B, T, H, W, C) through attention, if that place has it."""
+  def attend(
+    self, x: Float[Array, "B T H W C"], place: Place, name: str
+  ) -> Float[Array, "B T H W C"]:
+    """Runs attention, if that place has it."""
     if place not in self.attention:
       return x
     return Attention(self.design, name=f"{name}_attention")(x)
 
   @nn.nowrap
-  def middle(self, x: jax.Array, first: bool) -> jax.Array:
-    """Block, attention, block, of the last level's width."""
+  def middle(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B T H W D"]:
+    """Runs block, attention, block, of the last level's width."""
     last = len(self.widths) - 1
     x = self.block(x, last, "middle_0", first)
     x = self.attend(x, "middle", "middle")

@@ -7,51 +7,56 @@ motion branch. The convolution pairs read both.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo.models.video_vae import layers, temporal
 
+Branches = Literal["image", "motion", "key_motion", "motion_motion"]
+Convolution = Literal["causal", "group_causal"]
+
 # Names of the branches, and which of them see other frames.
-BRANCHES = {
+BRANCHES: dict[Branches, dict[str, bool]] = {
   "image": {"key": False},
   "motion": {"motion": True},
   "key_motion": {"key": False, "motion": True},
   "motion_motion": {"key": True, "motion": True},
 }
-CONVOLUTIONS = ("causal", "group_causal")
 
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-  """What the blocks of a network have in common.
+  """The choices that all blocks of a network share.
 
   Attributes:
-    branches: one of `BRANCHES`.
-    convolution: one of `CONVOLUTIONS`.
+    branches: a key of `BRANCHES`.
+    convolution: the kind of those over time.
     dtype: type of the arithmetic; norms and softmax are float32.
     remat: whether residual blocks and attention are computed again for their
       gradient.
   """
 
-  branches: str
-  convolution: str
-  dtype: jnp.dtype
+  branches: Branches
+  convolution: Convolution
+  dtype: DTypeLike
   remat: bool = False
 
   @property
   def names(self) -> tuple[str, ...]:
-    """Of the branches, in the order of their channels."""
+    """Names of the branches, in the order of their channels."""
     return tuple(BRANCHES[self.branches])
 
   def kinds(self, group: int) -> dict[str, str]:
-    """The 3x3 layers of a unit: name, and `frame` or one of `CONVOLUTIONS`.
+    """The 3x3 layers of a unit: name, and `frame` or a `Convolution`.
 
     Args:
-      group: frames of a group. Of one frame there is nothing to see ahead: two
-        branches then share one convolution of frames, a lone one looks back.
+      group: frames of a group. In one of one frame there is nothing to see
+        ahead: two branches then share one convolution of frames, a lone one
+        looks back.
     """
     sees_others = BRANCHES[self.branches]
     if group == 1 and (len(sees_others) > 1 or not any(sees_others.values())):
@@ -62,8 +67,12 @@ class Design:
     }
 
 
-def each(x: jax.Array, names: tuple[str, ...], layer: Callable) -> jax.Array:
-  """Every branch through a layer of its own: `layer(name, its channels)`."""
+def each(
+  x: Float[Array, "B T H W C"],
+  names: tuple[str, ...],
+  layer: Callable[[str, Array], Array],
+) -> Float[Array, "B t h w c"]:
+  """Sends every branch through its own layer: `layer(name, its channels)`."""
   parts = jnp.split(x, len(names), axis=-1)
   return jnp.concatenate(
     [layer(*pair) for pair in zip(names, parts, strict=True)], axis=-1
@@ -74,7 +83,7 @@ class Unit(nn.Module):
   """A 3x3 convolution for each branch, of all channels (KTC unit, Fig. 2b).
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     features: output channels of all branches together.
     group: frames of a group.
   """
@@ -84,7 +93,9 @@ class Unit(nn.Module):
   group: int
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C) -> (B, T, H, W, features)."""
     kinds = self.design.kinds(self.group)
     dtype, width = self.design.dtype, self.features // len(kinds)
@@ -93,8 +104,8 @@ class Unit(nn.Module):
       if kind == "frame":
         parts.append(layers.conv(width, name=name, dtype=dtype)(x))
       elif kind == "causal":
-        conv = temporal.CausalConv(width, dtype, name=name)
-        parts.append(conv(x, first))
+        causal = temporal.CausalConv(width, dtype, name=name)
+        parts.append(causal(x, first))
       else:
         conv = temporal.GroupCausalConv(width, self.group, dtype, name=name)
         parts.append(conv(x, first))
@@ -105,7 +116,7 @@ class Pointwise(nn.Module):
   """A 1x1 convolution for each branch, of all channels.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     features: output channels of all branches together.
   """
 
@@ -113,7 +124,9 @@ class Pointwise(nn.Module):
   features: int
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C) -> (B, T, H, W, features)."""
     names = self.design.names
     width = self.features // len(names)

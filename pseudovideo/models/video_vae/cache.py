@@ -10,8 +10,8 @@ later chunks of one length.
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 COLLECTION = "cache"
 
@@ -28,13 +28,17 @@ class FramesBefore(nn.Module):
   count: int
 
   @nn.compact
-  def __call__(self, x: jax.Array, start: jax.Array | None) -> jax.Array:
+  def __call__(
+    self,
+    x: Float[Array, "B T H W C"],
+    start: Float[Array, "B {self.count} H W C"] | None,
+  ) -> Float[Array, "B t H W C"]:
     """Runs, and remembers the last frames if the cache is wanted.
 
     Args:
       x: (B, T, H, W, C), T may be 0.
-      start: (B, count, H, W, C), what stands before the clip; None: x is of a
-        later chunk, and the cache knows.
+      start: (B, count, H, W, C), the frames before the clip; None: x is a later
+        chunk, and the cache has them.
 
     Returns:
       (B, count + T, H, W, C).
@@ -53,15 +57,18 @@ class FramesBefore(nn.Module):
 
 
 def encode(
-  net: nn.Module, params: Any, video: jax.Array, cache: Cache | None = None
-) -> tuple[tuple[jax.Array, jax.Array], Cache]:
-  """`net.encode` of a chunk.
+  net: nn.Module,
+  params: Any,
+  video: Float[Array, "B T H W C"],
+  cache: Cache | None = None,
+) -> tuple[tuple[Float[Array, "B t h w Z"], Float[Array, "B t h w Z"]], Cache]:
+  """Runs `net.encode` on a chunk.
 
   Args:
     net: an `IVVAE`.
-    params: of it.
+    params: its parameters.
     video: (B, T, H, W, C), a chunk.
-    cache: as returned for the chunk before; None: the clip begins here.
+    cache: the one returned for the chunk before; None: the clip begins here.
 
   Returns:
     Means and log-variances of this chunk's latents, and the cache for the next.
@@ -70,9 +77,12 @@ def encode(
 
 
 def decode(
-  net: nn.Module, params: Any, latents: jax.Array, cache: Cache | None = None
-) -> tuple[jax.Array, Cache]:
-  """`net.decode` of a chunk (B, t, h, w, Z): its frames, and the next cache.
+  net: nn.Module,
+  params: Any,
+  latents: Float[Array, "B t h w Z"],
+  cache: Cache | None = None,
+) -> tuple[Float[Array, "B T H W C"], Cache]:
+  """Runs `net.decode` on a chunk: its frames, and the next cache.
 
   The cache is another one than that of `encode`; None: the clip begins here.
   """

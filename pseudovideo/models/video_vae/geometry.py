@@ -1,4 +1,4 @@
-"""Which videos a video VAE takes, and the sizes inside it."""
+"""Sizes of the videos that a video VAE takes, and sizes inside it."""
 
 from collections.abc import Sequence
 
@@ -23,22 +23,25 @@ def group_sizes(temporal: Sequence[bool]) -> tuple[int, ...]:
   return tuple(temporal_factor(temporal[level:]) for level in levels)
 
 
+def halved(frames: int, times: int) -> int:
+  """The frames left of `frames`, halved so often and rounded up each time.
+
+  A convolution with kernel 3, stride 2 and one frame of padding at each end
+  leaves so many.
+  """
+  return -(-frames // 2**times)
+
+
 def check_levels(multipliers: Sequence[int], temporal: Sequence[bool]) -> None:
-  """Refuses levels that make no network.
+  """Refuses flags that are not one for each step between levels.
 
   Args:
     multipliers: factors of the base width, one per level.
     temporal: whether time is halved behind each level but the last.
 
   Raises:
-    UserError: fewer than two levels, a factor below 1, or another number of
-      flags.
+    UserError: another number of flags.
   """
-  if len(multipliers) < 2 or min(multipliers) < 1:
-    raise errors.UserError(
-      "model.multipliers needs two levels or more, with factors of 1 or more;"
-      f" got {multipliers}."
-    )
   if len(temporal) != len(multipliers) - 1:
     raise errors.UserError(
       "model.temporal needs one flag fewer than model.multipliers has levels,"
@@ -50,7 +53,7 @@ def check_frames(frames: int, factor: int, first: bool = True) -> None:
   """Refuses a number of frames that does not end with a whole group.
 
   Args:
-    frames: of a clip or of a chunk of it.
+    frames: frames of a clip or of a chunk of it.
     factor: frames of a group.
     first: whether the clip's frame 0, which is a group of its own, is there.
 

@@ -44,12 +44,12 @@ def inflate(
   resampling of time is our choice where the paper does not say, with
   one branch that of Wan's public VAE):
 
-  - one branch: of the group's first frame.
-  - two branches: of the frame that `taps` chooses. With (a, b) and groups of
-    four it is number 2 b + a, counted from 0.
+  - one branch: the group's first frame is the one reconstructed.
+  - two branches: `taps` chooses it. With (a, b) and groups of four it is number
+    2 b + a, counted from 0.
 
   Args:
-    image_params: of `image_vae(net)`.
+    image_params: parameters of `image_vae(net)`.
     net: the video VAE.
     taps: for each level that halves time, 0 or 1: which frame of a pair the
       motion branch keeps. None: (0, ..., 0, 1), the middle one of those that
@@ -121,7 +121,7 @@ def _place(array, rows, branch, column):
 
 
 def _path_in_image(path, names, source):
-  """Where the image VAE has what a branch, or all of them, have at `path`."""
+  """The image VAE's path of the array that branches have at `path`."""
   path = tuple(part for part in path if part not in _OWN_TAP)
   key = tuple("key" if part in names else part for part in path)
   if key in source:

@@ -1,9 +1,9 @@
 """IV-VAE: a video VAE with a key and a motion branch, causal in groups.
 
 After "Improved video VAE for latent video diffusion model" (Wu et al. 2024)
-and its public inference code. The fields also make what the paper compares it
-with: a causal video VAE, whose sizes are those of Wan's public one, every step
-between the two, and the image VAE that both are inflated from.
+and its public inference code. The fields also make the networks that the paper
+compares it with: a causal video VAE, whose sizes are those of Wan's public one,
+every step between the two, and the image VAE that both are inflated from.
 
   row                     branches       convolution   attention, rates
   image VAE               image          (none)        as the video VAE's
@@ -14,22 +14,93 @@ between the two, and the image VAE that both are inflated from.
   3-D and 3-D             motion_motion  group_causal  all places and rates
 """
 
+import typing
+from typing import Annotated
+
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Len
+from jaxtyping import Array, Float
 
 from pseudovideo import errors
-from pseudovideo.models import sizes
-from pseudovideo.models.unet import DTYPES
-from pseudovideo.models.video_vae import branches, decoder, encoder, geometry
-from pseudovideo.models.video_vae.branches import BRANCHES, CONVOLUTIONS
+from pseudovideo.fields import Count, Depth, Dtype, Width
+from pseudovideo.models.unet import Multiplier
+from pseudovideo.models.video_vae import blocks, branches, geometry, resampling
+from pseudovideo.models.video_vae.blocks import Place
+from pseudovideo.models.video_vae.branches import (
+  BRANCHES,
+  Branches,
+  Convolution,
+)
 
-ATTENTION = ("down", "blocks", "middle")
-"""Places of attention, all on latent-sized maps: behind the last Downsample
-(one place), behind each deepest residual block of encoder and decoder
-(2 `blocks` + 1 places), in the middle of both (two places)."""
+Multipliers = Annotated[tuple[Multiplier, ...], Len(2)]
 LOG_VARIANCES = (-30.0, 20.0)
+
+
+class Encoder(blocks.Levels):
+  """Stem, levels of residual blocks, middle, head.
+
+  Attributes:
+    rates: dilations of the head; none: it is a plain 3x3 layer.
+  """
+
+  rates: tuple[int, ...]
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B t h w {self.features}"]:
+    """(B, T, H, W, C) -> (B, t, h, w, features)."""
+    design, last = self.design, len(self.widths) - 1
+    group = geometry.temporal_factor(self.temporal)
+    h = branches.Unit(design, self.widths[0], group, name="stem")(x, first)
+    for level in range(last):
+      for i in range(self.blocks):
+        h = self.block(h, level, f"level_{level}_{i}", first)
+      down = resampling.Downsample(
+        design, self.temporal[level], name=f"level_{level}_down"
+      )
+      h = down(h, first)
+    h = self.attend(h, "down", f"level_{last - 1}_down")
+    for i in range(self.blocks):
+      h = self.block(h, last, f"level_{last}_{i}", first)
+      h = self.attend(h, "blocks", f"level_{last}_{i}")
+    h = self.middle(h, first)
+    h = blocks.NormSilu(design, name="norm")(h)
+    if self.rates:
+      head = blocks.ParallelDilated(
+        design, self.features, self.rates, name="head"
+      )
+      return head(h)
+    return branches.Unit(design, self.features, 1, name="head")(h, first)
+
+
+class Decoder(blocks.Levels):
+  """Stem, middle, levels of residual blocks from the deepest to 0, head."""
+
+  @nn.compact
+  def __call__(
+    self, z: Float[Array, "B t h w Z"], first: bool
+  ) -> Float[Array, "B T H W {self.features}"]:
+    """(B, t, h, w, Z) -> (B, T, H, W, features), a video for each branch."""
+    design, last = self.design, len(self.widths) - 1
+    h = branches.Unit(design, self.widths[last], 1, name="stem")(z, first)
+    h = self.middle(h, first)
+    for level in reversed(range(last + 1)):
+      for i in range(self.blocks):
+        h = self.block(h, level, f"level_{level}_{i}", first)
+        if level == last:
+          h = self.attend(h, "blocks", f"level_{level}_{i}")
+      if level > 0:
+        up = resampling.Upsample(
+          design, self.temporal[level - 1], name=f"level_{level}_up"
+        )
+        h = up(h, first)
+    h = blocks.NormSilu(design, name="norm")(h)
+    group = geometry.temporal_factor(self.temporal)
+    head = branches.Unit(design, self.features, group, name="head")
+    return head(h, first)
 
 
 class IVVAE(nn.Module):
@@ -43,19 +114,19 @@ class IVVAE(nn.Module):
   Attributes:
     base: channels of the first level in each branch.
     latent_channels: Z, of all branches together.
-    image_channels: C.
+    image_channels: C; None in a config: those of the data.
     multipliers: factors of `base`, one per level; the sides halve in between.
     blocks: residual blocks per level; the decoder has one more.
     temporal: whether time is halved too, one flag fewer than levels.
     branches: `image`, every frame by itself; `motion`, one branch with 3x3x3
       kernels; `key_motion`, a second one with 3x3 kernels, which represents the
-      first frame of each group; `motion_motion`, the same with 3x3x3 kernels in
-      both. Two branches have twice the channels. Where a group is one frame,
-      they share 3x3 kernels.
+      first frame of each group; `motion_motion`, two with 3x3x3 kernels. Two
+      branches have twice the channels. Where a group is one frame, they share
+      3x3 kernels.
     convolution: `causal`, frames t - 2 to t, or `group_causal`, frames t - 1 to
       t + 1 up to the end of the group; not read if `branches` is `image`.
-    attention: places of `ATTENTION`. The published code has all; without `down`
-      there are the 7 of the paper.
+    attention: places, see `blocks.Place`. The published code has all; without
+      `down` there are the 7 of the paper.
     rates: dilations of the encoder's last layer, beside a 1x1 kernel; empty: it
       is a 3x3 layer.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
@@ -64,17 +135,17 @@ class IVVAE(nn.Module):
       gradient. Without it training keeps all that is inside them.
   """
 
-  base: int = 64
-  latent_channels: int = 8
-  image_channels: int = 3
-  multipliers: tuple[int, ...] = (1, 2, 4, 4)
-  blocks: int = 2
+  base: Width = 64
+  latent_channels: Width = 8
+  image_channels: Count | None = 3
+  multipliers: Multipliers = (1, 2, 4, 4)
+  blocks: Depth = 2
   temporal: tuple[bool, ...] = (False, True, True)
-  branches: str = "key_motion"
-  convolution: str = "group_causal"
-  attention: tuple[str, ...] = ATTENTION
-  rates: tuple[int, ...] = (1, 3, 6, 9, 12)
-  dtype: str = "float32"
+  branches: Branches = "key_motion"
+  convolution: Convolution = "group_causal"
+  attention: tuple[Place, ...] = typing.get_args(Place)
+  rates: tuple[Count, ...] = (1, 3, 6, 9, 12)
+  dtype: Dtype = "float32"
   remat: bool = False
 
   def setup(self):
@@ -88,23 +159,25 @@ class IVVAE(nn.Module):
       temporal=self.temporal,
       attention=self.attention,
     )
-    self.encoder = encoder.Encoder(
+    self.encoder = Encoder(
       **shared, blocks=self.blocks, rates=self.rates, features=2 * z
     )
     self.moments = branches.Pointwise(design, 2 * z)
     self.latents = branches.Pointwise(design, z)
-    self.decoder = decoder.Decoder(
+    self.decoder = Decoder(
       **shared, blocks=self.blocks + 1, features=num * self.image_channels
     )
 
-  def __call__(self, video: jax.Array) -> jax.Array:
+  def __call__(
+    self, video: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> the reconstruction from the means of its latents."""
     means, _ = self.encode(video)
     return self.decode(means)
 
   def encode(
-    self, video: jax.Array, first: bool = True
-  ) -> tuple[jax.Array, jax.Array]:
+    self, video: Float[Array, "B T H W C"], first: bool = True
+  ) -> tuple[Float[Array, "B t h w Z"], Float[Array, "B t h w Z"]]:
     """The distribution of the latents.
 
     Args:
@@ -123,13 +196,16 @@ class IVVAE(nn.Module):
     self._check_video(video.shape[1:4], first)
     h = self.encoder(video.astype(self.dtype), first)
     h = self.moments(h).astype(jnp.float32)
-    # Each branch has its means and then its log-variances.
+    # (B, t, h, w, branches, 2, Z / branches): each branch has its means and
+    # then its log-variances.
     parts = h.reshape(*h.shape[:-1], self._num_branches, 2, -1)
     shape = (*h.shape[:-1], self.latent_channels)
     means, log_variances = (parts[..., i, :].reshape(shape) for i in range(2))
     return means, jnp.clip(log_variances, *LOG_VARIANCES)
 
-  def decode(self, latents: jax.Array, first: bool = True) -> jax.Array:
+  def decode(
+    self, latents: Float[Array, "B t h w Z"], first: bool = True
+  ) -> Float[Array, "B T H W C"]:
     """Frames from latents.
 
     Args:
@@ -192,24 +268,8 @@ class IVVAE(nn.Module):
       frames: T.
 
     Raises:
-      UserError: says which field, what it is, and what is allowed.
+      UserError: names the field, its value, and what is allowed.
     """
-    for name, allowed in (
-      ("branches", BRANCHES),
-      ("convolution", CONVOLUTIONS),
-      ("dtype", DTYPES),
-    ):
-      if getattr(self, name) not in allowed:
-        raise errors.unknown(f"model.{name}", getattr(self, name), allowed)
-    for place in self.attention:
-      if place not in ATTENTION:
-        raise errors.unknown("place in model.attention", place, ATTENTION)
-    sizes.check("model", self)
-    for name in ("base", "latent_channels", "blocks"):
-      if getattr(self, name) < 1:
-        raise errors.UserError(
-          f"model.{name} must be at least 1; got {getattr(self, name)}."
-        )
     self._check_levels()
     if image_shape[-1] != self.image_channels:
       raise errors.UserError(
@@ -258,9 +318,8 @@ class IVVAE(nn.Module):
         f"model.rates must differ from each other; got {self.rates}."
       )
     alive = geometry.rates_below(self.rates, side)
-    if alive != tuple(self.rates) or min(self.rates, default=1) < 1:
+    if alive != tuple(self.rates):
       raise errors.UserError(
-        f"model.rates must be 1 or more and below the side of the latents, "
-        f"{side}, behind which kernels see padding only; got {self.rates}: use "
-        f"{tuple(rate for rate in alive if rate > 0)}."
+        f"model.rates must be below the side of the latents, {side}, behind "
+        f"which kernels see padding only; got {self.rates}: use {alive}."
       )

@@ -9,6 +9,8 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 _kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -17,7 +19,7 @@ def conv(
   features: int,
   *,
   name: str,
-  dtype: jnp.dtype,
+  dtype: DTypeLike,
   stride: int = 1,
   padding: tuple[int, int] = (1, 1),
   dilation: int = 1,
@@ -36,7 +38,7 @@ def conv(
 
 
 def dense(
-  features: int, *, name: str, dtype: jnp.dtype, zero: bool = False
+  features: int, *, name: str, dtype: DTypeLike, zero: bool = False
 ) -> nn.Dense:
   """A linear layer over the channels, which is a 1x1 convolution."""
   return nn.Dense(
@@ -61,9 +63,10 @@ class RMSNorm(nn.Module):
   branches: int
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
     """(..., branches C) -> the same shape, float32."""
     scale = self.param("scale", nn.initializers.ones_init(), x.shape[-1:])
+    # (..., branches, C)
     parts = x.astype(jnp.float32).reshape(*x.shape[:-1], self.branches, -1)
     squares = jnp.sum(parts * parts, axis=-1, keepdims=True)
     # The root is taken of the bounded square, so that its gradient is finite.

@@ -7,8 +7,9 @@ frame 0 counts as zeros for them, as in Wan's public VAE.
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo.models.video_vae import branches, cache, layers, temporal
 
@@ -19,7 +20,7 @@ class Downsample(nn.Module):
   The zero row and column are at the bottom and on the right.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     temporal: whether time is halved.
   """
 
@@ -27,7 +28,9 @@ class Downsample(nn.Module):
   temporal: bool
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B t h w C"]:
     """(B, T, H, W, C) -> (B, T', H/2, W/2, C).
 
     T' = T or, halved, 1 + (T - 1) / 2 with the clip's frame 0 and T / 2
@@ -54,7 +57,7 @@ class Upsample(nn.Module):
   """Time is doubled, sides by repetition; a 3x3 convolution halves channels.
 
   Attributes:
-    design: of the network.
+    design: choices that all blocks share.
     temporal: whether time is doubled.
   """
 
@@ -62,7 +65,9 @@ class Upsample(nn.Module):
   temporal: bool
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B t h w c"]:
     """(B, T, H, W, C) -> (B, T', 2H, 2W, C/2).
 
     T' = T or, doubled, 1 + 2 (T - 1) with the clip's frame 0 and 2 T without.
@@ -91,10 +96,12 @@ class HalveTime(nn.Module):
   """
 
   causal: bool
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B t H W C"]:
     """(B, T, H, W, C) -> (B, T', H, W, C), see `Downsample`."""
     zero, later = _apart(x, first)
     taps = 2
@@ -102,7 +109,7 @@ class HalveTime(nn.Module):
       taps = 3
       start = zero if first else None
       later = cache.FramesBefore(1, name="before")(later, start)
-    seen = temporal.windows(later, taps)[:, ::2]
+    seen = temporal.windows(later, taps)[:, ::2]  # channels of all taps
     layer = layers.dense(x.shape[-1], name="taps", dtype=self.dtype)
     return jnp.concatenate([zero, layer(seen)], axis=1)
 
@@ -116,10 +123,12 @@ class DoubleTime(nn.Module):
   """
 
   causal: bool
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B t H W C"]:
     """(B, T, H, W, C) -> (B, T', H, W, C), see `Upsample`."""
     c = x.shape[-1]
     zero, later = _apart(x, first)
@@ -128,6 +137,7 @@ class DoubleTime(nn.Module):
       later = cache.FramesBefore(2, name="before")(later, start)
       later = temporal.windows(later, 3)
     layer = layers.dense(2 * c, name="taps", dtype=self.dtype)
+    # (B, T, 2, H, W, C), frames that follow each other along axis 2.
     pairs = jnp.stack(jnp.split(layer(later), 2, axis=-1), axis=2)
     b, t = pairs.shape[:2]
     later = pairs.reshape(b, 2 * t, *x.shape[2:])

@@ -6,11 +6,12 @@ behind each spatial one and by attention over time behind each spatial one, with
 the end frames repeated as padding. Time is halved by stride 2 and doubled by
 repetition and convolution; decoded frames beyond the clip's end are dropped.
 
-What the quotation leaves open is as in the image VAE of `iv_vae`, so that both
-designs can be inflated from one: norms see neither time nor places, attention
-is in the middle alone, and 1x1 shortcuts have no convolution over time. Layers
-over time start as identities, so that an inflated network decodes frame f k of
-a clip, for each of the frames f k to f k + f - 1, as the image VAE does.
+The quotation leaves the rest open; it is taken from the image VAE of `iv_vae`,
+so that both designs can be inflated from one: norms see neither time nor
+places, attention is in the middle alone, and 1x1 shortcuts have no convolution
+over time. Layers over time start as identities, so that an inflated network
+decodes frame f k of a clip, for each of the frames f k to f k + f - 1, as the
+image VAE does.
 
 Nothing here is causal: every latent depends on all frames, every frame on all
 latents, and a clip cannot be cut into chunks.
@@ -20,12 +21,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax import traverse_util
+from jaxtyping import Array, Float
 
 from pseudovideo import errors
-from pseudovideo.models import convolution, sizes
+from pseudovideo.fields import Count, Depth, Dtype, Width
 from pseudovideo.models.video_vae import branches, geometry, iv_vae, tae_layers
 
 
@@ -38,7 +39,7 @@ class TAE(nn.Module):
   Attributes:
     base: channels of the first level.
     latent_channels: Z.
-    image_channels: C.
+    image_channels: C; None in a config: those of the data.
     multipliers: factors of `base`, one per level; the sides halve in between.
     blocks: residual blocks per level; the decoder has one more.
     temporal: whether time is halved too, one flag fewer than levels.
@@ -48,13 +49,13 @@ class TAE(nn.Module):
       gradient. Without it training keeps all that is inside them.
   """
 
-  base: int = 128
-  latent_channels: int = 16
-  image_channels: int = 3
-  multipliers: tuple[int, ...] = (1, 2, 4, 4)
-  blocks: int = 2
+  base: Width = 128
+  latent_channels: Width = 16
+  image_channels: Count | None = 3
+  multipliers: iv_vae.Multipliers = (1, 2, 4, 4)
+  blocks: Depth = 2
   temporal: tuple[bool, ...] = (True, True, True)
-  dtype: str = "float32"
+  dtype: Dtype = "float32"
   remat: bool = False
 
   def setup(self):
@@ -75,12 +76,16 @@ class TAE(nn.Module):
       **shared, blocks=self.blocks + 1, features=self.image_channels
     )
 
-  def __call__(self, video: jax.Array) -> jax.Array:
+  def __call__(
+    self, video: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> the reconstruction from the means of its latents."""
     means, _ = self.encode(video)
     return self.decode(means, video.shape[1])
 
-  def encode(self, video: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def encode(
+    self, video: Float[Array, "B T H W C"]
+  ) -> tuple[Float[Array, "B t h w Z"], Float[Array, "B t h w Z"]]:
     """The distribution of the latents.
 
     Args:
@@ -93,13 +98,16 @@ class TAE(nn.Module):
     Raises:
       UserError: an illegal side.
     """
-    self.latent_shape(video.shape[1:4])
+    _, frames, height, width, _ = video.shape
+    self.latent_shape((frames, height, width))
     h = self.encoder(video.astype(self.dtype))
     h = self.moments(h).astype(jnp.float32)
     means, log_variances = jnp.split(h, 2, axis=-1)
     return means, jnp.clip(log_variances, *iv_vae.LOG_VARIANCES)
 
-  def decode(self, latents: jax.Array, frames: int | None = None) -> jax.Array:
+  def decode(
+    self, latents: Float[Array, "B t h w Z"], frames: int | None = None
+  ) -> Float[Array, "B T H W C"]:
     """Frames from latents.
 
     Args:
@@ -148,10 +156,9 @@ class TAE(nn.Module):
         f"A clip has one frame or more; got {frames} frames."
       )
     geometry.check_sides(height, width, self.spatial_factor)
-    for _ in range(sum(self.temporal)):
-      frames = convolution.output_size(frames, kernel=3, stride=2, padding=1)
+    t = geometry.halved(frames, sum(self.temporal))
     side = self.spatial_factor
-    return frames, height // side, width // side, self.latent_channels
+    return t, height // side, width // side, self.latent_channels
 
   @nn.nowrap
   def check(self, image_shape: tuple[int, int, int], frames: int) -> None:
@@ -162,9 +169,8 @@ class TAE(nn.Module):
       frames: T.
 
     Raises:
-      UserError: says which field, what it is, and what is allowed.
+      UserError: names the field, its value, and what is allowed.
     """
-    sizes.check("model", self)
     geometry.check_levels(self.multipliers, self.temporal)
     image_vae(self).check(image_shape, frames)
 
@@ -192,8 +198,8 @@ def inflate(
   """Parameters of a TAE whose frames are those of an image VAE.
 
   Args:
-    image_params: of `image_vae(net)`, trained.
-    params: of `net`, as `net.init` makes them.
+    image_params: trained parameters of `image_vae(net)`.
+    params: parameters of `net`, from `net.init`.
 
   Returns:
     `params` with the image VAE's arrays in all layers within frames.

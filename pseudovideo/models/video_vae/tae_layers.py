@@ -2,15 +2,17 @@
 
 Behind each 3x3 convolution there is one over time, behind each attention within
 frames one within places, over all frames. The former have the image VAE's
-names, the latter the same names with `_time` behind. All layers over time start
+names, the latter these names with `_time` behind. All layers over time start
 as identities.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
-from pseudovideo.models.layers import again
+from pseudovideo.models.layers import maybe_remat
 from pseudovideo.models.video_vae import blocks, branches, resampling, temporal
 
 TIME = "_time"
@@ -27,11 +29,11 @@ class TemporalConv(nn.Module):
     stride: 1, or 2 to keep the even t.
   """
 
-  dtype: jnp.dtype
+  dtype: DTypeLike
   stride: int = 1
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B t H W C"]:
     """(B, T, H, W, C) -> (B, ceil(T / stride), H, W, C)."""
     padded = jnp.concatenate([x[:, :1], x, x[:, -1:]], axis=1)
     seen = temporal.windows(padded, 3)[:, :: self.stride]
@@ -41,7 +43,7 @@ class TemporalConv(nn.Module):
     return layer(seen)
 
 
-def _centre(key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype):
+def _centre(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike):
   """The identity for the second of three frames' channels, (3 C, C)."""
   del key
   return jnp.eye(*shape, k=-shape[1], dtype=dtype)
@@ -56,14 +58,14 @@ class TemporalAttention(nn.Module):
     dtype: type of the arithmetic.
   """
 
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, "B T H W C"]) -> Float[Array, "B T H W C"]:
     """(B, T, H, W, C) -> (B, T, H, W, C)."""
     b, t, height, width, c = x.shape
     x = jnp.swapaxes(x.reshape(b, t, height * width, c), 1, 2)
-    # Each place is what a frame is there, its frames are places in a column.
+    # (B, H W, T, 1, C): each place is a frame to it, whose frames are places.
     x = blocks.FrameAttention(self.dtype, name="places")(x[:, :, :, None])
     return jnp.swapaxes(x[:, :, :, 0], 1, 2).reshape(b, t, height, width, c)
 
@@ -72,7 +74,7 @@ class ResBlock(nn.Module):
   """`blocks.ResBlock` with a `TemporalConv` behind each 3x3 convolution.
 
   Attributes:
-    design: of the image VAE.
+    design: choices that all blocks of the image VAE share.
     features: output channels.
   """
 
@@ -80,7 +82,9 @@ class ResBlock(nn.Module):
   features: int
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C) -> (B, T, H, W, features)."""
     h = x
     for i in range(2):
@@ -95,7 +99,7 @@ class Encoder(nn.Module):
   """Stem, levels of residual blocks, middle, head.
 
   Attributes:
-    design: of the image VAE.
+    design: choices that all blocks of the image VAE share.
     widths: channels of each level.
     blocks: residual blocks per level.
     temporal: whether time is halved behind each level but the last.
@@ -109,7 +113,9 @@ class Encoder(nn.Module):
   features: int
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"]
+  ) -> Float[Array, "B t h w {self.features}"]:
     """(B, T, H, W, C) -> (B, t, h, w, features)."""
     design, last = self.design, len(self.widths) - 1
     h = _conv(x, design, self.widths[0], "stem")
@@ -130,7 +136,7 @@ class Decoder(nn.Module):
   """Stem, middle, levels of residual blocks from the deepest to 0, head.
 
   Attributes:
-    design: of the image VAE.
+    design: choices that all blocks of the image VAE share.
     widths: channels of each level.
     blocks: residual blocks per level.
     temporal: whether time is doubled in front of each level but the last.
@@ -144,7 +150,9 @@ class Decoder(nn.Module):
   features: int
 
   @nn.compact
-  def __call__(self, z: jax.Array) -> jax.Array:
+  def __call__(
+    self, z: Float[Array, "B t h w Z"]
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, t, h, w, Z) -> (B, f t, H, W, features), f the temporal factor."""
     design, last = self.design, len(self.widths) - 1
     h = _middle(_conv(z, design, self.widths[last], "stem"), design)
@@ -170,15 +178,15 @@ def _conv(x, design, features, name):
 
 
 def _block(x, design, features, name):
-  """A residual block; as `_conv`."""
-  return again(ResBlock, design.remat)(design, features, name=name)(x)
+  """A residual block; for use inside a module."""
+  return maybe_remat(ResBlock, design.remat)(design, features, name=name)(x)
 
 
 def _middle(x, design):
-  """Block, attention within frames and over time, block; as `_conv`."""
+  """Block, attention within frames and over time, block; see `_block`."""
   width, name = x.shape[-1], "middle_attention"
   x = _block(x, design, width, "middle_0")
   x = blocks.Attention(design, name=name)(x)
-  over_time = again(TemporalAttention, design.remat)
+  over_time = maybe_remat(TemporalAttention, design.remat)
   x = over_time(design.dtype, name=name + TIME)(x)
   return _block(x, design, width, "middle_1")

@@ -7,14 +7,17 @@ temporal taps are plain to see.
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from pseudovideo.models.video_vae import cache, layers
 
 
-def windows(x: jax.Array, taps: int) -> jax.Array:
+def windows(
+  x: Float[Array, "B T H W C"], taps: int
+) -> Float[Array, "B t H W D"]:
   """Each frame with those before it, as channels.
 
   Args:
@@ -28,8 +31,10 @@ def windows(x: jax.Array, taps: int) -> jax.Array:
   return jnp.concatenate([x[:, i : i + num] for i in range(taps)], axis=-1)
 
 
-def zeros_before(x: jax.Array, count: int) -> jax.Array:
-  """`count` frames of zeros like those of x."""
+def zeros_before(
+  x: Float[Array, "B T H W C"], count: int
+) -> Float[Array, "B {count} H W C"]:
+  """Frames of zeros, `count` of them, like those of x."""
   return jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype)
 
 
@@ -42,10 +47,12 @@ class CausalConv(nn.Module):
   """
 
   features: int
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C) -> (B, T, H, W, features).
 
     `first` says whether the clip begins here, as in all layers of this package.
@@ -70,10 +77,12 @@ class GroupCausalConv(nn.Module):
 
   features: int
   group: int
-  dtype: jnp.dtype
+  dtype: DTypeLike
 
   @nn.compact
-  def __call__(self, x: jax.Array, first: bool) -> jax.Array:
+  def __call__(
+    self, x: Float[Array, "B T H W C"], first: bool
+  ) -> Float[Array, "B T H W {self.features}"]:
     """(B, T, H, W, C), whole groups -> (B, T, H, W, features)."""
     # Counted from the end: the last frame of a chunk ends a group, and so does
     # frame 0 of a clip, behind which there are whole groups.

@@ -1,10 +1,11 @@
-"""What holds for every entry of the table."""
+"""Properties of every entry of the table."""
 
 import jax
 import numpy as np
 import pytest
 
-from pseudovideo import configuration, errors, sharding
+from pseudovideo import errors, fields
+from pseudovideo.devices import sharding
 from pseudovideo.models import quantizers
 
 SMALL = {"codes": 16, "width": 6}
@@ -45,12 +46,11 @@ def test_four_devices_give_what_one_gives(name, key):
 
 def test_a_section_of_a_config_makes_one():
   for cls in quantizers.TABLE.values():
-    fields = configuration.check_fields(cls, SMALL, "quantizer")
-    quantizer = cls(**fields)
-    quantizer.check()
+    values = fields.read_section(cls, SMALL, "quantizer")
+    quantizer = cls(**values)
     assert (quantizer.codes, quantizer.width) == (16, 6)
     with pytest.raises(errors.UserError, match="codebook_size"):
-      configuration.check_fields(cls, {"codebook_size": 3}, "quantizer")
+      fields.read_section(cls, {"codebook_size": 3}, "quantizer")
 
 
 @pytest.mark.parametrize("name", quantizers.TABLE)

@@ -1,6 +1,5 @@
 """Codebooks against float64 numpy: search, gradients, averages, restarts."""
 
-import dataclasses
 import functools
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pseudovideo import errors, keys
+from pseudovideo import keys
 from pseudovideo.models.quantizers import common, vq
 
 KINDS = {"cosine": vq.Cosine, "euclidean": vq.Euclidean}
@@ -21,7 +20,6 @@ both = pytest.mark.parametrize("name", KINDS)
 def make(name, **fields):
   fields = {"codes": CODES, "width": WIDTH, "restart_below": 0.0} | fields
   quantizer = KINDS[name](**fields)
-  quantizer.check()
   return quantizer
 
 
@@ -30,7 +28,7 @@ def unit(x):
 
 
 def space(name, x):
-  """Where the quantizer compares vectors, in float64."""
+  """The vectors that the quantizer compares, in float64."""
   x = np.asarray(x, np.float64)
   return unit(x) if name == "cosine" else x
 
@@ -417,17 +415,3 @@ def test_restarts_reach_all_clusters_and_nothing_else_does(name):
   assert found == 16 and used > 32
   found, used = trained(name, 0.0, 0)
   assert found < 8 and used < 16
-
-
-@both
-@pytest.mark.parametrize(
-  ("fields", "words"),
-  [
-    ({"decay": float("nan")}, "decay"),
-    ({"restart_below": float("inf")}, "restart_below"),
-  ],
-)
-def test_fields_that_cannot_work(name, fields, words):
-  bad = dataclasses.replace(make(name), **fields)
-  with pytest.raises(errors.UserError, match=f"quantizer.{words}"):
-    bad.check()

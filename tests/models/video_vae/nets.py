@@ -47,7 +47,7 @@ def params(name):
 
 
 def latents(name, frames):
-  """Of two clips, float32."""
+  """Latents of two clips, float32."""
   shape = NETS[name].latent_shape((frames, SIDE, SIDE))
   return np.random.default_rng(2).normal(size=(2, *shape)).astype(np.float32)
 

@@ -19,10 +19,12 @@ ONE = branches.Design("motion", "causal", jnp.float32)
 
 
 def made(layer, channels, frames=9, side=6, first=(True,)):
-  """Clip, drawn parameters in float64, and what the layer makes of the clip."""
+  """A clip, drawn parameters in float64, and the layer's output for it."""
   rng = np.random.default_rng(0)
   x = rng.normal(size=(2, frames, side, side, channels)).astype(np.float32)
-  shapes = jax.eval_shape(lambda k: layer.init(k, x, *first), jax.random.key(0))
+  shapes = jax.eval_shape(
+    lambda k, x: layer.init(k, x, *first), jax.random.key(0), x
+  )
   params = jax.tree.map(
     lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
     shapes["params"],

@@ -71,7 +71,7 @@ def test_the_cache_matters(made):
 
 
 def test_a_scan_over_latents_can_carry_the_cache():
-  """After each of them it has the same shapes."""
+  """Its shapes stay as they are after each of them."""
   name = "lean"
   run, params = nets.decode(name), nets.params(name)
   latents = nets.latents(name, 9)

@@ -6,12 +6,12 @@ the same pixels.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
 
-from pseudovideo.models import convolution
 from pseudovideo.models.video_vae import initialisation
 from tests.models.video_vae import nets
 
@@ -21,35 +21,47 @@ FACTOR = 4
 SIDE = 128
 PLACES = SIDE // FACTOR
 
-CONV = convolution.Layer(3, padding=1)
-DOWN = convolution.Layer(3, stride=2, padding=(0, 1))
-DILATED = convolution.Layer(3, padding=3, dilation=3)
+
+class Layer(NamedTuple):
+  """One axis of a convolution; so many zeros stand before."""
+
+  kernel: int
+  before: int = 0
+  stride: int = 1
+  dilation: int = 1
+
+
+CONV = Layer(3, before=1)
+DOWN = Layer(3, stride=2)
+DILATED = Layer(3, before=3, dilation=3)
 # The longest path: stem, a block and half the sides, twice; a block, the two in
 # the middle, the head's largest dilation.
 ENCODER = [CONV] * 3 + [DOWN] + [CONV] * 2 + [DOWN] + [CONV] * 6 + [DILATED]
 # The decoder from its end to its beginning: which frames' pixels a latent
 # reaches. A pixel that is repeated reaches two.
-REPEAT = convolution.Layer(2, stride=2)
+REPEAT = Layer(2, stride=2)
 DECODER = [CONV] * 6 + [REPEAT] + [CONV] * 5 + [REPEAT] + [CONV] * 9
 
 
 def seen(layers, place):
   """First and last place that output `place` depends on."""
-  field = convolution.receptive_field(layers)
-  assert field.stride == FACTOR
-  first = place * FACTOR - field.before
-  return first, first + field.size - 1
+  first = last = place
+  for layer in reversed(layers):
+    first = first * layer.stride - layer.before
+    last = last * layer.stride - layer.before
+    last += layer.dilation * (layer.kernel - 1)
+  return first, last
 
 
 def inner_latents():
-  """Those that see no pixel outside the picture."""
+  """Places of latents that see no pixel outside the picture."""
   spans = [seen(ENCODER, place) for place in range(PLACES)]
   inside = [a >= 0 and b < SIDE for a, b in spans]
   return slice(inside.index(True), PLACES - inside[::-1].index(True))
 
 
 def inner_pixels():
-  """Those that no latent outside the picture would reach."""
+  """Places of pixels that no latent outside the picture would reach."""
   _, left = seen(DECODER, -1)
   right, _ = seen(DECODER, PLACES)
   return slice(left + 1, right)

@@ -1,1 +1,0 @@
-"""How few network evaluations a trained diffusion needs, see `__main__`."""

@@ -1,0 +1,1 @@
+"""Classifiers and pseudo videos of 1-D digits, see `__main__`."""

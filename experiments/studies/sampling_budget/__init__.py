@@ -1,0 +1,1 @@
+"""The fewest network evaluations that a diffusion needs, see `__main__`."""

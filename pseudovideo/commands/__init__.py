@@ -1,0 +1,4 @@
+"""Commands, one file each; thin.
+
+May import everything but `main`.
+"""

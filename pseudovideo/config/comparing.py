@@ -1,0 +1,90 @@
+"""Forms of a config, and in which fields two of them may differ."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pseudovideo.tasks import first_stage
+
+# Sections whose fields may change after training: they alter no weights.
+AFTER_TRAINING = ("evaluate", "sampler")
+
+# Fields that may change when a run is resumed: they do not alter its weights.
+RESUMABLE = (
+  "title",
+  "task.start",
+  "model.remat",
+  "train.log_every",
+  "train.eval_every",
+  "train.save_every",
+  "train.wait_for_saves",
+  "train.keep",
+  "train.keep_every",
+  "train.grid",
+  "train.fsdp",
+  "train.skip_bad_steps",
+  "tokenizer.workdir",
+  "tokenizer.tokens",
+  "autoencoder.workdir",
+)
+# Fields where None stands for what follows from the data.
+FROM_DATA = ("model.channels", "model.image_channels")
+
+
+def plain(raw: Mapping[str, Any]) -> dict[str, Any]:
+  """A ConfigDict (or nested mapping) as nested dicts."""
+  return {
+    key: plain(value)
+    if isinstance(value, Mapping) or hasattr(value, "items")
+    else value
+    for key, value in raw.items()
+  }
+
+
+def to_json(raw: Mapping[str, Any]) -> dict[str, Any]:
+  """The config as JSON knows it: tuples become lists."""
+  return json.loads(json.dumps(plain(raw)))
+
+
+def flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """{'train': {'steps': 3}} -> {'train.steps': 3}."""
+  flat: dict[str, Any] = {}
+  for key, value in raw.items():
+    if isinstance(value, Mapping):
+      flat |= flatten(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def differences(
+  saved: Mapping[str, Any], given: Mapping[str, Any]
+) -> list[str]:
+  """Fields in which two configs differ, except those that may change.
+
+  A run with a constant learning rate may also be made longer or shorter. A
+  config whose tokenizer or autoencoder has not been looked up says nothing of
+  it.
+
+  Returns:
+    Sentences such as "train.seed is 1, was 0".
+  """
+  saved, given = flatten(to_json(saved)), flatten(to_json(given))
+  free = set(RESUMABLE)
+  if saved.get("optimizer.schedule") == "constant":
+    free.add("train.steps")
+  unread = list(AFTER_TRAINING)
+  unread += [
+    name for name in first_stage.KINDS if not given.get(f"{name}.hash")
+  ]
+  return [
+    f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
+    for name in sorted(saved.keys() | given.keys())
+    if not _same(name, saved.get(name), given.get(name))
+    and name not in free
+    and name.partition(".")[0] not in unread
+  ]
+
+
+def _same(name: str, saved: Any, given: Any) -> bool:
+  return saved == given or (name in FROM_DATA and None in (saved, given))

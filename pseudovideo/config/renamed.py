@@ -1,0 +1,23 @@
+"""Names that fields of saved configs had in earlier versions."""
+
+from typing import Any
+
+# Old -> new.
+FIELDS = {"task.last_step": "task.reconstruction_likelihood"}
+AUGMENTATIONS: dict[str, str] = {}
+
+
+def translated(raw: dict[str, Any]) -> dict[str, Any]:
+  """The config with today's names; also that of its first stage.
+
+  Args:
+    raw: plain dicts.
+  """
+  for old, new in FIELDS.items():
+    section, name = old.split(".")
+    fields = raw.get(section)
+    if isinstance(fields, dict) and name in fields:
+      fields = dict(fields)
+      fields[new.split(".")[1]] = fields.pop(name)
+      raw = raw | {section: fields}
+  return raw

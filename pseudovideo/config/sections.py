@@ -1,0 +1,106 @@
+"""The sections that every config has: data, train, evaluate."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from pseudovideo import errors, pixels
+from pseudovideo.fields import Count, NotNegativeInt, Seed
+from pseudovideo.metrics import set_metrics
+
+# Steps are counted in int32; pictures and batches are held in memory.
+Steps = Annotated[int, Ge(1), Le(2**30)]
+BatchSize = Annotated[int, Ge(1), Le(2**20)]
+Pictures = Annotated[int, Ge(1), Le(10_000)]
+NumSamples = Annotated[int, Ge(2), Le(10**7)]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """Section `data`.
+
+  Attributes:
+    name: name of the data set, see `pseudovideo.data`.
+    binarize: `none`, `bernoulli` (redrawn at every step) or `threshold`.
+  """
+
+  name: str
+  binarize: pixels.Binarize = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """Section `train`.
+
+  Attributes:
+    steps: number of updates.
+    batch_size: images per update, over all devices and processes.
+    accumulate: micro-batches per update; divides the batch.
+    seed: seed of the weights, the order of the images and all noise.
+    log_every: steps between lines of metrics.
+    eval_every: steps between held-out losses and sample grids; 0 for none.
+    save_every: steps between checkpoints.
+    wait_for_saves: whether training waits until a checkpoint is on disk, so
+      that a kill costs at most one interval; otherwise it continues meanwhile,
+      and a kill in the middle of writing costs those steps too.
+    keep: how many of the newest checkpoints stay.
+    keep_every: steps divisible by it stay too; 0 for no others.
+    grid: images in the sample grids.
+    fsdp: whether the weights, their average and the optimizer's moments are
+      cut over the devices, instead of a copy on each.
+    skip_bad_steps: how many steps in a row may be left out because their loss
+      or gradient is not finite; one more ends the run, as the first does if
+      this is 0.
+  """
+
+  steps: Steps
+  batch_size: BatchSize
+  accumulate: Count = 1
+  seed: Seed = 0
+  log_every: Count = 100
+  eval_every: NotNegativeInt = 1000
+  save_every: Count = 1000
+  wait_for_saves: bool = False
+  keep: Count = 3
+  keep_every: NotNegativeInt = 0
+  grid: Pictures = 16
+  fsdp: bool = False
+  skip_bad_steps: NotNegativeInt = 0
+
+  def check(self) -> None:
+    """Raises `UserError` if micro-batches do not make up the batch."""
+    if self.batch_size % self.accumulate:
+      raise errors.UserError(
+        "train.accumulate must divide train.batch_size; got "
+        f"{self.accumulate} and {self.batch_size}."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+  """Section `evaluate`.
+
+  Attributes:
+    num_samples: images that are generated and scored.
+    batch_size: images per call of the sampler.
+    seed: seed of the samples and of the metrics that draw subsets.
+    metrics: names of `metrics.set_metrics.METRICS` with commas between.
+    inception: `auto`: FID too, for colour images where the published weights
+      are on this machine; `always` or `never`.
+  """
+
+  num_samples: NumSamples = 1000
+  batch_size: Count = 250
+  seed: Seed = 0
+  metrics: str = "FD,KID,IS"
+  inception: Literal["auto", "always", "never"] = "auto"
+
+  @property
+  def metric_names(self) -> tuple[str, ...]:
+    """`metrics` as a list."""
+    return tuple(name.strip() for name in self.metrics.split(","))
+
+  def check(self) -> None:
+    """Raises `UserError` for a metric that there is not."""
+    set_metrics.kept(self.metric_names)

@@ -1,0 +1,219 @@
+"""Several processes that train one model: start, agree, stop together.
+
+Every process runs the same command. JAX connects them, and its coordination
+service, in process 0, notices when one dies: the others then end within
+`HEARTBEAT_TIMEOUT` seconds with a message that names it, and the same commands
+go on from the last checkpoint. SIGTERM to any of them stops all of them at the
+same step.
+"""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from jax.experimental import multihost_utils
+
+from pseudovideo import errors
+
+# Seconds.
+HEARTBEAT_TIMEOUT = 60
+CONNECT_TIMEOUT = 300
+# The last checkpoint may still be written by process 0 when others are done.
+SHUTDOWN_TIMEOUT = 600
+
+# How collectives say that the process at the other end is gone: those of hosts,
+# of GPUs, and whatever sends through sockets.
+_LOST = ("gloo", "nccl", "by peer", "broken pipe", "socket", "unavailable:")
+
+_BY_HAND = ("coordinator_address", "num_processes", "process_id")
+FLAGS = ("distributed", *_BY_HAND)
+
+
+def define_flags(values: flags.FlagValues) -> None:
+  """The flags that say which process of how many this is."""
+  flags.DEFINE_bool(
+    "distributed",
+    False,
+    "One of several processes that train together, started by SLURM, Open MPI, "
+    "Kubernetes or on a Cloud TPU pod, which say the rest.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "HOST:PORT of process 0, the same for all; on plain hosts.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "num_processes", None, "How many; on plain hosts.", flag_values=values
+  )
+  flags.DEFINE_integer(
+    "process_id",
+    None,
+    "Which this is, from 0; on plain hosts.",
+    flag_values=values,
+  )
+
+
+def start(values: flags.FlagValues) -> None:
+  """Connects this process with the others, if the flags say that there are any.
+
+  Must come before anything is computed.
+
+  Raises:
+    UserError: flags that do not fit together.
+    RunError: the others do not answer.
+  """
+  given = {name: values[name].value for name in _BY_HAND}
+  missing = [f"--{name}" for name, value in given.items() if value is None]
+  if len(missing) == len(given) and not values.distributed:
+    return
+  if 0 < len(missing) < len(given):
+    raise errors.UserError(
+      f"On plain hosts all of {_list(f'--{n}' for n in _BY_HAND)} are needed; "
+      f"{_list(missing)} {'is' if len(missing) == 1 else 'are'} missing."
+    )
+  if not missing:
+    _check(**given)
+  try:
+    jax.distributed.initialize(
+      **given,
+      initialization_timeout=CONNECT_TIMEOUT,
+      heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
+      shutdown_timeout_seconds=SHUTDOWN_TIMEOUT,
+    )
+  except (RuntimeError, ValueError) as error:
+    first = str(error).splitlines()[0].rstrip(".")
+    raise errors.RunError(
+      f"The processes could not be connected ({first}); start all of them "
+      "within five minutes, and on plain hosts give "
+      f"{_list(f'--{name}' for name in _BY_HAND)}."
+    ) from error
+
+
+def _list(names: Iterable[str]) -> str:
+  *most, last = names
+  return f"{', '.join(most)} and {last}" if most else last
+
+
+def _check(
+  *, coordinator_address: Any, num_processes: Any, process_id: Any
+) -> None:
+  host, _, port = coordinator_address.rpartition(":")
+  if not host or not port.isdecimal():
+    raise errors.UserError(
+      "--coordinator_address must look like 10.0.0.1:1234; got "
+      f"{coordinator_address!r}."
+    )
+  if not 0 <= process_id < num_processes:
+    raise errors.UserError(
+      "--process_id must be one of 0 .. --num_processes - 1; got "
+      f"{process_id} of {num_processes}."
+    )
+
+
+def exit_code(command: Callable[[], int]) -> int:
+  """The exit code of a command; a failure is not kept from other processes.
+
+  Python would wait for them at exit, and they for this process. Instead it ends
+  at once, which they notice.
+
+  The death of another process is noticed by its heartbeat or, if this one is
+  just exchanging data with it, by the broken connection. Both end with the
+  message of JAX's coordination service, which names the process that died.
+  """
+  try:
+    code = command()
+  except BaseException as error:
+    if not jax.distributed.is_initialized():
+      raise
+    if _is_lost_connection(error):
+      _wait_for_the_heartbeat(error)
+    else:
+      traceback.print_exc()
+    code = 1
+  if code in (1, 2) and jax.distributed.is_initialized():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  return code
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+  text = str(error).lower()
+  of_jax = isinstance(error, jax.errors.JaxRuntimeError)
+  return several() and of_jax and any(word in text for word in _LOST)
+
+
+def _wait_for_the_heartbeat(error: BaseException) -> None:
+  """Returns only if the coordination service misses nobody."""
+  first = str(error).splitlines()[0]
+  print(
+    f"The connection to another process broke ({first}); which one died is "
+    f"known within {HEARTBEAT_TIMEOUT} seconds.",
+    file=sys.stderr,
+    flush=True,
+  )
+  time.sleep(2 * HEARTBEAT_TIMEOUT)
+  print(
+    "Error: all processes are alive, but one cannot reach another; look at the "
+    "network, and run the same commands again.",
+    file=sys.stderr,
+  )
+
+
+def label(title: str) -> str:
+  """The title of a run, and which process this is if there are several."""
+  if not several():
+    return title
+  return f"{title} (process {jax.process_index()} of {jax.process_count()})"
+
+
+def several() -> bool:
+  """True if there are other processes."""
+  return jax.process_count() > 1
+
+
+def agree(what: str, number: int) -> None:
+  """Makes sure that a number is the same in all processes; all must call it.
+
+  Args:
+    what: it is.
+    number: an integer of 64 bits.
+
+  Raises:
+    RunError: it is not.
+  """
+  if not several():
+    return
+  # In halves, since JAX has no 64 bits by default.
+  halves = np.array([number], np.int64).view(np.int32)
+  found = multihost_utils.process_allgather(halves)
+  numbers = np.ascontiguousarray(found).view(np.int64)[:, 0].tolist()
+  if len(set(numbers)) > 1:
+    raise errors.RunError(
+      f"The processes differ in the {what}: "
+      + ", ".join(f"{n} in process {i}" for i, n in enumerate(numbers))
+      + "; they must run the same command and see the same files."
+    )
+
+
+def should_stop(step: int) -> bool:
+  """True if all processes stop after this step, since one got SIGTERM.
+
+  All must call it after every step. Without other processes `signals` alone
+  says when to stop.
+  """
+  return several() and multihost_utils.reached_preemption_sync_point(step)
+
+
+def wait_for_all(what: str) -> None:
+  """Returns when all processes have called it."""
+  if several():
+    multihost_utils.sync_global_devices(what)

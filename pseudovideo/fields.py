@@ -1,0 +1,279 @@
+"""Types of the fields that a config sets, and the one reader of them.
+
+A field's annotation says what it may hold: `Literal["linear", "cosine"]`,
+`Annotated[int, Ge(1)]`, `tuple[Size, ...]`, `Share | None`. `read` makes a
+value fit or refuses it with one sentence; `check` does so for a whole object,
+for classes that are made without a config. Only relations between fields are
+code.
+"""
+
+import dataclasses
+import functools
+import math
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import annotated_types
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+
+from pseudovideo import errors
+
+Count = Annotated[int, Ge(1)]
+NotNegativeInt = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Lt(2**32)]
+Width = Annotated[int, Ge(1), Le(2**16)]
+"""Channels, heads and the like. Larger ones are slips of the keyboard, and
+would fill the memory; the same holds of `Depth` and `Codes`."""
+Depth = Annotated[int, Ge(1), Le(1000)]
+"""Layers, or what a loop repeats."""
+Codes = Annotated[int, Ge(2), Le(2**24)]
+Dtype = Literal["float32", "bfloat16"]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Ge(0), Lt(1)]
+"""A share of a whole, or the decay of an average: 1 would leave nothing."""
+
+
+def named_fields(
+  cls: type, left_out: tuple[str, ...] = ()
+) -> dict[str, dataclasses.Field[Any]]:
+  """The fields of a dataclass or Linen module by name."""
+  return {f.name: f for f in dataclasses.fields(cls) if f.name not in left_out}
+
+
+@functools.cache
+def types_of(cls: type) -> dict[str, Any]:
+  """The annotations of a class by the name of the field, ranges included."""
+  return typing.get_type_hints(cls, include_extras=True)
+
+
+def read_section(
+  cls: type,
+  section: Mapping[str, Any],
+  path: str,
+  left_out: tuple[str, ...] = (),
+) -> dict[str, Any]:
+  """The values of a section's fields as their types, all of them checked.
+
+  Args:
+    cls: a dataclass or Linen module.
+    section: field values; lists become tuples.
+    path: what the section is called in messages.
+    left_out: fields that no config sets.
+
+  Raises:
+    UserError: an unknown field, a missing one, or a value that does not fit.
+  """
+  fields, hints = named_fields(cls, left_out), types_of(cls)
+  values = {}
+  for name, value in section.items():
+    if name not in fields:
+      raise errors.unknown(f"field of {path}", name, fields)
+    values[name] = read(value, hints[name], f"{path}.{name}")
+  for name, field in fields.items():
+    if name not in values and not has_default(field):
+      raise errors.UserError(f"The config lacks the field {path}.{name}.")
+  return values
+
+
+def has_default(field: dataclasses.Field[Any]) -> bool:
+  """True if a field may be left out."""
+  missing = dataclasses.MISSING
+  return field.default is not missing or field.default_factory is not missing
+
+
+def optional_type(hint: Any) -> type | None:
+  """The plain type of an annotation that allows None; None for others."""
+  options = _options(hint)
+  if types.NoneType not in options:
+    return None
+  (kind,) = (_plain_type(o) for o in options if o is not types.NoneType)
+  return kind
+
+
+def _plain_type(hint: Any) -> type:
+  origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+  if origin is Annotated:
+    return _plain_type(arguments[0])
+  if origin is Literal:
+    return type(arguments[0])
+  return origin or hint
+
+
+def check(part: Any, path: str, left_out: tuple[str, ...] = ()) -> None:
+  """Refuses an object with a field outside its type.
+
+  Args:
+    part: a dataclass or Linen module.
+    path: what it is called in messages.
+    left_out: fields that are not looked at.
+
+  Raises:
+    UserError: names the field, what it holds, and what is allowed.
+  """
+  cls: type = type(part)
+  hints = types_of(cls)
+  for name in named_fields(cls, left_out):
+    read(getattr(part, name), hints[name], f"{path}.{name}")
+
+
+def read(value: Any, hint: Any, path: str) -> Any:
+  """The value as the annotation `hint` says, lists made tuples.
+
+  Args:
+    value: from a config.
+    hint: a type of this module's docstring.
+    path: the field's name in messages.
+
+  Raises:
+    UserError: it does not fit.
+  """
+  try:
+    fitted = _fitted(value, hint)
+  except ValueError:
+    names = choices(hint)
+    if names and isinstance(value, str):
+      raise errors.unknown(path, value, names) from None
+    allowed = spoken(hint)
+    entries = value if isinstance(value, list | tuple) else (value,)
+    if "integer" in allowed and any(map(_is_too_long, entries)):
+      allowed = "between -2**32 and 2**32"
+    raise errors.UserError(
+      f"{path} must be {allowed}; got {errors.shown(value)}."
+    ) from None
+  _check_float32(fitted, path)
+  return fitted
+
+
+def _fitted(value: Any, hint: Any) -> Any:
+  """The value as `hint`, or a ValueError without words."""
+  if options := _options(hint):
+    return _first_that_fits(value, options)
+  origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+  if origin is Annotated:
+    fitted = _fitted(value, arguments[0])
+    if all(_within(fitted, bound) for bound in arguments[1:]):
+      return fitted
+  elif origin is Literal:
+    if any(type(value) is type(c) and value == c for c in arguments):
+      return value
+  elif origin is tuple and isinstance(value, list | tuple):
+    return tuple(_fitted(v, arguments[0]) for v in value)
+  elif hint is float and type(value) in (int, float):
+    # False for nan too; integers may be beyond all floats.
+    if -sys.float_info.max <= value <= sys.float_info.max:
+      return float(value)
+  elif type(value) is hint and not _is_too_long(value):
+    return value
+  raise ValueError
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+  """The parts of a union; none of another type."""
+  if typing.get_origin(hint) in (types.UnionType, typing.Union):
+    return typing.get_args(hint)
+  return ()
+
+
+def _is_too_long(value: Any) -> bool:
+  """True if arrays would drop bits of an integer without a word."""
+  return type(value) is int and abs(value) >= 2**32
+
+
+def _first_that_fits(value: Any, options: tuple[Any, ...]) -> Any:
+  for option in options:
+    try:
+      return _fitted(value, option)
+    except ValueError:
+      continue
+  raise ValueError
+
+
+def _within(value: Any, bound: annotated_types.BaseMetadata) -> bool:
+  """True if a value, or the length of a tuple, lies within a bound."""
+  match bound:
+    case Ge(ge):
+      return value >= ge
+    case Gt(gt):
+      return value > gt
+    case Le(le):
+      return value <= le
+    case Lt(lt):
+      return value < lt
+    case annotated_types.Len(least, most):
+      return least <= len(value) and (most is None or len(value) <= most)
+  raise TypeError(f"{bound} is no bound that this module knows.")
+
+
+def choices(hint: Any) -> tuple[str, ...]:
+  """The names among the choices of an annotation."""
+  if typing.get_origin(hint) is Literal:
+    return tuple(c for c in typing.get_args(hint) if isinstance(c, str))
+  return sum((choices(option) for option in _options(hint)), ())
+
+
+def _check_float32(value: Any, path: str) -> None:
+  """Refuses numbers that are infinite, 0 or 1 in float32 only."""
+  for number in value if isinstance(value, tuple) else (value,):
+    if type(number) is not float:
+      continue
+    rounded = _in_float32(number)
+    if rounded != number and (rounded in (0, 1) or math.isinf(rounded)):
+      raise errors.UserError(
+        f"{path} is {number!r}, which networks, computing in float32, take "
+        f"for {rounded:g}; give a number that float32 can tell from it."
+      )
+
+
+def _in_float32(number: float) -> float:
+  """The number as a device rounds it, which takes the least ones for 0."""
+  with np.errstate(over="ignore", under="ignore"):
+    rounded = np.float32(number)
+  return float(rounded) if abs(rounded) >= np.finfo("float32").tiny else 0.0
+
+
+def spoken(hint: Any) -> str:
+  """An annotation in words, such as "an integer of at least 1"."""
+  if options := _options(hint):
+    return " or ".join(spoken(option) for option in options)
+  origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+  if origin is Annotated:
+    return f"{spoken(arguments[0])}{_spoken_bounds(arguments[1:])}"
+  if origin is Literal:
+    return f"one of {', '.join(repr(choice) for choice in arguments)}"
+  if origin is tuple:
+    return f"a tuple of values that are each {spoken(arguments[0])}"
+  return _WORDS[hint]
+
+
+def _spoken_bounds(bounds: tuple[annotated_types.BaseMetadata, ...]) -> str:
+  words = []
+  for bound in bounds:
+    match bound:
+      case Ge(ge):
+        words.append(f"of at least {ge:g}" if ge else "that is not negative")
+      case Gt(gt):
+        words.append(f"above {gt:g}")
+      case Le(le):
+        words.append(f"of at most {le}")
+      case Lt(lt):
+        words.append(f"below {lt}")
+      case annotated_types.Len(least, most):
+        more = "" if most == least else "or more "
+        words.append(f"and {least} {more}in number")
+  return f" {' and '.join(words)}".rstrip()
+
+
+_WORDS = {
+  int: "an integer",
+  float: "a finite number",
+  str: "a string",
+  bool: "True or False",
+  tuple: "a tuple",
+  dict: "a section with fields",
+  types.NoneType: "None",
+}

@@ -1,0 +1,183 @@
+"""The classifier of a data set: trained once, kept on disk with a hash."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+import zipfile
+from typing import Any
+
+import flax
+import numpy as np
+from absl import logging
+
+from pseudovideo import errors, pixels
+from pseudovideo.data.image_set import ImageSet
+from pseudovideo.files import atomic
+from pseudovideo.pretrained import classifier_training
+from pseudovideo.pretrained.features import (
+  FeatureNetwork,
+  Forward,
+  weights_hash,
+)
+from pseudovideo.pretrained.networks.classifier import Classifier
+
+
+def get_feature_network(
+  image_set: ImageSet,
+  *,
+  binarize: str = "none",
+  cache: pathlib.Path | None = None,
+  recipe: classifier_training.Recipe | None = None,
+) -> FeatureNetwork:
+  """The classifier of a data set, from disk, or trained now and kept there.
+
+  Args:
+    image_set: images with labels; only its training split is trained on.
+    binarize: one of `pixels.BINARIZE`.
+    cache: folder of the trained networks; by default
+      `atomic.cache_dir("classifiers")`.
+    recipe: by default `classifier_training.default_recipe`.
+
+  Raises:
+    UserError: a set without labels, or an unknown binarization.
+  """
+  if binarize not in pixels.BINARIZE:
+    raise errors.unknown("binarization", binarize, pixels.BINARIZE)
+  if image_set.train_labels is None:
+    raise errors.UserError(
+      f"The data set {image_set.name!r} has no labels, so no classifier can "
+      "be trained on it for a Frechet distance, KID or inception score; only "
+      "the distance to the nearest training image can be computed. Choose a "
+      "data set with labels for the others."
+    )
+  recipe = recipe or classifier_training.default_recipe(image_set)
+  facts = {
+    "fingerprint": image_set.fingerprint,
+    "binarize": binarize,
+    "recipe": dataclasses.asdict(recipe),
+  }
+  name = f"{image_set.name.partition(':')[0]}cls"
+  if binarize != "none":
+    name += f"-{binarize}"
+  key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+  path = (cache or atomic.cache_dir("classifiers")) / f"{name}-{key[:16]}.npz"
+  found = _kept(path)
+  if found is None:
+    found = params, accuracy = _train(image_set, name, binarize, recipe)
+    _write(path, params, {**facts, "accuracy": accuracy})
+  return _assemble(image_set, name, binarize, *found)
+
+
+def _train(
+  image_set: ImageSet,
+  name: str,
+  binarize: str,
+  recipe: classifier_training.Recipe,
+) -> tuple[Any, float]:
+  """Parameters and held-out accuracy."""
+  logging.info(
+    "Training the classifier %s for the scores, %d steps, once.",
+    name,
+    recipe.steps,
+  )
+  params = classifier_training.train(image_set, binarize, recipe)
+  network = _assemble(image_set, name, binarize, params, 0.0)
+  accuracy = _accuracy(network, image_set)
+  logging.info("Trained %s: held-out accuracy %.4f", name, accuracy)
+  return params, accuracy
+
+
+def _assemble(
+  image_set: ImageSet, name: str, binarize: str, params: Any, accuracy: float
+) -> FeatureNetwork:
+  network = classifier_training.network_for(image_set)
+  return FeatureNetwork(
+    name=name,
+    weights_hash=weights_hash(params),
+    feature_dim=network.num_features,
+    num_classes=network.num_classes,
+    image_shape=image_set.image_shape,
+    forward=_forward(network),
+    params=params,
+    facts={
+      "held_out_accuracy": accuracy,
+      "num_train": len(image_set.train_images),
+      "value_range": list(classifier_training.VALUE_RANGE),
+      "resize": "none",
+    },
+    binarize=binarize,
+  )
+
+
+@functools.cache
+def _forward(network: Classifier) -> Forward:
+  """One function for equal networks, so that each is compiled once."""
+
+  def forward(params, images):
+    x = pixels.to_float(images, classifier_training.VALUE_RANGE)
+    return network.apply({"params": params}, x)
+
+  return forward
+
+
+def _accuracy(network: FeatureNetwork, image_set: ImageSet) -> float:
+  images = pixels.fixed_binarization(
+    image_set.test_images, network.binarize, "test"
+  )
+  _, logits = network(images)
+  return float(np.mean(logits.argmax(1) == image_set.test_labels))
+
+
+class _DamagedError(Exception):
+  """A file of the cache whose contents are not what was written."""
+
+
+def _checksum(text: str, params: Any) -> str:
+  return hashlib.sha256(f"{text} {weights_hash(params)}".encode()).hexdigest()
+
+
+def _kept(path: pathlib.Path) -> tuple[Any, float] | None:
+  """Parameters and accuracy from disk, None where there are none to be used."""
+  if not path.exists():
+    return None
+  try:
+    return _read(path)
+  except _DamagedError as damage:
+    logging.warning(
+      "The cached classifier %s is damaged (%s); it is trained again.",
+      path,
+      damage,
+    )
+    return None
+
+
+def _read(path: pathlib.Path) -> tuple[Any, float]:
+  """Parameters and accuracy, or _DamagedError."""
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      arrays = dict(file)
+    text, checksum = str(arrays.pop("facts")), str(arrays.pop("sha256"))
+    params = flax.traverse_util.unflatten_dict(arrays, sep="/")
+    if _checksum(text, params) != checksum:
+      raise _DamagedError("it does not match its checksum")
+    return params, json.loads(text)["accuracy"]
+  # What zipfile and numpy raise for files that were cut or changed.
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    raise _DamagedError(f"{type(error).__name__}: {error}") from error
+
+
+def _write(path: pathlib.Path, params: Any, facts: dict[str, Any]) -> None:
+  """Writes the file whole or not at all; a full disk is only a warning."""
+  text = json.dumps(facts)
+  arrays = flax.traverse_util.flatten_dict(params, sep="/")
+  try:
+    with atomic.replacing(path) as part, part.open("wb") as file:
+      np.savez(file, facts=text, sha256=_checksum(text, params), **arrays)
+  except OSError as error:
+    logging.warning(
+      "The classifier cannot be kept in %s (%s); it will be trained again.",
+      path,
+      error.strerror,
+    )

@@ -1,0 +1,4 @@
+"""State dicts of PyTorch into the frozen networks' parameters.
+
+May import `files` and `networks`.
+"""

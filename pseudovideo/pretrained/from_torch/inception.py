@@ -1,0 +1,126 @@
+"""Inception-v3's PyTorch state dict to Flax variables, and the reverse.
+
+The two have the same modules; only the last part of a name and the order of
+the axes differ. PyTorch counts the batches that its statistics have seen; the
+counters mean nothing in inference and may be there or not.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from pseudovideo import errors
+from pseudovideo.files import layouts
+from pseudovideo.pretrained.networks import inception
+
+_Path = tuple[str, ...]
+
+_COUNTER = "num_batches_tracked"
+_NAMES = {
+  "kernel": "weight",
+  "scale": "weight",
+  "bias": "bias",
+  "mean": "running_mean",
+  "var": "running_var",
+}
+
+
+def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  """Variables of `inception.InceptionV3` from its state dict.
+
+  Args:
+    state_dict: arrays by name, such as `Mixed_5b.branch1x1.conv.weight`.
+
+  Returns:
+    Nested dicts of float32 arrays, `params` and `batch_stats`.
+
+  Raises:
+    UserError: a name is missing or too many, or an array has another shape or
+      no floating-point numbers.
+  """
+  ours = {_their_name(path): path for path in _shapes()}
+  for name in ours:
+    if name not in state_dict:
+      raise _error(f"it has no {name!r}")
+  variables = {}
+  for name, array in state_dict.items():
+    if name in _counters():
+      continue
+    if name not in ours:
+      raise _error(f"it has {name!r} besides")
+    path, array = ours[name], np.asarray(array)
+    expected = _their_shape(path)
+    if array.shape != expected:
+      raise _error(f"{name!r} has the shape {array.shape}, not {expected}")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+      raise _error(f"{name!r} is of type {array.dtype}, not floating-point")
+    array = _layout(path).weight(array)
+    variables[path] = np.array(array, np.float32, order="C")
+  return traverse_util.unflatten_dict(variables)
+
+
+def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  """The state dict, with counters at zero, of `InceptionV3`'s variables.
+
+  Args:
+    variables: nested dicts of arrays, such as `to_flax` returns.
+
+  Returns:
+    {name: array}: float32, and int64 counters.
+
+  Raises:
+    ValueError: the variables are those of another network.
+  """
+  given = traverse_util.flatten_dict(dict(variables))
+  if {path: np.shape(array) for path, array in given.items()} != _shapes():
+    raise ValueError("The variables are not those of InceptionV3.")
+  state_dict = {name: np.zeros((), np.int64) for name in _counters()}
+  for path, array in given.items():
+    array = _layout(path).weight_back(np.asarray(array))
+    state_dict[_their_name(path)] = np.array(array, np.float32, order="C")
+  return state_dict
+
+
+@functools.cache
+def _shapes() -> dict[_Path, tuple[int, ...]]:
+  """Shapes of the variables, without computing them."""
+  images = jnp.zeros((1, inception.SIDE, inception.SIDE, 3))
+  init = inception.InceptionV3().init
+  tree = jax.eval_shape(init, jax.random.key(0), images)
+  flat = traverse_util.flatten_dict(tree)
+  return {path: leaf.shape for path, leaf in flat.items()}
+
+
+@functools.cache
+def _counters() -> frozenset[str]:
+  return frozenset(
+    ".".join((*path[1:-1], _COUNTER)) for path in _shapes() if "bn" in path
+  )
+
+
+def _their_name(path: _Path) -> str:
+  """Without the collection that the variable is in."""
+  return ".".join((*path[1:-1], _NAMES[path[-1]]))
+
+
+def _their_shape(path: _Path) -> tuple[int, ...]:
+  nothing = np.broadcast_to(np.float32(0), _shapes()[path])
+  return _layout(path).weight_back(nothing).shape
+
+
+def _layout(path: _Path) -> layouts.Layout:
+  if path[-1] != "kernel":
+    return layouts.NORM
+  return layouts.CONV if "conv" in path else layouts.LINEAR
+
+
+def _error(what: str) -> errors.UserError:
+  return errors.UserError(
+    f"The state dict is not that of the FID's Inception-v3: {what}; give the "
+    "weights of 2015-12-05, not those of torchvision."
+  )

@@ -1,0 +1,4 @@
+"""The frozen networks themselves: Linen modules.
+
+May import what `models` may.
+"""

@@ -1,0 +1,137 @@
+"""Published weights of the networks that metrics look through.
+
+They are never part of this package and never downloaded by it: whoever wants a
+score that can be compared with the literature puts the published file into a
+folder. A file counts as published only by its SHA-256, so that nothing else
+can pass for it, and it is read without executing anything in it.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from pseudovideo import errors
+from pseudovideo.files import atomic, state_dicts, untrusted
+
+VARIABLE = "PSEUDOVIDEO_WEIGHTS_DIR"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+  """One published file.
+
+  Attributes:
+    title: name of the network, for people.
+    names: file names that it has been published under.
+    sha256: hash of the file, hexadecimal; None where none is published, so that
+      any file with the right arrays is taken and scores must quote its hash.
+    source: address that it was published at.
+  """
+
+  title: str
+  names: tuple[str, ...]
+  sha256: str | None
+  source: str
+
+
+INCEPTION = Published(
+  "Inception-v3 (2015-12-05)",
+  (
+    "pt_inception-2015-12-05-6726825d.pth",
+    "weights-inception-2015-12-05-6726825d.pth",
+  ),
+  "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+  "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+  "pt_inception-2015-12-05-6726825d.pth",
+)
+VGG16 = Published(
+  "VGG-16 (ImageNet)",
+  ("vgg16-397923af.pth",),
+  "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+  "https://download.pytorch.org/models/vgg16-397923af.pth",
+)
+ALEXNET = Published(
+  "AlexNet (ImageNet)",
+  ("alexnet-owt-7be5be79.pth",),
+  "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+  "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+)
+LPIPS_VGG = Published(
+  "LPIPS v0.1 for VGG-16",
+  ("lpips_vgg.pth", "vgg.pth"),
+  "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+  "https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/"
+  "v0.1/vgg.pth",
+)
+LPIPS_ALEX = Published(
+  "LPIPS v0.1 for AlexNet",
+  ("lpips_alex.pth", "alex.pth"),
+  "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+  "https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/"
+  "v0.1/alex.pth",
+)
+I3D = Published(
+  "I3D (Kinetics-400)",
+  ("i3d_pretrained_400.pt",),
+  None,
+  "https://github.com/wilson1yan/VideoGPT (its FVD weights)",
+)
+
+
+def folder() -> pathlib.Path:
+  """`$PSEUDOVIDEO_WEIGHTS_DIR`, by default `atomic.cache_dir("weights")`."""
+  return pathlib.Path(os.environ.get(VARIABLE) or atomic.cache_dir("weights"))
+
+
+def find(published: Published) -> pathlib.Path | None:
+  """The file under one of its names in `folder()`, or None; not checked."""
+  paths = [folder() / name for name in published.names]
+  return next((path for path in paths if path.is_file()), None)
+
+
+def read(
+  published: Published, path: str | os.PathLike | None = None
+) -> tuple[dict[str, np.ndarray], str]:
+  """The arrays of a published file, and the file's SHA-256.
+
+  Args:
+    published: file that is wanted.
+    path: where the file is; by default `find(published)`.
+
+  Returns:
+    {name: read-only array} and the hexadecimal SHA-256.
+
+  Raises:
+    UserError: there is no such file, it is not the published one, or is no
+      file of weights.
+  """
+  path = path or find(published)
+  if path is None:
+    raise errors.UserError(
+      f"The weights of {published.title} are not on this machine; put "
+      f"{published.names[0]} from {published.source} into {folder()}, or set "
+      f"{VARIABLE} to the folder that holds it."
+    )
+  digest = _sha256(path)
+  if published.sha256 not in (None, digest):
+    raise errors.UserError(
+      f"{path} has the SHA-256 {digest[:16]}... and the published weights of "
+      f"{published.title} have {published.sha256[:16]}...: it was cut or "
+      f"altered, or is another file; get it from {published.source}."
+    )
+  return state_dicts.read(path), digest
+
+
+def _sha256(path: Any) -> str:
+  try:
+    with untrusted.opened(path) as file:
+      return hashlib.file_digest(file, "sha256").hexdigest()
+  except OSError as error:
+    raise errors.UserError(
+      f"The weights {path} cannot be read ({error.strerror}); give the path "
+      "of the published file."
+    ) from error

@@ -1,0 +1,13 @@
+"""Contents of a run's folder: checkpoints, logs, samples, results; and back.
+
+May import everything up to `config`; nothing below it opens a run.
+"""
+
+from pseudovideo.runs.restoring import (
+  Run,
+  refuse_changes,
+  restore,
+  saved_config,
+)
+
+__all__ = ["Run", "refuse_changes", "restore", "saved_config"]

@@ -1,0 +1,13 @@
+"""Saving and restoring training, with every array checked by its hash.
+
+store = checkpoints.Checkpoints(workdir / checkpoints.FOLDER, keep=3)
+found = store.restore(like=state)  # None on a first start
+store.save(step, state, config=config)
+store.close()
+step, parts, config = checkpoints.load(workdir, parts=("ema", "extra"))
+"""
+
+from pseudovideo.runs.checkpoints.restoring import FOLDER, load
+from pseudovideo.runs.checkpoints.store import Checkpoints
+
+__all__ = ["FOLDER", "Checkpoints", "load"]

@@ -1,0 +1,180 @@
+"""Choosing a good step, and giving its arrays the form that is asked for."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from pseudovideo import errors
+from pseudovideo.devices import sharding
+from pseudovideo.runs.checkpoints import disk
+
+FOLDER = "checkpoints"  # inside a workdir
+
+Select = Callable[[dict[str, Any]], Iterable[str]]
+
+
+def steps_in(directory: pathlib.Path) -> list[int]:
+  """The finished steps in `directory`, ascending; contents not checked."""
+  if not directory.is_dir():
+    return []
+  names = (path.name for path in directory.iterdir() if path.is_dir())
+  return sorted(int(name) for name in names if name.isdecimal())
+
+
+def read_good(
+  directory: pathlib.Path, step: int | None, fallback: bool, select: Select
+) -> tuple[dict[str, Any], dict[str, np.ndarray], list[int]] | None:
+  """Reads `step`, or the newest step that is good.
+
+  Args:
+    directory: directory of the steps' directories.
+    step: this one only; None takes the newest.
+    fallback: whether to try older steps when the newest is damaged.
+    select: function from the manifest to the names of the arrays to read.
+
+  Returns:
+    The manifest, {name: array}, the newer steps that are damaged; None when
+    there is no step at all.
+
+  Raises:
+    UserError: `step` does not exist; it is damaged; or all are.
+  """
+  steps = steps_in(directory)
+  if step is not None and step not in steps:
+    raise errors.UserError(
+      f"There is no checkpoint of step {step} in {directory}; "
+      f"{_there_are(steps)}."
+    )
+  candidates = steps[::-1] if step is None else [step]
+  faults: dict[int, disk.Damaged] = {}
+  for candidate in candidates if fallback else candidates[:1]:
+    path = directory / str(candidate)
+    try:
+      manifest = disk.read_manifest(path)
+      names = select(manifest)
+      entries = {name: manifest["arrays"][name] for name in names}
+      return manifest, disk.read_arrays(path, entries), list(faults)
+    except disk.Damaged as fault:
+      faults[candidate] = fault
+      logging.warning("Checkpoint %s is damaged: %s.", path, fault)
+  if not faults:
+    return None
+  others = [other for other in steps if other not in faults]
+  raise errors.UserError(
+    f"No undamaged checkpoint was found in {directory}: "
+    + "; ".join(f"step {bad}: {fault}" for bad, fault in faults.items())
+    + f". Of those not tried, {_there_are(others)}; name one of them, or move "
+    "the damaged ones away to start anew."
+  ) from next(iter(faults.values()))
+
+
+def _there_are(steps: list[int]) -> str:
+  return f"there are {', '.join(map(str, steps))}" if steps else "there is none"
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+  return f"({', '.join(map(str, entry['shape']))}) {entry['dtype']}"
+
+
+def check_fit(manifest: Mapping[str, Any], like: Mapping[str, Any]) -> None:
+  """Compares names, shapes and dtypes of a manifest with those of a state.
+
+  Raises:
+    UserError: they differ; the message lists up to eight differences.
+  """
+  held = manifest["arrays"]
+  expected = {
+    name: disk.describe(leaf)
+    for name, (_, leaf) in disk.named_leaves(dict(like)).items()
+  }
+  differences = []
+  for name in sorted(held.keys() | expected.keys()):
+    left = f"{name} {_text(held[name])}" if name in held else f"no {name}"
+    right = _text(expected[name]) if name in expected else "no such array"
+    if name not in held or left != f"{name} {right}":
+      differences.append(f"it holds {left}, the model expects {right}")
+  if differences:
+    more = len(differences) - 8
+    differences = differences[:8] + [f"and {more} more"] * (more > 0)
+    raise errors.UserError(
+      f"The checkpoint of step {manifest['step']} does not fit the model: "
+      f"{'; '.join(differences)}. Train with the config that the checkpoint "
+      "was written with, or in another workdir."
+    )
+
+
+def _typed(array: Any, entry: Mapping[str, Any]) -> Any:
+  if "impl" not in entry:
+    return array
+  return jax.random.wrap_key_data(array, impl=entry["impl"])
+
+
+def place(array: np.ndarray, entry: Mapping[str, Any], like: Any) -> Any:
+  """Puts an array on the devices of `like`; numpy stays numpy.
+
+  Args:
+    array: array as read from disk.
+    entry: entry of the array in the manifest.
+    like: a numpy array, a jax array, or a ShapeDtypeStruct. Without a
+      sharding, or when it is not committed to its device, neither is the
+      result.
+  """
+  if isinstance(like, np.ndarray | np.generic):
+    return array
+  where = like.sharding if getattr(like, "committed", True) else None
+  if isinstance(where, jax.sharding.NamedSharding):
+    return _typed(sharding.put(array, where), entry)
+  return _typed(jax.device_put(array, where), entry)
+
+
+def load(
+  workdir: pathlib.Path | str,
+  step: int | None = None,
+  parts: Iterable[str] = ("ema", "extra"),
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+  """Reads some parts of a checkpoint, without knowing the model.
+
+  Args:
+    workdir: the run's directory; its checkpoints are in `FOLDER` below it.
+    step: step to read; None takes the newest that is good.
+    parts: names of parts of the state; other parts are not read.
+
+  Returns:
+    The step; {part: nested dicts of numpy arrays (typed keys: jax arrays)},
+    where lists and tuples have become dicts with keys "0", "1", ...; the
+    config that the run was trained with.
+
+  Raises:
+    UserError: no checkpoint, no such step or part, or damaged arrays.
+  """
+  directory = pathlib.Path(workdir) / FOLDER
+  parts = list(parts)
+
+  def select(manifest: dict[str, Any]) -> list[str]:
+    for part in parts:
+      if part not in manifest["parts"]:
+        raise errors.unknown("part of the checkpoint", part, manifest["parts"])
+    arrays = manifest["arrays"]
+    return [name for name in arrays if arrays[name]["path"][0] in parts]
+
+  found = read_good(directory, step, True, select)
+  if found is None:
+    raise errors.UserError(
+      f"There is no checkpoint in {directory}; give the workdir of a run that "
+      "was trained, or train one with --mode=train --config=FILE.py."
+    )
+  manifest, arrays, _ = found
+  entries = manifest["arrays"]
+  tree = disk.nest(
+    (entries[name]["path"], _typed(array, entries[name]))
+    for name, array in arrays.items()
+  )
+  return (
+    manifest["step"],
+    {part: tree.get(part, {}) for part in parts},
+    manifest["config"],
+  )

@@ -1,0 +1,260 @@
+"""The checkpoints of one run: saved in the background, pruned, restored.
+
+Of several processes the first one writes, and all read: they must see the same
+folder.
+"""
+
+import errno
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from typing import Any
+
+import jax
+from absl import logging
+
+from pseudovideo import errors
+from pseudovideo.devices import distributed
+from pseudovideo.runs.checkpoints import disk, restoring
+
+DELETING = "deleting-"
+
+
+class Checkpoints:
+  """The checkpoints in one directory, of which this run is the writer.
+
+  A step is written beside its final name and renamed at the end, and renamed
+  before it is deleted: whenever the process is killed, every directory named
+  after a step is whole. Errors of a save in the background are raised by the
+  next call of any method but `steps` and `latest_step`.
+
+  Args:
+    directory: created when missing; usually `workdir / FOLDER`.
+    keep: number of the newest steps that stay, at least 1.
+    keep_every: steps divisible by it stay as well; None or 0: no others.
+    cleanup: remove what a killed writer left, and after a fallback rename the
+      damaged steps N to `damaged-N`. False for a second process that only
+      restores.
+
+  Raises:
+    UserError: a value out of range, or a directory that cannot be created.
+  """
+
+  def __init__(
+    self,
+    directory: pathlib.Path | str,
+    *,
+    keep: int = 3,
+    keep_every: int | None = None,
+    cleanup: bool = True,
+  ):
+    for name, value in (("keep", keep), ("keep_every", keep_every or 1)):
+      if value < 1:
+        raise errors.UserError(
+          f"{name} is {value}; it must be an integer of at least 1."
+        )
+    self._directory = pathlib.Path(directory).absolute()
+    self._keep, self._keep_every = keep, keep_every
+    self._primary = jax.process_index() == 0  # the one that moves directories
+    self._cleanup = cleanup and self._primary
+    self._thread = futures.ThreadPoolExecutor(1, "checkpoints")
+    self._pending: futures.Future | None = None
+    try:
+      self._directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise errors.UserError(
+        f"The checkpoint directory {self._directory} cannot be created "
+        f"({error}); choose another workdir."
+      ) from error
+    if self._cleanup:
+      self._remove(f"*{disk.TEMPORARY}*")
+      self._remove(f"{DELETING}*")
+
+  def steps(self) -> list[int]:
+    """The finished steps, ascending; their contents are not checked."""
+    return restoring.steps_in(self._directory)
+
+  def latest_step(self) -> int | None:
+    """The newest finished step, or None."""
+    return max(self.steps(), default=None)
+
+  def save(
+    self,
+    step: int,
+    state: Mapping[str, Any],
+    *,
+    config: Mapping[str, Any],
+    wait: bool = False,
+  ) -> None:
+    """Copies the state to the host, returns, and writes it in the background.
+
+    The caller may donate the state's buffers as soon as this returns. A step
+    that is already there and good is left alone; a damaged one is first
+    renamed to `damaged-N`.
+
+    Args:
+      step: number of the step, at least 0.
+      state: {part: pytree of jax or numpy arrays}; jax arrays may be sharded
+        over the devices of all processes, and may be typed random keys.
+      config: mapping that JSON can hold; tuples come back as lists.
+      wait: return only when the checkpoint is on disk.
+
+    Raises:
+      UserError: this save (with `wait`) or the one before it failed.
+      ValueError: a leaf that is not an array.
+      TypeError: a config that JSON cannot hold.
+    """
+    self.wait()
+    entries, copies = disk.copy_to_host(state)
+    if not self._primary or self._is_good(step):
+      return
+    manifest = {
+      "step": int(step),
+      "config": json.loads(json.dumps(config)),
+      "parts": list(state),
+      "arrays": entries,
+    }
+    self._pending = self._thread.submit(self._write, manifest, copies)
+    if wait:
+      self.wait()
+
+  def restore(
+    self,
+    step: int | None = None,
+    *,
+    like: Mapping[str, Any],
+    fallback: bool = True,
+  ) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+    """Restores the whole state, bit for bit, every array checked.
+
+    Args:
+      step: this step only; None takes the newest that is good.
+      like: a state with the structure, shapes, dtypes and shardings that are
+        wanted, concrete or abstract; the devices may differ from those that
+        the checkpoint was saved on.
+      fallback: whether an older step may be taken when the newest is damaged.
+        The damaged ones are then renamed to `damaged-N`, and may be saved
+        again.
+
+    Returns:
+      The step, the state and the config; None when there is no checkpoint.
+
+    Raises:
+      UserError: no such step; damaged; or it does not fit `like`.
+    """
+    self.wait()
+
+    def select(manifest: dict[str, Any]) -> list[str]:
+      restoring.check_fit(manifest, like)
+      return list(disk.named_leaves(dict(like)))
+
+    found = restoring.read_good(self._directory, step, fallback, select)
+    distributed.agree(
+      f"newest good checkpoint in {self._directory}",
+      -1 if found is None else found[0]["step"],
+    )
+    if found is None:
+      return None
+    manifest, arrays, damaged = found
+    for bad in damaged if self._cleanup else ():
+      self._set_aside(bad)
+    if damaged:
+      logging.warning("Step %d is restored instead.", manifest["step"])
+    leaves, structure = jax.tree.flatten(dict(like))
+    entries = manifest["arrays"]
+    placed = [
+      restoring.place(array, entries[name], leaf)
+      for (name, array), leaf in zip(arrays.items(), leaves, strict=True)
+    ]
+    state = jax.tree.unflatten(structure, placed)
+    return manifest["step"], state, manifest["config"]
+
+  def wait(self) -> None:
+    """Returns when the last save is on disk.
+
+    Raises:
+      UserError: the save failed; the message says why.
+    """
+    pending, self._pending = self._pending, None
+    if pending is not None:
+      pending.result()
+
+  def close(self) -> None:
+    """Waits for the last save and ends the background thread."""
+    try:
+      self.wait()
+    finally:
+      self._thread.shutdown()
+
+  def _write(self, manifest: dict[str, Any], copies: dict[str, Any]) -> None:
+    step = manifest["step"]
+    try:
+      disk.write(self._directory / str(step), manifest, copies)
+    except Exception as error:
+      self._remove(f"{step}{disk.TEMPORARY}*")
+      full = "the disk is full; " if _is_full(error) else ""
+      last = self.latest_step()
+      then = "." if last is None else f"; it resumes from step {last}."
+      raise errors.UserError(
+        f"Step {step} could not be saved in {self._directory}: {full}"
+        f"{_last_cause(error)}. The earlier checkpoints are untouched; fix "
+        f"this and start again{then}"
+      ) from error
+    self._prune()
+
+  def _is_good(self, step: int) -> bool:
+    """True if the step is there already; a damaged one is renamed."""
+    if step not in self.steps():
+      return False
+    path = self._directory / str(step)
+    try:
+      disk.read_arrays(path, disk.read_manifest(path)["arrays"])
+    except disk.Damaged as fault:
+      logging.warning("Checkpoint %s is damaged: %s.", path, fault)
+      self._set_aside(step)
+      return False
+    return True
+
+  def _prune(self) -> None:
+    for step in self.steps()[: -self._keep]:
+      if not self._keep_every or step % self._keep_every:
+        path = self._directory / str(step)
+        path.rename(self._directory / f"{DELETING}{step}")
+    self._remove(f"{DELETING}*")
+
+  def _remove(self, pattern: str) -> None:
+    for path in self._directory.glob(pattern):
+      shutil.rmtree(path, ignore_errors=True)
+
+  def _set_aside(self, step: int) -> None:
+    name = aside = f"damaged-{step}"
+    number = 1
+    while (self._directory / aside).exists():
+      number += 1
+      aside = f"{name}-{number}"
+    (self._directory / str(step)).rename(self._directory / aside)
+    logging.warning("Step %d was renamed to %s.", step, aside)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+  while error is not None:
+    yield error
+    error = error.__cause__ or error.__context__
+
+
+def _is_full(error: Exception) -> bool:
+  full = (errno.ENOSPC, errno.EDQUOT)
+  texts = ("No space left on device", "Disk quota exceeded")
+  return any(
+    getattr(cause, "errno", None) in full
+    or any(text in str(cause) for text in texts)
+    for cause in _chain(error)
+  )
+
+
+def _last_cause(error: Exception) -> str:
+  *_, cause = _chain(error)
+  text = str(cause).split(" [tensorstore_spec")[0]
+  return f"{type(cause).__name__}: {text}"

@@ -1,0 +1,4 @@
+"""The terminal: flags, progress, signals.
+
+May import everything up to `config`.
+"""

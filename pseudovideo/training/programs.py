@@ -1,0 +1,73 @@
+"""The compiled functions of a run: its update, held-out losses and samples."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+from pseudovideo.config import parsing
+from pseudovideo.devices import sharding
+from pseudovideo.evaluation import sampling
+from pseudovideo.tasks import base
+from pseudovideo.training import state, steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+  """Jitted functions, the batch cut over the devices.
+
+  Attributes:
+    update: (state, batch, key) -> (state, metrics), the state donated; see
+      `steps.make_step`.
+    evaluate: (params, extra, batch, keys) -> term sums; see
+      `steps.make_eval_step`.
+    sample: (params, extra, keys, images of an autoencoder) -> videos; see
+      `sampling.make_sampler`.
+  """
+
+  update: Callable[..., Any]
+  evaluate: Callable[..., Any]
+  sample: sampling.Sampler
+
+
+def build(
+  task: base.Task,
+  config: parsing.Config,
+  tx: optax.GradientTransformation,
+  places: state.TrainState,
+  mesh: jax.sharding.Mesh,
+) -> Programs:
+  """The programs of a task.
+
+  Args:
+    task: what is trained.
+    config: its config.
+    tx: the optimizer.
+    places: where the arrays of the state lie, see `state.of_state`.
+    mesh: the devices.
+  """
+  whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  update = steps.make_step(
+    task,
+    tx,
+    ema_decay=config.optimizer.ema_decay,
+    ema_warmup=config.optimizer.ema_warmup,
+    accumulate=config.train.accumulate,
+    skip_bad=config.train.skip_bad_steps > 0,
+  )
+  return Programs(
+    update=jax.jit(
+      update,
+      in_shardings=(places, cut, whole),
+      out_shardings=(places, whole),
+      donate_argnums=0,
+    ),
+    evaluate=jax.jit(
+      steps.make_eval_step(task),
+      in_shardings=(places.ema, whole, cut, cut),
+      out_shardings=whole,
+    ),
+    sample=sampling.make_sampler(task, mesh, weights=places.ema),
+  )

@@ -1,0 +1,92 @@
+"""The state that training carries from step to step."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from pseudovideo.devices import sharding
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class TrainState:
+  """Everything that a checkpoint holds.
+
+  Attributes:
+    step: () int32, number of updates done.
+    params: being optimised.
+    ema: exponential moving average of `params`; sampling uses it.
+    opt_state: state of the optimizer.
+    extra: the task's own state: saved, not optimised.
+  """
+
+  step: jax.Array
+  params: Any
+  ema: Any
+  opt_state: Any
+  extra: Any
+
+
+def create(
+  params: Any, extra: Any, tx: optax.GradientTransformation
+) -> TrainState:
+  """The state before the first update; the average starts as a copy."""
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    ema=jax.tree.map(jnp.copy, params),
+    opt_state=tx.init(params),
+    extra=extra,
+  )
+
+
+def to_dict(state: TrainState) -> dict[str, Any]:
+  """Plain dict of the parts, the form that is checkpointed."""
+  return {
+    f.name: getattr(state, f.name) for f in dataclasses.fields(TrainState)
+  }
+
+
+# Arrays with fewer numbers than this are not worth gathering at every layer.
+SMALLEST_CUT = 4096
+
+
+def of_state(state: TrainState, mesh: Mesh, *, fsdp: bool) -> TrainState:
+  """Shardings of a training state: a tree like it.
+
+  Args:
+    state: arrays, or their shapes.
+    mesh: see `make_mesh`.
+    fsdp: whether the parameters, their average and the optimizer's moments are
+      cut. The task's own state is replicated in any case.
+  """
+
+  def place(part):
+    return jax.tree.map(
+      lambda x: NamedSharding(mesh, _longest_axis(x.shape, mesh)), part
+    )
+
+  whole = jax.tree.map(lambda _: sharding.replicated(mesh), state)
+  if not fsdp:
+    return whole
+  return dataclasses.replace(
+    whole,
+    params=place(state.params),
+    ema=place(state.ema),
+    opt_state=place(state.opt_state),
+  )
+
+
+def _longest_axis(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+  """Cuts the longest axis that the devices divide, the last of equal ones."""
+  lengths = [length if length % mesh.size == 0 else 0 for length in shape]
+  if math.prod(shape) < SMALLEST_CUT or not any(lengths):
+    return PartitionSpec()
+  axis = len(shape) - 1 - int(np.argmax(lengths[::-1]))
+  return PartitionSpec(*[None] * axis, sharding.DATA_AXIS)

@@ -1,0 +1,332 @@
+"""Checked configs: what is accepted, what is refused and in which words."""
+
+import copy
+import dataclasses
+import json
+
+import ml_collections
+import pytest
+
+from configs import hvae, video_diffusion
+from pseudovideo import augmentations, errors, fields
+from pseudovideo.config import comparing, parsing
+
+DIGITS = (8, 8, 1)
+
+
+@dataclasses.dataclass
+class Toy:
+  count: int
+  rate: float = 0.5
+  flag: bool = True
+  name: str = "a"
+  sizes: tuple[int, ...] = (1, 2)
+  rates: tuple[float, ...] = ()
+  limit: int | None = None
+
+
+SYSTEMS = {
+  "heat": (hvae, "encoder=heat"),
+  "learned": (hvae, "encoder=learned"),
+  "image": (video_diffusion, "frames=1"),
+  "video": (video_diffusion, "frames=4"),
+}
+
+
+def tiny(system="heat"):
+  module, argument = SYSTEMS[system]
+  return parsing.complete(module.get_config(f"preset=tiny,{argument}"))
+
+
+def changed(path, value, system="heat"):
+  raw = tiny(system)
+  section, field = path.split(".")
+  raw[section][field] = value
+  return raw
+
+
+def checked(field, given):
+  return fields.read_section(Toy, {"count": 1, field: given}, "toy")
+
+
+def refused(field, given):
+  with pytest.raises(errors.UserError) as caught:
+    checked(field, given)
+  assert f"toy.{field}" in str(caught.value)
+  return str(caught.value)
+
+
+def test_values_that_fit():
+  for field, given, expected in (
+    ("count", 3, 3),
+    ("rate", 3, 3.0),
+    ("rate", 0.25, 0.25),
+    ("flag", False, False),
+    ("name", "b", "b"),
+    ("sizes", [3, 4], (3, 4)),
+    ("sizes", (), ()),
+    ("rates", (1, 2.5), (1.0, 2.5)),
+    ("limit", None, None),
+    ("limit", 4, 4),
+  ):
+    found = checked(field, given)[field]
+    assert repr(found) == repr(expected), "equal, and of equal type"
+
+
+@pytest.mark.parametrize(
+  ("field", "values", "words"),
+  [
+    ("count", (3.0, True, "3", None), "integer"),
+    ("rate", ("fast", True, float("nan"), float("inf")), "finite number"),
+    ("flag", (1, "True", None), "True or False"),
+    ("name", (1, None), "string"),
+    ("sizes", (3, (1, "a"), (1, 2.0), ((1,),), "12"), "tuple"),
+    ("limit", (1.5, False), "integer or None"),
+  ],
+)
+def test_values_of_another_type(field, values, words):
+  for value in values:
+    said = refused(field, value)
+    assert words in said and repr(value) in said
+
+
+def test_numbers_that_arrays_would_change():
+  for field, value, words in (
+    ("count", 2**32, "2**32"),
+    ("limit", -(2**40), "2**32"),
+    ("sizes", (1, 2**32), "2**32"),
+    ("rate", 10**400, "finite"),
+    ("rate", 10**300, "inf"),
+    ("rate", 1e39, "inf"),
+    ("rate", -1e39, "-inf"),
+    ("rate", 1e-39, "1e-39"),
+    ("rate", 1 - 1e-9, "for 1;"),
+    ("rates", (0.5, 1e-50), "1e-50"),
+  ):
+    said = refused(field, value)
+    assert words in said and len(said) < 200, "also of a long number"
+
+
+def test_numbers_that_arrays_hold():
+  for rate in (0.0, 1.0, 1e-37, 3e38, -1, 1 - 1e-6, 0.1):
+    assert checked("rate", rate)["rate"] == rate
+
+
+def test_long_values_are_shortened_in_messages():
+  for value in ("x" * 10_000, 10**1000, list(range(1000))):
+    assert len(refused("count", value)) < 200
+  with pytest.raises(errors.UserError) as caught:
+    parsing.parse(changed("data.binarize", "x" * 10_000))
+  assert len(str(caught.value)) < 300
+
+
+def test_missing_and_unknown_fields():
+  with pytest.raises(errors.UserError, match=r"lacks the field toy\.count"):
+    fields.read_section(Toy, {}, "toy")
+  with pytest.raises(errors.UserError, match="did you mean 'count'"):
+    fields.read_section(Toy, {"conut": 1}, "toy")
+  # What is given otherwise is not for the config.
+  assert fields.read_section(Toy, {}, "toy", ("count",)) == {}
+  with pytest.raises(errors.UserError, match="no field of toy named 'count'"):
+    fields.read_section(Toy, {"count": 1}, "toy", ("count",))
+
+
+def test_a_parsed_config_holds_what_was_given():
+  raw = changed("train.seed", 7)
+  config = parsing.parse(raw)
+  assert config.title == raw["title"]
+  assert dataclasses.asdict(config.train) == raw["train"]
+  assert dataclasses.asdict(config.data) == raw["data"]
+  assert dataclasses.asdict(config.optimizer) == raw["optimizer"]
+  assert dataclasses.asdict(config.evaluate) == raw["evaluate"]
+  task = config.make_task(DIGITS)
+  assert task.image_shape == DIGITS
+  assert task.levels == raw["task"]["levels"]
+  assert task.model.multipliers == tuple(raw["model"]["multipliers"])
+
+
+def test_defaults_are_written_out_and_given_values_stay():
+  raw = hvae.get_config("preset=tiny")
+  before = copy.deepcopy(comparing.plain(raw))
+  full = parsing.complete(raw)
+  assert comparing.plain(raw) == before, "the argument is left alone"
+  assert full["optimizer"]["b2"] == 0.999
+  for section, values in before.items():
+    if section != "title":
+      assert values.items() <= full[section].items()
+
+
+def test_a_section_may_lack():
+  for section, said in (("data", "data.name"), ("task", "task named")):
+    raw = tiny()
+    del raw[section]
+    with pytest.raises(errors.UserError, match=said):
+      parsing.parse(raw)
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    ({"trian": {}}, ["'trian'", "'train'"]),
+    ({"train": 3}, ["train", "3"]),
+    ({"title": 3}, ["title", "3"]),
+    ({"encoder": {"channels": 8}}, ["'encoder'"]),
+    ({"task": {}}, ["heat_hvae, image_diffusion"]),
+    ({"task": {"name": ["heat_hvae"]}}, ["heat_hvae, image_diffusion"]),
+  ],
+)
+def test_wrong_sections(change, words):
+  with pytest.raises(errors.UserError) as caught:
+    parsing.parse(tiny() | change)
+  assert all(word in str(caught.value) for word in words)
+
+
+def test_defaults_cannot_be_added_to_what_is_no_config():
+  for change in ({"train": 3}, {"title": 3}, {"task": {"name": "hvae"}}):
+    with pytest.raises(errors.UserError):
+      parsing.complete(tiny() | change)
+
+
+@pytest.mark.parametrize(
+  ("path", "value", "words"),
+  [
+    ("train.accumulate", 3, ["train.batch_size", "3 and 16"]),
+    ("optimizer.warmup_steps", 8, ["train.steps", "8 and 8"]),
+    ("train.stpes", 3, ["'stpes'", "'steps'"]),
+  ],
+)
+def test_what_does_not_go_together(path, value, words):
+  with pytest.raises(errors.UserError) as caught:
+    parsing.parse(changed(path, value))
+  assert all(word in str(caught.value) for word in words)
+
+
+# Sections of the diffusion tasks.
+
+
+@pytest.mark.parametrize(
+  ("path", "value", "words"),
+  [
+    ("process.stpes", 10, ["process", "'stpes'", "'steps'"]),
+    ("augmentation.sigma_min", 0.1, ["augmentation", "'sigma_min'"]),
+    ("sampler.eta", 0.5, ["sampler.eta", "'ancestral'"]),
+    ("sampler.respacing", "4/4", ["'4/4'", "2 stages", "3"]),
+    ("sampler.respacing", "50", ["50 steps", "40"]),
+    ("augmentation.frames", 1, ["at least 2", "'identity'"]),
+    ("task.context", 5, ["4 frames", "5"]),
+  ],
+)
+def test_mistakes_in_the_sections_of_a_video(path, value, words):
+  with pytest.raises(errors.UserError) as caught:
+    parsing.parse(changed(path, value, "video")).make_task(DIGITS)
+  assert all(word in str(caught.value) for word in words)
+
+
+def test_an_augmentation_is_built_from_its_name_and_fields():
+  raw = changed("augmentation.beta_max", 0.1, "video")
+  task = parsing.parse(raw).make_task(DIGITS)
+  assert task.augmentation == augmentations.make(
+    "high_order", frames=4, beta_max=0.1
+  )
+  # Other augmentations have other fields, which `complete` writes out.
+  raw["augmentation"] = {"name": "blur", "frames": 4}
+  full = parsing.complete(raw)["augmentation"]
+  padding = augmentations.make("blur").padding
+  expected = {"name": "blur", "frames": 4, "rate": None, "padding": padding}
+  assert full == expected
+
+
+@pytest.mark.parametrize("section", ["process", "sampler"])
+def test_sections_with_defaults_only_may_be_left_out(section):
+  raw = tiny("video")
+  raw["sampler"]["respacing"] = ""
+  del raw[section]
+  task = parsing.parse(raw).make_task(DIGITS)
+  assert getattr(task, section) == type(getattr(task, section))()
+
+
+def test_a_section_of_another_task_is_refused():
+  for section in ("augmentation", "encoder"):
+    raw = tiny("image") | {section: {}}
+    with pytest.raises(errors.UserError, match=f"named '{section}'"):
+      parsing.parse(raw)
+  raw = tiny("video")
+  del raw["augmentation"]
+  with pytest.raises(errors.UserError, match=r"lacks augmentation\.name"):
+    parsing.parse(raw)
+
+
+def test_the_sides_of_images_must_fit_the_levels():
+  raw = changed("model.multipliers", (1, 1, 1), "learned")
+  config = parsing.parse(raw)
+  config.make_task((8, 12, 1))
+  with pytest.raises(errors.UserError, match="divisible by 4; got images of 8"):
+    config.make_task((8, 10, 1))
+
+
+def test_json_form_and_tuples_are_the_same_config():
+  raw = tiny("learned")
+  assert comparing.differences(raw, comparing.to_json(raw)) == []
+  config_dict = ml_collections.ConfigDict(raw)
+  assert comparing.to_json(config_dict) == json.loads(json.dumps(raw))
+
+
+def test_differences_name_the_field_and_both_values():
+  old, new = tiny(), tiny()
+  new["train"]["seed"] = 1
+  new["model"]["multipliers"] = (1, 2)
+  del new["optimizer"]["eps"]
+  assert comparing.differences(old, new) == [
+    "model.multipliers is [1, 2], was [1, 1]",
+    "optimizer.eps is None, was 1e-08",
+    "train.seed is 1, was 0",
+  ]
+
+
+def test_how_often_is_logged_may_change():
+  old, new = tiny(), tiny()
+  new["title"] = "another"
+  for name in set(comparing.RESUMABLE) - {"title"}:
+    section, field = name.split(".")
+    if section == "train":
+      new[section][field] += 1
+  assert comparing.differences(old, new) == []
+
+
+def test_where_a_tokenizer_lies_may_change_and_which_it_is_may_not():
+  source = dict(workdir="a", tokens="b", hash="c", config={"train": {"n": 1}})
+  old = tiny() | {"tokenizer": source}
+
+  def changes(**fields):
+    return comparing.differences(old, tiny() | {"tokenizer": source | fields})
+
+  assert changes(workdir="another", tokens="") == []
+  assert changes(hash="d") == ["tokenizer.hash is 'd', was 'c'"]
+  assert changes(config={"train": {"n": 2}}) == [
+    "tokenizer.config.train.n is 2, was 1"
+  ]
+  # Not yet looked up, as when a run is only sampled.
+  assert changes(hash="", config={}) == []
+
+
+def test_how_is_sampled_may_change_and_what_is_trained_may_not():
+  old, new = tiny("video"), tiny("video")
+  new["sampler"] = dict(method="ddim", eta=1.0, respacing="ddim4")
+  new["evaluate"]["num_samples"] += 1
+  assert comparing.differences(old, new) == []
+  for section in ("process", "augmentation", "task"):
+    other = tiny("video")
+    other[section]["added"] = 1
+    assert comparing.differences(old, other) == [
+      f"{section}.added is 1, was None"
+    ]
+
+
+def test_a_run_with_a_constant_rate_may_become_longer():
+  old = comparing.to_json(tiny("heat"))
+  old["optimizer"]["schedule"] = "constant"
+  new = comparing.to_json(old)
+  new["train"]["steps"] += 1
+  assert comparing.differences(old, new) == []
+  old["optimizer"]["schedule"] = new["optimizer"]["schedule"] = "cosine"
+  assert len(comparing.differences(old, new)) == 1

@@ -1,0 +1,26 @@
+"""Locks: their holders, and how long they hold."""
+
+import os
+import platform
+
+from experiments.running import locks
+
+
+def test_a_lock_is_held_once_and_not_by_the_dead(tmp_path, other_process):
+  path = tmp_path / "folder" / "lock"
+  assert locks.holder(path) is None and not path.parent.exists()
+  with other_process(path) as process:
+    with locks.hold(path) as mine:
+      assert not mine
+    said = f"process {process.pid} on {platform.node()}"
+    assert locks.holder(path) == said
+    process.kill()
+    process.wait()
+    assert path.read_text() == said, "what a dead process leaves"
+    assert locks.holder(path) is None
+    with locks.hold(path) as mine:
+      assert mine
+      assert locks.holder(path) == f"process {os.getpid()} on {platform.node()}"
+      with locks.hold(path) as again:
+        assert not again
+  assert locks.holder(path) is None
