@@ -58,28 +58,24 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
   make = {"tiny": _tiny, "small": _small, "paper": _paper}[preset]
   config = make(dataset)
-  kind = "image diffusion (1 frame)"
+  config.title = f"image diffusion (1 frame) on {dataset} ({preset})"
   if frames > 1:
-    kind = f"video diffusion ({frames} frames, {augmentation})"
-    _make_video(config, frames, augmentation)
-  config.title = f"{kind} on {dataset} ({preset})"
+    # The video task in place of the image task; same network widths.
+    config.title = (
+      f"video diffusion ({frames} frames, {augmentation}) on {dataset} "
+      f"({preset})"
+    )
+    config.augmentation = dict(name=augmentation, frames=frames)
+    config.task = dict(
+      name="video_diffusion",
+      context=max(frames // 2, 1),
+      scheme="autoregressive",
+      training_windows="stages",
+      loss_over="window",
+      fixed_noise=False,
+    )
+    config.model.residual_on_normed = True
   return config
-
-
-def _make_video(
-  config: ml_collections.ConfigDict, frames: int, augmentation: str
-) -> None:
-  """Exchanges the image task for the video task; same network widths."""
-  config.augmentation = dict(name=augmentation, frames=frames)
-  config.task = dict(
-    name="video_diffusion",
-    context=max(frames // 2, 1),
-    scheme="autoregressive",
-    training_windows="stages",
-    loss_over="window",
-    fixed_noise=False,
-  )
-  config.model.residual_on_normed = True
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:

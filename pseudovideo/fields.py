@@ -224,8 +224,8 @@ def _check_float32(value: Any, path: str) -> None:
     rounded = _in_float32(number)
     if rounded != number and (rounded in (0, 1) or math.isinf(rounded)):
       raise errors.UserError(
-        f"{path} is {number!r}, which networks, computing in float32, take "
-        f"for {rounded:g}; give a number that float32 can tell from it."
+        f"{path} is {number!r}, which float32 rounds to {rounded:g}; give a "
+        "number that float32 can represent."
       )
 
 
@@ -239,7 +239,9 @@ def _in_float32(number: float) -> float:
 def spoken(hint: Any) -> str:
   """An annotation in words, such as "an integer of at least 1"."""
   if options := _options(hint):
-    return " or ".join(spoken(option) for option in options)
+    none = ["None"] * (types.NoneType in options)
+    rest = [spoken(o) for o in options if o is not types.NoneType]
+    return ", or ".join(none + rest)
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is Annotated:
     return f"{spoken(arguments[0])}{_spoken_bounds(arguments[1:])}"
@@ -251,21 +253,33 @@ def spoken(hint: Any) -> str:
 
 
 def _spoken_bounds(bounds: tuple[annotated_types.BaseMetadata, ...]) -> str:
-  words = []
-  for bound in bounds:
-    match bound:
-      case Ge(ge):
-        words.append(f"of at least {ge:g}" if ge else "that is not negative")
-      case Gt(gt):
-        words.append(f"above {gt:g}")
-      case Le(le):
-        words.append(f"of at most {le}")
-      case Lt(lt):
-        words.append(f"below {lt}")
-      case annotated_types.Len(least, most):
-        more = "" if most == least else "or more "
-        words.append(f"and {least} {more}in number")
-  return f" {' and '.join(words)}".rstrip()
+  match bounds:
+    case (Ge(low), Le(high)):
+      return f" from {low} to {high}"
+    case (Ge(low), Lt(high)):
+      return f" in [{low}, {high})"
+    case (Gt(low), Lt(high)):
+      return f" in ({low}, {high})"
+    case (Gt(low), Le(high)):
+      return f" in ({low}, {high}]"
+  return "".join(map(_spoken_bound, bounds))
+
+
+def _spoken_bound(bound: annotated_types.BaseMetadata) -> str:
+  match bound:
+    case Ge(0):
+      return " that is not negative"
+    case Ge(low):
+      return f" of at least {low}"
+    case Gt(low):
+      return f" above {low}"
+    case Le(high):
+      return f" of at most {high}"
+    case Lt(high):
+      return f" below {high}"
+    case annotated_types.Len(least, most):
+      return f", {least}{'' if most == least else ' or more'} in number"
+  raise TypeError(f"{bound} is no bound that this module knows.")
 
 
 _WORDS = {

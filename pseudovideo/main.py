@@ -33,18 +33,27 @@ READ_BY = {
 def define_flags() -> flags.FlagValues:
   """The flags, apart from --config."""
   values = flags.FlagValues()
-  flags.DEFINE_enum("mode", "train", MODES, "What to do.", flag_values=values)
+  flags.DEFINE_enum(
+    "mode",
+    "train",
+    MODES,
+    "Train, sample from or evaluate the run.",
+    flag_values=values,
+  )
   run_flags.define(values)
   flags.DEFINE_integer(
     "num_samples", None, "Overrides evaluate.num_samples.", flag_values=values
   )
   flags.DEFINE_string(
-    "samples", None, "Evaluate these (npz), draw none.", flag_values=values
+    "samples",
+    None,
+    "npz file of samples to evaluate instead of drawing new ones.",
+    flag_values=values,
   )
   flags.DEFINE_bool(
     "deterministic",
     False,
-    "The same bits again on a GPU too, where it is slower.",
+    "Give the same bits every time on a GPU too, at some cost in speed.",
     flag_values=values,
   )
   distributed.define_flags(values)

@@ -62,7 +62,7 @@ def append_image(
 
   Args:
     corrupted: the K = T - 1 other frames, the most corrupted one first.
-    images: in the same range.
+    images: clean images, in the range of `corrupted`.
 
   Returns:
     Videos of T frames.

@@ -43,7 +43,7 @@ def weights(
 
   Args:
     betas: beta_1 .. beta_{T-1}.
-    high_order: which of the two chains.
+    high_order: whether the high-order chain is meant, else the first-order one.
 
   Returns:
     (T - 1, T). Row t - 1 belongs to frame x_{T-t}; column 0 is the coefficient

@@ -1,4 +1,4 @@
-"""Bits per dimension of held-out images under a run of `image_diffusion`.
+"""Bits per dimension of held-out images under a run that bounds them.
 
   python -m pseudovideo.likelihood --workdir=DIR [--num_images=1000] [--step=N]
 

@@ -46,7 +46,11 @@ def define_flags() -> flags.FlagValues:
     ("export", "File to write the weights of a run to."),
   ):
     flags.DEFINE_string(name, None, meaning, flag_values=values)
-  run_flags.define(values, step="Number of updates; checkpoint to use.")
+  run_flags.define(
+    values,
+    step="With --weights, the updates that made them; with --export, the "
+    "checkpoint to use.",
+  )
   return values
 
 

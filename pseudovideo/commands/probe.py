@@ -47,11 +47,19 @@ def define_flags() -> flags.FlagValues:
   """The flags, apart from --config."""
   values = flags.FlagValues()
   for name, default, meaning in (
-    ("videos", DEFAULTS.num, "To fit to, and as many to score on."),
+    (
+      "videos",
+      DEFAULTS.num,
+      "Pseudo videos to fit to; as many held-out ones are scored.",
+    ),
     ("window", DEFAULTS.window, "Side of the windows in pixels, odd."),
     ("steps", DEFAULTS.steps, "Updates of every network; 0 for none."),
-    ("networks", DEFAULTS.networks, "Per frame and k, with different seeds."),
-    ("seed", DEFAULTS.seed, "Of the corruption."),
+    (
+      "networks",
+      DEFAULTS.networks,
+      "Networks per frame and k, each with a seed of its own.",
+    ),
+    ("seed", DEFAULTS.seed, "Seed of the corruption."),
   ):
     flags.DEFINE_integer(name, default, meaning, flag_values=values)
   run_flags.define_data_dir(values)

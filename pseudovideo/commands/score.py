@@ -45,22 +45,30 @@ def define_flags() -> flags.FlagValues:
   """The flags."""
   values = flags.FlagValues()
   for name, default, meaning in (
-    ("images", None, "What is scored."),
-    ("against", None, "What it is compared with."),
+    (
+      "images",
+      None,
+      "Images or videos to score: a folder, a file or a data set.",
+    ),
+    ("against", None, "Images or videos to compare with."),
     ("metrics", None, "Names with commas between; FID,KID,IS if absent."),
-    ("samples", "all", "How many are scored: 10k, 50k, all or a number."),
-    ("resize", "tf1", "For Inception: tf1, pytorch_fid or clean."),
+    ("samples", "all", "Number of images to score: 10k, 50k, all or a number."),
+    ("resize", "tf1", "How Inception resizes: tf1, pytorch_fid or clean."),
     ("weights", None, "File of weights, of Inception or I3D."),
     ("out", None, "JSON file for the scores and where they come from."),
     ("data_dir", None, "Where TFDS data sets are."),
   ):
     flags.DEFINE_string(name, default, meaning, flag_values=values)
   flags.DEFINE_enum(
-    "network", "inception", NETWORKS, "To look through.", flag_values=values
+    "network",
+    "inception",
+    NETWORKS,
+    "Network whose features are compared.",
+    flag_values=values,
   )
   for name, number, meaning in (
     ("dim", 2048, "Features of Inception: 64, 192, 768 or 2048."),
-    ("seed", 0, "Of subsets and splits."),
+    ("seed", 0, "Seed of the subsets and splits that metrics draw."),
   ):
     flags.DEFINE_integer(name, number, meaning, flag_values=values)
   return values

@@ -17,7 +17,7 @@ checkpoint.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -146,10 +146,9 @@ def _check_relations(config: Config) -> None:
   chosen = config.task_fields.get("augmentation")
   if isinstance(chosen, identity.Identity) and chosen.frames != (frames or 1):
     raise errors.UserError(
-      "The augmentation 'identity' leaves examples as they are, and the "
-      f"examples of {config.data.name!r} have {frames or 1} "
-      f"frame{'s' * ((frames or 1) > 1)}; got augmentation.frames="
-      f"{chosen.frames}, so set it to that or choose another augmentation."
+      f"augmentation.frames must be {frames or 1} with the augmentation "
+      f"'identity', since the examples of {config.data.name!r} have as many; "
+      f"got {chosen.frames}."
     )
 
 
@@ -197,7 +196,7 @@ def switched(raw: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
   Args:
     raw: a config.
     section: one of `NAMED`.
-    name: what it is to be.
+    name: name of the new kind.
 
   Returns:
     Fields that both kinds have keep their values, others have their defaults;
@@ -207,11 +206,21 @@ def switched(raw: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
     UserError: there is no such kind.
   """
   cls = errors.look_up(section, name, NAMED[section])
-  known = fields.named_fields(cls)
-  kept = {n: v for n, v in raw[section].items() if n in known}
-  changed = dict(raw) | {section: kept | {"name": name}}
+  changed = dict(raw) | {section: _shared(raw[section], cls) | {"name": name}}
+  if section == "task":
+    for part, kind in fields.types_of(cls).items():
+      if part in changed and part in tasks.SECTIONS and part not in NAMED:
+        changed[part] = _shared(changed[part], kind, _derived(changed, part))
   allowed = ("title", *schemas_of(changed))
   return complete({n: v for n, v in changed.items() if n in allowed})
+
+
+def _shared(
+  values: Mapping[str, Any], cls: type, left_out: tuple[str, ...] = ()
+) -> dict[str, Any]:
+  """The values of fields that a class has too."""
+  known = fields.named_fields(cls, left_out)
+  return {name: value for name, value in values.items() if name in known}
 
 
 def optional_fields(raw: Mapping[str, Any]) -> dict[tuple[str, str], type]:
@@ -222,6 +231,19 @@ def optional_fields(raw: Mapping[str, Any]) -> dict[tuple[str, str], type]:
     for name in fields.named_fields(cls, left_out)
     if (kind := fields.optional_type(fields.types_of(cls)[name])) is not None
   }
+
+
+def hint_of(raw: Any, path: Sequence[str]) -> Any:
+  """The type of a field, such as `("train", "steps")`.
+
+  Args:
+    raw: a ConfigDict, or plain dicts.
+    path: names of the section and the field; that of the title has one.
+  """
+  if len(path) == 1 or (path[1] == "name" and path[0] in NAMED):
+    return str
+  schema = schemas_of(comparing.plain(raw))[path[0]]
+  return fields.types_of(schema.cls)[path[1]]
 
 
 def schemas_of(raw: Mapping[str, Any]) -> dict[str, Schema]:

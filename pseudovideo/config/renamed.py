@@ -4,11 +4,10 @@ from typing import Any
 
 # Old -> new.
 FIELDS = {"task.last_step": "task.reconstruction_likelihood"}
-AUGMENTATIONS: dict[str, str] = {}
 
 
 def translated(raw: dict[str, Any]) -> dict[str, Any]:
-  """The config with today's names; also that of its first stage.
+  """The config with today's names of its fields.
 
   Args:
     raw: plain dicts.

@@ -9,7 +9,7 @@ those of flexible video diffusion (Harvey et al. 2022), `IVVAE` those of IV-VAE
 (Wu et al. 2024). PyTorch is not needed. As a command,
 `python -m pseudovideo.convert`, see `--help`.
 
-May import everything up to `training`.
+May import `models`, `files` and small things.
 """
 
 from pseudovideo.convert.networks import to_flax, to_torch

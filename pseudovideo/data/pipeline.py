@@ -81,7 +81,10 @@ class Batches:
     for epoch in np.unique(epochs):
       here = epochs == epoch
       index[here] = self._permutation(int(epoch))[entries[here]]
-    return _rows(self._arrays, index)
+    batch = {
+      name: np.asarray(array[index]) for name, array in self._arrays.items()
+    }
+    return {**batch, "index": index.astype(np.int32)}
 
 
 def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
@@ -94,14 +97,11 @@ def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
 
 
 def _named(images: np.ndarray, labels: np.ndarray | None, name: str) -> Batch:
-  return {name: images} | ({} if labels is None else {"label": labels})
-
-
-def _rows(arrays: Batch, index: np.ndarray) -> Batch:
-  batch = {name: np.asarray(array[index]) for name, array in arrays.items()}
-  if "label" in batch:
-    batch["label"] = batch["label"].astype(np.int32)
-  return {**batch, "index": np.asarray(index, np.int32)}
+  """The arrays that batches are rows of."""
+  arrays = {name: images}
+  if labels is not None:
+    arrays["label"] = np.asarray(labels, np.int32)
+  return arrays
 
 
 def prefetch(
@@ -167,9 +167,13 @@ def held_out(
     `image`, or as it is named, `label` if there are labels, and `mask`
     (batch_size,) float32, which is 0 for the copies.
   """
+  arrays = _named(images, labels, name)
   for start in range(0, len(images), batch_size):
     index = np.arange(start, start + batch_size)
     inside = index < len(images)
-    arrays = _named(images, labels, name)
-    batch = _rows(arrays, np.where(inside, index, 0))
-    yield {**batch, "mask": inside.astype(np.float32)}
+    rows = np.where(inside, index, 0)
+    batch = {name: np.asarray(array[rows]) for name, array in arrays.items()}
+    yield batch | {
+      "index": rows.astype(np.int32),
+      "mask": inside.astype(np.float32),
+    }

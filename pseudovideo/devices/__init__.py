@@ -1,4 +1,4 @@
 """The mesh, shardings, processes, XLA's settings, and batches over them.
 
-May import small things and `data`; knows no task.
+May import `files` and small things; knows no task.
 """

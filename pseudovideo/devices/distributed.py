@@ -40,23 +40,26 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_bool(
     "distributed",
     False,
-    "One of several processes that train together, started by SLURM, Open MPI, "
-    "Kubernetes or on a Cloud TPU pod, which say the rest.",
+    "Join the processes that SLURM, Open MPI, Kubernetes or a Cloud TPU pod "
+    "started; they supply addresses and counts.",
     flag_values=values,
   )
   flags.DEFINE_string(
     "coordinator_address",
     None,
-    "HOST:PORT of process 0, the same for all; on plain hosts.",
+    "HOST:PORT of process 0, the same for all; on hosts without a scheduler.",
     flag_values=values,
   )
   flags.DEFINE_integer(
-    "num_processes", None, "How many; on plain hosts.", flag_values=values
+    "num_processes",
+    None,
+    "Number of processes; on hosts without a scheduler.",
+    flag_values=values,
   )
   flags.DEFINE_integer(
     "process_id",
     None,
-    "Which this is, from 0; on plain hosts.",
+    "Number of this process, from 0; on hosts without a scheduler.",
     flag_values=values,
   )
 

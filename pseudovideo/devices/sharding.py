@@ -3,7 +3,7 @@
 Data parallel: the batch is cut along its first axis, the state is replicated.
 Fully sharded (FSDP): the large arrays of the state are cut as well, each along
 its longest axis, and the compiler gathers the weights where a layer needs them.
-The two differ in `of_state` only.
+The two differ in `training.state.of_state` only.
 """
 
 from collections.abc import Sequence

@@ -10,5 +10,5 @@ with x (B, ...) of any rank and time (B,) float32 from `Chain.time`; eps has the
 shape of x, and v too where the variance is learned; otherwise it is None. In
 annotations "B *rest" is the shape of x.
 
-May import `losses` and everything below it.
+May import `losses` and small things.
 """

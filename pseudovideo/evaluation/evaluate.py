@@ -175,7 +175,7 @@ def evaluate(
       f"--num_samples must be at least 2 for scores; got {num_samples}."
     )
   drawn = None if samples is None else _from_file(run, samples)
-  # Weights that lack are noticed before hours of drawing.
+  # Missing weights are noticed before hours of drawing.
   networks = _networks(run)
   if drawn is None:
     drawn = draw(run, num_samples)
@@ -309,10 +309,6 @@ def pseudo_videos(run: runs.Run) -> np.ndarray:
 def _record(run, drawn, scores) -> dict[str, Any]:
   """Everything that is needed to quote the scores."""
   config = run.config
-  rows = [
-    r for r in metric_log.read_metrics(run.workdir) if r["split"] == "train"
-  ]
-  rows = [r for r in rows if r["step"] <= run.step]
   return {
     "title": config.title,
     "metrics": scores,
@@ -320,7 +316,7 @@ def _record(run, drawn, scores) -> dict[str, Any]:
     "samples_file": drawn.file,
     "network_evaluations": run.task.network_evaluations,
     "wall_seconds": {
-      "train": rows[-1]["seconds"] if rows else None,
+      "train": metric_log.train_seconds(run.workdir, run.step),
       "sample": drawn.seconds,
     },
     "samples_per_second": drawn.per_second,

@@ -78,7 +78,7 @@ def generate_images(
     params: averaged weights.
     extra: the task's own state.
     key: scalar; sample i depends on (key, i) only.
-    num: how many.
+    num: number of videos.
     batch_size: videos per call.
     sampler: what `make_sampler` returned.
     images: (num, H, W, C) uint8, for an autoencoder.

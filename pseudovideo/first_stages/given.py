@@ -84,7 +84,7 @@ def weights(
   """The frozen weights of a first stage, see `first_stage.Kind.frozen`.
 
   Args:
-    kind: what it is.
+    kind: tokenizer or autoencoder.
     source: where its run is.
     coder: its task.
 

@@ -72,7 +72,7 @@ def hash_of(kind: first_stage.Kind, run: Any) -> str:
   """SHA-256 of the weights of a first stage that encode and decode.
 
   Args:
-    kind: what it is.
+    kind: tokenizer or autoencoder.
     run: its `runs.Run`, or a `first_stage.Trained`.
   """
   return HASHES[kind.section](run)

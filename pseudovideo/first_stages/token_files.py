@@ -29,8 +29,8 @@ from pseudovideo.terminal import progress_bar
 
 SPLITS = ("train", "test")
 HASH_DIGITS = 12
-REQUIRED = {"train_ids", "test_ids", "codebook"}
 """So many digits of a hash are quoted in sentences."""
+REQUIRED = {"train_ids", "test_ids", "codebook"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def cached(
   """The ids of both splits, encoded once and then found in the cache.
 
   Args:
-    coder: which tokenizer.
+    coder: trained tokenizer that encodes.
     image_set: what is encoded, pseudo videos with the seed 0.
     batch_size: images at a time.
 
@@ -124,7 +124,7 @@ def encode_splits(
   """Encodes both splits into arrays of the smallest type that holds them.
 
   Args:
-    coder: which tokenizer.
+    coder: trained tokenizer that encodes.
     image_set: what is encoded.
     new_ids: (split, shape, dtype) -> the array to be filled.
     batch_size: see `encode`.

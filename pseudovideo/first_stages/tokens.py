@@ -50,7 +50,7 @@ def encode(
   """Ids of images, `batch_size` at a time over all devices.
 
   Args:
-    coder: which tokenizer.
+    coder: trained tokenizer that encodes.
     images: (N, H, W, C) uint8, in memory or memory-mapped.
     batch_size: changes no id.
     seed: seed of pseudo videos that have random numbers, which depend on an

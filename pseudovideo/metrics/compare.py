@@ -48,8 +48,8 @@ def sets(
     network.check(source.shape)
     if source.num < 2:
       raise errors.UserError(
-        f"{source.title} has {source.num} image; scores of sets need at least "
-        "two, and thousands to mean something."
+        f"{source.title} has too few images, {source.num}; scores of sets need "
+        "at least two, and thousands to mean something."
       )
   on_disk = reference.identity is not None
   seen = [

@@ -1,4 +1,4 @@
 """Networks: Linen modules with plain fields, never the whole config.
 
-May import `augmentations` and small things; no module knows a config.
+May import small things; no network knows a config.
 """

@@ -57,7 +57,7 @@ def from_state_dict(
   """The network with any weights; its scores are no FID.
 
   Args:
-    state_dict: see `convert.inception.to_flax`.
+    state_dict: see `from_torch.inception.to_flax`.
     resize: one of `resize.RESIZES`.
     dim: dimension of the features, one of `inception.DIMS`.
 

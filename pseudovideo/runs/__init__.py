@@ -1,6 +1,6 @@
 """Contents of a run's folder: checkpoints, logs, samples, results; and back.
 
-May import everything up to `config`; nothing below it opens a run.
+May import everything up to `terminal`; nothing below it opens a run.
 """
 
 from pseudovideo.runs.restoring import (

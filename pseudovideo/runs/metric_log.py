@@ -1,4 +1,4 @@
-"""Logs of a run: JSON lines, PNG files, TensorBoard, and a progress bar.
+"""Logs of a run: JSON lines, PNG files and TensorBoard.
 
 `metrics.jsonl` is the record; every other view is made from it or beside it.
 One line per call:
@@ -129,6 +129,23 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     {name: math.nan if value is None else value for name, value in row.items()}
     for row in _rows(pathlib.Path(workdir, METRICS_FILE))
   ]
+
+
+def train_seconds(
+  workdir: str | os.PathLike, step: float = math.inf
+) -> float | None:
+  """Seconds of training up to a step, in all processes; None without a log.
+
+  Args:
+    workdir: folder of the run.
+    step: number of updates done.
+  """
+  seconds = [
+    row["seconds"]
+    for row in read_metrics(workdir)
+    if row["split"] == "train" and row["step"] <= step
+  ]
+  return seconds[-1] if seconds else None
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
 """Samplers: each takes a function, not a model.
 
-May import `diffusion` and everything below it.
+May import `augmentations`, `diffusion`, `losses` and small things.
 """

@@ -124,11 +124,11 @@ def sample(
     grow: takes a cache and a length, returns the cache with room for so many
       positions.
     cache: with room for none.
-    num: B.
+    num: B, number of rows.
     length: N, positions are 0 .. N - 1.
     key: scalar or (B,) keys.
     sampler: temperature and truncation.
-    segments: S, at most; see above.
+    segments: S, at most; see the module.
 
   Returns:
     Tokens; row i depends on key i only.

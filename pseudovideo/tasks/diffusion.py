@@ -49,7 +49,7 @@ def check_network(
 
 
 def sized(model: Net, process: processes.Process, channels: int) -> Net:
-  """The network with 3 more outputs per pixel if variances are learned."""
+  """The network with twice the outputs per pixel if variances are learned."""
   if process.variance == "learned":
     return model.clone(out_channels=2 * channels)
   return model
@@ -112,7 +112,7 @@ def training_terms(
     extra = base.with_state(extra, timesteps=record)
   # The weights of importance sampling average to 1: no division by their sum.
   terms = {
-    name: base.Term(value * weight, jnp.ones_like(value), coefficient)
+    name: base.mean_term(value * weight, coefficient)
     for name, (value, coefficient) in values.items()
   }
   return terms, extra, prediction - eps

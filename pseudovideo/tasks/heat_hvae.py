@@ -141,15 +141,14 @@ class HeatHVAE:
       params, x, level, keys.named(key, "noise"), dropout_key
     )
     error = self._squared_error(mean, x, level)
-    ones = jnp.ones_like(error)
     if self.reconstruction_likelihood == "gaussian":
-      return {"squared_error": base.Term(error, ones)}, extra
+      return {"squared_error": base.mean_term(error, 1.0)}, extra
     first = level == 1
     nats = self.levels * self._bernoulli(mean, x)
     return {
-      "squared_error": base.Term(jnp.where(first, 0, error), ones),
-      "bernoulli": base.Term(
-        jnp.where(first, nats, 0), ones, _BERNOULLI_WEIGHT / self.levels
+      "squared_error": base.mean_term(jnp.where(first, 0, error), 1.0),
+      "bernoulli": base.mean_term(
+        jnp.where(first, nats, 0), _BERNOULLI_WEIGHT / self.levels
       ),
     }, extra
 

@@ -130,7 +130,7 @@ class LearnedHVAE:
     terms = self._terms(nll, counts, entropies, prior, warm)
     for t, signal in enumerate(signals(means, log_scales), 1):
       same = jnp.broadcast_to(signal, (num,))
-      terms[f"signal_{t:02d}"] = base.Term(same, jnp.ones_like(same), 0)
+      terms[f"signal_{t:02d}"] = base.mean_term(same)
     return terms, extra
 
   def negative_elbo(self, params, extra, images, *, key):
@@ -374,18 +374,17 @@ class LearnedHVAE:
 
   def _terms(self, nll, counts, entropies, prior, warm):
     """The loss from nll, its weights and entropies (B, T) and prior (B,)."""
-    ones = jnp.ones_like(prior)
     scaled = nll * counts
     reconstruction = scaled[:, 0]
     transitions = jnp.sum(scaled[:, 1:], axis=1)
     entropy = jnp.sum(entropies[:, :-1], axis=1)
     bound = reconstruction + transitions - entropy + prior
     terms = {
-      "reconstruction": base.Term(reconstruction, ones),
-      "transitions": base.Term(transitions, ones, warm),
-      "entropy": base.Term(entropy, ones, -warm),
-      "prior": base.Term(prior, ones, warm),
-      "negative_elbo": base.Term(bound, ones, 0),
+      "reconstruction": base.mean_term(reconstruction, 1.0),
+      "transitions": base.mean_term(transitions, warm),
+      "entropy": base.mean_term(entropy, -warm),
+      "prior": base.mean_term(prior, warm),
+      "negative_elbo": base.mean_term(bound),
     }
     for t in range(1, self.levels):
       cost = nll[:, t] - entropies[:, t - 1]

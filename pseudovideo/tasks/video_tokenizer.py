@@ -45,7 +45,7 @@ class VideoTokenizer:
     entropy_weight: weight of the look-up-free quantizer's entropy term; 0.1
       in the published code.
     perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
-      `classifier`; see `losses.perceptual`.
+      `classifier`; see `pretrained.perceptual_features`.
     perceptual_weight: weight of that loss.
     adversarial: whether there is a discriminator.
     adversarial_weight: weight of the generator's loss, times the adaptive

@@ -62,7 +62,8 @@ class VideoVAE:
       summed over latents and divided by the number of pixel values of the clip,
       so that 1e-6 is that of latent diffusion, which sums both terms.
     perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
-      `classifier`; see `losses.perceptual`. It sees a frame of each clip.
+      `classifier`, see `pretrained.perceptual_features`; it sees a frame of
+      each clip.
     perceptual_weight: weight of that loss.
     adversarial: whether there is a discriminator.
     adversarial_weight: weight of the generator's loss, times the adaptive

@@ -23,6 +23,11 @@ from pseudovideo.config import parsing
 from pseudovideo.devices import xla
 
 _PREFIX = "--config."
+_KINDS = {
+  flags.BooleanParser: "True or False",
+  flags.FloatParser: "a number",
+  flags.IntegerParser: "an integer",
+}
 
 
 def load_config(spec: str) -> parsing.Config:
@@ -229,15 +234,18 @@ def _wrong_value(
   name, value = found.groups()
   if name.startswith("config."):
     names, node = _field(f"--{name}", config)
+    hint = parsing.hint_of(config, names)
+    like = "" if node is None else f", like {errors.shown(node)}"
     return errors.UserError(
-      f"{'.'.join(names)} must be {fields.spoken(type(node))}, like "
-      f"{errors.shown(node)}; got {errors.shown(value)}."
+      f"{'.'.join(names)} must be {fields.spoken(hint)}{like}; got "
+      f"{errors.shown(value)}."
     )
   parser = values[name].parser
   if isinstance(parser, flags.EnumParser):
     return errors.unknown(f"--{name}", value, parser.enum_values)
+  kind = _KINDS[type(parser)]
   return errors.UserError(
-    f"--{name} must be an integer; got {errors.shown(value)}."
+    f"--{name} must be {kind}; got {errors.shown(value)}."
   )
 
 

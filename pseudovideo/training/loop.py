@@ -118,7 +118,9 @@ class Loop:
     )
     self._writer = self._open_log()
     self._recorder = recorder.Recorder(
-      self._config, self._writer, _logged_seconds(self._workdir)
+      self._config,
+      self._writer,
+      metric_log.train_seconds(self._workdir) or 0.0,
     )
 
   def close(self) -> None:
@@ -293,9 +295,3 @@ class Loop:
     self._writer.scalars(step, losses, "held_out")
     for name, picture in self._held_out.pictures(self._state).items():
       self._writer.images(step, name, picture)
-
-
-def _logged_seconds(workdir: pathlib.Path) -> float:
-  """Training time of earlier processes up to the checkpoint."""
-  rows = [r for r in metric_log.read_metrics(workdir) if r["split"] == "train"]
-  return rows[-1]["seconds"] if rows else 0.0

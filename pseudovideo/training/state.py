@@ -62,7 +62,7 @@ def of_state(state: TrainState, mesh: Mesh, *, fsdp: bool) -> TrainState:
 
   Args:
     state: arrays, or their shapes.
-    mesh: see `make_mesh`.
+    mesh: see `sharding.make_mesh`.
     fsdp: whether the parameters, their average and the optimizer's moments are
       cut. The task's own state is replicated in any case.
   """

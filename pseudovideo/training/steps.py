@@ -2,8 +2,8 @@
 
 The function sees the whole batch ("global view"). Under `jax.jit` with the
 batch sharded over a mesh the compiler splits the work and sums the gradients;
-`tests/test_steps.py` shows that the result equals a hand-written `jax.pmap`
-step with `pmean`.
+`tests/training/test_steps.py` shows that the result equals a hand-written
+`jax.pmap` step with `pmean`.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ def make_step(
     task: gives the loss.
     tx: the optimizer.
     ema_decay: decay of the moving average of the parameters.
-    ema_warmup: see `OptimizerConfig`.
+    ema_warmup: see `optimizers.OptimizerConfig`.
     accumulate: number of equal micro-batches whose gradients are averaged; the
       result is that of the whole batch when terms have equal weights.
     skip_bad: whether a step whose loss or gradient is not finite changes

@@ -389,9 +389,19 @@ def test_sets_that_cannot_be_scored(doubles, files, sentence):
     (np.full((4, *SHAPE), np.nan, np.float32), None, [], "holds float32"),
     (np.zeros((4, 9, 9, 3), np.uint8), None, [], "resize them yourself"),
     (None, np.zeros((4, 9, 9, 3), np.uint8), [], "resize them yourself"),
-    (np.zeros((1, *SHAPE), np.uint8), None, [], "has 1 image; scores of sets"),
-    (None, np.zeros((1, *SHAPE), np.uint8), [], "has 1 image; scores of sets"),
-    (None, None, ["--samples=1"], "has 1 image; scores of sets"),
+    (
+      np.zeros((1, *SHAPE), np.uint8),
+      None,
+      [],
+      "has too few images, 1; scores of sets",
+    ),
+    (
+      None,
+      np.zeros((1, *SHAPE), np.uint8),
+      [],
+      "has too few images, 1; scores of sets",
+    ),
+    (None, None, ["--samples=1"], "has too few images, 1; scores of sets"),
     (None, None, ["--samples=3", "--metrics=PR"], "Precision and recall"),
     (
       None,

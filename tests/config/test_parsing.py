@@ -81,7 +81,7 @@ def test_values_that_fit():
     ("flag", (1, "True", None), "True or False"),
     ("name", (1, None), "string"),
     ("sizes", (3, (1, "a"), (1, 2.0), ((1,),), "12"), "tuple"),
-    ("limit", (1.5, False), "integer or None"),
+    ("limit", (1.5, False), "None, or an integer"),
   ],
 )
 def test_values_of_another_type(field, values, words):
@@ -100,7 +100,7 @@ def test_numbers_that_arrays_would_change():
     ("rate", 1e39, "inf"),
     ("rate", -1e39, "-inf"),
     ("rate", 1e-39, "1e-39"),
-    ("rate", 1 - 1e-9, "for 1;"),
+    ("rate", 1 - 1e-9, "to 1;"),
     ("rates", (0.5, 1e-50), "1e-50"),
   ):
     said = refused(field, value)

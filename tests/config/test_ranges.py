@@ -9,6 +9,7 @@ import copy
 import fnmatch
 import functools
 import math
+import re
 import typing
 
 import pytest
@@ -195,8 +196,8 @@ def mistakes(section, cls):
     large = first(value) == HUGE and any(
       fnmatch.fnmatch(path, p) for p in BOUNDED
     )
-    words = "at most" if large else ""
-    named = is_named(path, str(said)) and words in str(said)
+    bounded = not large or re.search(r" to \d+|at most", str(said))
+    named = is_named(path, str(said)) and bounded
     refused = isinstance(said, errors.UserError) and drawn.is_sentence(said)
     if not refused or not named:
       found.append((path, value, repr(said)))

@@ -122,9 +122,13 @@ def test_numbers_and_sizes_must_agree(images):
 def test_one_image_is_no_set(images):
   scored, reference = pair_of(images)
   for one, other in [(scored, reference), (reference, scored)]:
-    with pytest.raises(errors.UserError, match="has 1 image; scores of sets"):
+    with pytest.raises(
+      errors.UserError, match="has too few images, 1; scores of sets"
+    ):
       compare.sets(one.chosen(1, 0), other, pixel_network.make())
-    with pytest.raises(errors.UserError, match="has 1 image; scores of sets"):
+    with pytest.raises(
+      errors.UserError, match="has too few images, 1; scores of sets"
+    ):
       compare.sets(one, other.chosen(1, 0), pixel_network.make())
 
 
