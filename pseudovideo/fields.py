@@ -87,12 +87,14 @@ def has_default(field: dataclasses.Field[Any]) -> bool:
 
 
 def optional_type(hint: Any) -> type | None:
-  """The plain type of an annotation that allows None; None for others."""
+  """The one plain type of an annotation that allows None; None for others."""
   options = _options(hint)
   if types.NoneType not in options:
     return None
-  (kind,) = (_plain_type(o) for o in options if o is not types.NoneType)
-  return kind
+  kinds = {_plain_type(o) for o in options if o is not types.NoneType}
+  if kinds == {int, float}:
+    return float
+  return kinds.pop() if len(kinds) == 1 else None
 
 
 def _plain_type(hint: Any) -> type:
@@ -136,10 +138,11 @@ def read(value: Any, hint: Any, path: str) -> Any:
     fitted = _fitted(value, hint)
   except ValueError:
     names = choices(hint)
-    if names and isinstance(value, str):
-      raise errors.unknown(path, value, names) from None
-    allowed = spoken(hint)
     entries = value if isinstance(value, list | tuple) else (value,)
+    for entry in entries if names else ():
+      if isinstance(entry, str) and entry not in names:
+        raise errors.unknown(path, entry, names) from None
+    allowed = spoken(hint)
     if "integer" in allowed and any(map(_is_too_long, entries)):
       allowed = "between -2**32 and 2**32"
     raise errors.UserError(
@@ -149,14 +152,25 @@ def read(value: Any, hint: Any, path: str) -> Any:
   return fitted
 
 
+def fits(value: Any, hint: Any) -> bool:
+  """True if the annotation `hint` allows the value."""
+  try:
+    _fitted(value, hint)
+  except ValueError:
+    return False
+  return True
+
+
 def _fitted(value: Any, hint: Any) -> Any:
   """The value as `hint`, or a ValueError without words."""
+  if isinstance(value, np.generic):
+    value = value.item()
   if options := _options(hint):
     return _first_that_fits(value, options)
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is Annotated:
     fitted = _fitted(value, arguments[0])
-    if all(_within(fitted, bound) for bound in arguments[1:]):
+    if all(_within(fitted, bound) for bound in _bounds(arguments[1:])):
       return fitted
   elif origin is Literal:
     if any(type(value) is type(c) and value == c for c in arguments):
@@ -206,13 +220,25 @@ def _within(value: Any, bound: annotated_types.BaseMetadata) -> bool:
       return value < lt
     case annotated_types.Len(least, most):
       return least <= len(value) and (most is None or len(value) <= most)
-  raise TypeError(f"{bound} is no bound that this module knows.")
+  return True
+
+
+def _bounds(metadata: tuple[Any, ...]) -> tuple[Any, ...]:
+  """The bounds among an annotation's metadata, an interval's one by one."""
+  single: list[Any] = []
+  for item in metadata:
+    grouped = isinstance(item, annotated_types.GroupedMetadata)
+    single += item if grouped and not isinstance(item, _KNOWN) else [item]
+  return tuple(item for item in single if isinstance(item, _KNOWN))
 
 
 def choices(hint: Any) -> tuple[str, ...]:
   """The names among the choices of an annotation."""
-  if typing.get_origin(hint) is Literal:
-    return tuple(c for c in typing.get_args(hint) if isinstance(c, str))
+  origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+  if origin is Literal:
+    return tuple(c for c in arguments if isinstance(c, str))
+  if origin in (Annotated, tuple):
+    return choices(arguments[0])
   return sum((choices(option) for option in _options(hint)), ())
 
 
@@ -244,7 +270,7 @@ def spoken(hint: Any) -> str:
     return ", or ".join(none + rest)
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is Annotated:
-    return f"{spoken(arguments[0])}{_spoken_bounds(arguments[1:])}"
+    return f"{spoken(arguments[0])}{_spoken_bounds(_bounds(arguments[1:]))}"
   if origin is Literal:
     return f"one of {', '.join(repr(choice) for choice in arguments)}"
   if origin is tuple:
@@ -282,6 +308,7 @@ def _spoken_bound(bound: annotated_types.BaseMetadata) -> str:
   raise TypeError(f"{bound} is no bound that this module knows.")
 
 
+_KNOWN = (Ge, Gt, Le, Lt, annotated_types.Len)
 _WORDS = {
   int: "an integer",
   float: "a finite number",

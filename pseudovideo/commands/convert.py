@@ -97,6 +97,7 @@ def _import(values: flags.FlagValues, config: parsing.Config) -> str:
     )
   _check_task(config.task)
   image_set = data.load(config.data.name, data_dir=values.data_dir)
+  config = config.resolved(image_set.image_shape)
   task = config.make_task(image_set.image_shape)
   converted = convert.to_flax(
     convert.read(values.weights),

@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import ml_collections
+import numpy as np
+
 from pseudovideo.tasks import first_stage
 
 # Sections whose fields may change after training: they alter no weights.
@@ -33,12 +36,15 @@ FROM_DATA = ("model.channels", "model.image_channels")
 
 def plain(raw: Mapping[str, Any]) -> dict[str, Any]:
   """A ConfigDict (or nested mapping) as nested dicts."""
-  return {
-    key: plain(value)
-    if isinstance(value, Mapping) or hasattr(value, "items")
-    else value
-    for key, value in raw.items()
-  }
+  return {key: _plain_value(value) for key, value in raw.items()}
+
+
+def _plain_value(value: Any) -> Any:
+  if isinstance(value, np.generic):
+    return value.item()
+  if isinstance(value, Mapping | ml_collections.ConfigDict):
+    return plain(value)
+  return value
 
 
 def to_json(raw: Mapping[str, Any]) -> dict[str, Any]:

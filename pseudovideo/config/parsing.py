@@ -65,19 +65,28 @@ class Config:
     """The config with other values in a section, checked again."""
     return parse(self.raw | {section: self.raw[section] | values})
 
+  def resolved(self, image_shape: tuple[int, int, int]) -> "Config":
+    """The config with the channels of the data, where it leaves them open."""
+    field = base.channels_field(tasks.TABLE[self.task])
+    if field is None or self.raw["model"].get(field) is not None:
+      return self
+    return self.replaced("model", **{field: image_shape[-1]})
+
   def make_task(self, image_shape: tuple[int, int, int]) -> Any:
     """The task for images of the given (H, W, C), checked.
 
     Raises:
       UserError: they do not fit, or fields do not fit each other.
     """
+    resolved = self.resolved(image_shape)
+    if resolved is not self:
+      return resolved.make_task(image_shape)
     given = dict(image_shape=image_shape, binarize=self.data.binarize)
     kind = first_stage.kind_of(self.task_fields)
     if kind is not None:
       coder = parse(kind.config(self.task_fields[kind.section]))
       given["coder"] = coder.make_task(image_shape)
     task = tasks.TABLE[self.task](**given, **self.task_fields)
-    task = base.with_channels(task)
     base.check_abilities(task)
     task.check()
     return task
@@ -190,27 +199,32 @@ def complete(raw: Mapping[str, Any]) -> dict[str, Any]:
   return full | {name: raw[name] for name in raw if name not in full}
 
 
-def switched(raw: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
-  """The complete config with another kind of `task`, `augmentation` and so on.
+def switched(
+  raw: Mapping[str, Any], kinds: Mapping[str, str]
+) -> dict[str, Any]:
+  """The complete config with other kinds of `task`, `augmentation` and so on.
 
   Args:
-    raw: a config.
-    section: one of `NAMED`.
-    name: name of the new kind.
+    raw: a complete config.
+    kinds: section of `NAMED` -> name of the new kind.
 
   Returns:
-    Fields that both kinds have keep their values, others have their defaults;
-    sections that the new kind of task does not have are left out.
+    Fields that both kinds have keep their values if the new one takes them;
+    others have their defaults. Sections that the new task does not have are
+    left out, and the title says what was exchanged.
 
   Raises:
     UserError: there is no such kind.
   """
-  cls = errors.look_up(section, name, NAMED[section])
-  changed = dict(raw) | {section: _shared(raw[section], cls) | {"name": name}}
-  if section == "task":
-    for part, kind in fields.types_of(cls).items():
+  changed = dict(raw)
+  for section, name in kinds.items():
+    cls = errors.look_up(section, name, NAMED[section])
+    changed[section] = _shared(raw.get(section, {}), cls) | {"name": name}
+    changed["title"] += f", {section} {name}"
+  if "task" in kinds:
+    for part, cls in fields.types_of(NAMED["task"][kinds["task"]]).items():
       if part in changed and part in tasks.SECTIONS and part not in NAMED:
-        changed[part] = _shared(changed[part], kind, _derived(changed, part))
+        changed[part] = _shared(changed[part], cls, _derived(changed, part))
   allowed = ("title", *schemas_of(changed))
   return complete({n: v for n, v in changed.items() if n in allowed})
 
@@ -218,9 +232,13 @@ def switched(raw: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
 def _shared(
   values: Mapping[str, Any], cls: type, left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-  """The values of fields that a class has too."""
-  known = fields.named_fields(cls, left_out)
-  return {name: value for name, value in values.items() if name in known}
+  """The values that fit the fields of another class."""
+  hints = fields.types_of(cls)
+  return {
+    name: values[name]
+    for name in fields.named_fields(cls, left_out)
+    if name in values and fields.fits(values[name], hints[name])
+  }
 
 
 def optional_fields(raw: Mapping[str, Any]) -> dict[tuple[str, str], type]:

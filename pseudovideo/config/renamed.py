@@ -17,6 +17,7 @@ def translated(raw: dict[str, Any]) -> dict[str, Any]:
     fields = raw.get(section)
     if isinstance(fields, dict) and name in fields:
       fields = dict(fields)
-      fields[new.split(".")[1]] = fields.pop(name)
+      fields.setdefault(new.split(".")[1], fields[name])
+      del fields[name]
       raw = raw | {section: fields}
   return raw

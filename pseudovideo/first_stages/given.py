@@ -36,7 +36,8 @@ def arrays(task: base.Task, image_set: data.ImageSet) -> dict[str, Any]:
   """
   found: dict[str, Any] = {}
   for name in base.needs(task):
-    found |= READERS[name](task, image_set)
+    read = errors.look_up("need of tasks", name, READERS)
+    found |= read(task, image_set)
   return found
 
 

@@ -1,6 +1,5 @@
 """The interface of tasks, and the terms of their losses."""
 
-import dataclasses
 from typing import (
   TYPE_CHECKING,
   Annotated,
@@ -201,18 +200,23 @@ def check_abilities(task: Task) -> None:
       neither `sample` nor the ability `reconstruct`.
   """
   name = type(task).__name__
-  wanted = list(getattr(task, "abilities", ()))
-  for ability in wanted:
+  named = getattr(task, "abilities", ())
+  if isinstance(named, str):
+    raise errors.UserError(
+      f"{name}.abilities must be a tuple of names; got {named!r}."
+    )
+  for ability in named:
     errors.look_up(f"ability of {name}", ability, ABILITIES)
-  methods = [ability for ability in wanted if ability != "clips"]
-  if not is_autoencoder(task):
-    methods.append("sample")
-  for method in methods:
-    if not callable(getattr(task, method, None)):
+    if ability != "clips" and not callable(getattr(task, ability, None)):
       raise errors.UserError(
-        f"The task {name} needs the method {method!r}; write it, or name in "
-        "`abilities` what the task does instead, such as 'reconstruct'."
+        f"The task {name} names the ability {ability!r} and has no method of "
+        "that name; write it, or leave the ability out."
       )
+  if not is_autoencoder(task) and not callable(getattr(task, "sample", None)):
+    raise errors.UserError(
+      f"The task {name} has no method 'sample'; write it, or name the ability "
+      "'reconstruct'."
+    )
 
 
 def needs(task: Task) -> tuple[str, ...]:
@@ -220,17 +224,9 @@ def needs(task: Task) -> tuple[str, ...]:
   return getattr(task, "needs", ())
 
 
-def with_channels(task: Any) -> Any:
-  """The task, its network's channels those of the images where they are None.
-
-  Args:
-    task: may name the field of its network in `channels_field`.
-  """
-  field = getattr(task, "channels_field", None)
-  if field is None or getattr(task.model, field) is not None:
-    return task
-  model = task.model.clone(**{field: task.image_shape[-1]})
-  return dataclasses.replace(task, model=model)
+def channels_field(task: type[Task]) -> str | None:
+  """The field of a task's network that holds the channels of images, if any."""
+  return getattr(task, "channels_field", None)
 
 
 def is_autoencoder(task: Task) -> bool:

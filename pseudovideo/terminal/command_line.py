@@ -19,7 +19,7 @@ from absl import flags, logging
 from ml_collections import config_dict, config_flags
 
 from pseudovideo import errors, fields
-from pseudovideo.config import parsing
+from pseudovideo.config import parsing, renamed
 from pseudovideo.devices import xla
 
 _PREFIX = "--config."
@@ -108,7 +108,10 @@ def parse(
     raise errors.UserError(
       f"{overrides[0]} changes a config, but no --config=FILE.py was given."
     )
-  config = _overridden(_of_file(specs[-1]), overrides) if specs else None
+  config = None
+  if specs:
+    config, left = _overridden(_of_file(specs[-1]), overrides)
+    rest = [a for a in rest if a not in overrides or a in left]
   try:
     if config is not None:
       config_flags.DEFINE_config_dict(
@@ -149,24 +152,37 @@ def parse_flags(
 
 def _overridden(
   raw: dict[str, Any], overrides: Sequence[str]
-) -> ml_collections.ConfigDict:
-  """The config that overrides are read into, their fields checked.
+) -> tuple[ml_collections.ConfigDict, list[str]]:
+  """The config that overrides are read into, and those still to be read.
 
-  Another kind of augmentation, say, brings its own fields, which later
-  overrides may set.
+  Another kind of augmentation, say, brings its own fields, which other
+  overrides may set. None is read here, since flags know no such value.
   """
-  for section in parsing.NAMED:
-    start = f"{_PREFIX}{section}.name="
-    names = [a.removeprefix(start) for a in overrides if a.startswith(start)]
-    if names and section in raw:
-      raw = parsing.switched(raw, section, names[-1])
+  kinds = {
+    section: override.partition("=")[2]
+    for section in parsing.NAMED
+    for override in overrides
+    if override.startswith(f"{_PREFIX}{section}.name=")
+  }
+  if kinds:
+    raw = parsing.switched(raw, kinds)
+  optional = parsing.optional_fields(raw)
+  left = []
+  for override in overrides:
+    name, _, value = override.removeprefix(_PREFIX).partition("=")
+    path = tuple(name.split("."))
+    if value == "None" and path in optional:
+      raw[path[0]][path[1]] = None
+      left = [o for o in left if not o.startswith(f"{_PREFIX}{name}=")]
+    else:
+      left.append(override)
   config = ml_collections.ConfigDict(raw)
-  for (section, name), kind in parsing.optional_fields(raw).items():
+  for (section, name), kind in optional.items():
     if config[section][name] is None:
       config[section][name] = config_dict.placeholder(kind)
-  for override in overrides:
+  for override in left:
     _check_override(override, config)
-  return config
+  return config, left
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
@@ -202,6 +218,8 @@ def _field(override: str, config: ml_collections.ConfigDict):
       )
     if name not in node:
       parsing.refuse_derived(config, parent, [name])
+      if new := renamed.FIELDS.get(f"{parent}.{name}"):
+        raise errors.UserError(f"{parent}.{name} is called {new} now.")
       raise errors.unknown(f"field of {parent}", name, node)
     node = node[name]
   return names, node
@@ -255,8 +273,20 @@ def asks_for_help(
   """Prints the help if the arguments ask for it; returns whether they do."""
   if not {"--help", "-help", "-h"} & set(argv):
     return False
-  print(f"{doc}\n{values.main_module_help()}")
+  print(f"{doc}\n{_flags_help(values)}")
   return True
+
+
+def _flags_help(values: flags.FlagValues) -> str:
+  """A line for every flag, in the order of their names."""
+  width = max(map(len, values), default=0)
+  lines = []
+  for name in sorted(values):
+    flag = values[name]
+    given = flag.default not in (None, "") and flag.default is not False
+    default = f" Default: {flag.default}." if given else ""
+    lines.append(f"  --{name:<{width}}  {flag.help}{default}")
+  return "\n".join(lines)
 
 
 def set_up() -> None:

@@ -89,9 +89,10 @@ class Loop:
     data_dir: str | None = None,
     devices: Sequence[jax.Device] | None = None,
   ):
-    self._config = look_up.look_up(parsing.parse(config), data_dir=data_dir)
+    found = look_up.look_up(parsing.parse(config), data_dir=data_dir)
     self._workdir = pathlib.Path(workdir)
-    self._image_set = data.load(self._config.data.name, data_dir=data_dir)
+    self._image_set = data.load(found.data.name, data_dir=data_dir)
+    self._config = found.resolved(self._image_set.image_shape)
     self._task = self._config.make_task(self._image_set.image_shape)
     self._mesh = self._make_mesh(devices)
     self._key = jax.random.key(self._config.train.seed)

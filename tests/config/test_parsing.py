@@ -3,15 +3,26 @@
 import copy
 import dataclasses
 import json
+from typing import Annotated, Literal
 
+import annotated_types
 import ml_collections
+import numpy as np
 import pytest
 
-from configs import hvae, video_diffusion
+from configs import hvae, tokenizer, video_diffusion
 from pseudovideo import augmentations, errors, fields
 from pseudovideo.config import comparing, parsing
 
 DIGITS = (8, 8, 1)
+
+
+@dataclasses.dataclass
+class Ranges:
+  share: Annotated[float, annotated_types.Interval(ge=0, le=1)] = 0.5
+  either: int | float | None = None
+  noted: Annotated[int, "a note, no bound"] = 3
+  places: tuple[Literal["down", "middle"], ...] = ()
 
 
 @dataclasses.dataclass
@@ -118,6 +129,59 @@ def test_long_values_are_shortened_in_messages():
   with pytest.raises(errors.UserError) as caught:
     parsing.parse(changed("data.binarize", "x" * 10_000))
   assert len(str(caught.value)) < 300
+
+
+def test_ranges_as_users_write_them():
+  for field, value, expected in (
+    ("share", 1, 1.0),
+    ("share", np.float64(0.25), 0.25),
+    ("either", 3, 3),
+    ("either", 2.5, 2.5),
+    ("noted", np.int64(7), 7),
+    ("places", ["down"], ("down",)),
+  ):
+    (found,) = fields.read_section(Ranges, {field: value}, "toy").values()
+    assert found == expected and type(found) is type(expected)
+  for field, value, words in (
+    ("share", 1.5, r"toy.share must be a finite number from 0 to 1; got 1.5"),
+    ("places", ("midle",), "did you mean 'middle'"),
+  ):
+    with pytest.raises(errors.UserError, match=words):
+      fields.read_section(Ranges, {field: value}, "toy")
+
+
+def test_numpy_numbers_become_plain_ones():
+  raw = changed("train.seed", np.int64(7))
+  config = parsing.parse(raw)
+  assert config.train.seed == 7 and type(config.raw["train"]["seed"]) is int
+
+
+def test_channels_follow_from_the_data_and_are_saved():
+  raw = parsing.complete(tokenizer.get_config("preset=tiny"))
+  config = parsing.parse(raw)
+  assert config.raw["model"]["channels"] is None
+  for channels in (1, 3):
+    shape = (8, 8, channels)
+    assert config.make_task(shape).model.channels == channels
+    resolved = config.resolved(shape)
+    assert resolved.raw["model"]["channels"] == channels
+    assert resolved.resolved((8, 8, 2)) is resolved
+    assert not comparing.differences(resolved.raw, config.raw)
+  with pytest.raises(
+    errors.UserError, match="channels of the images, 1; got 3"
+  ):
+    resolved.make_task((8, 8, 1))
+
+
+def test_names_of_earlier_versions_are_translated():
+  raw = changed("data.binarize", "threshold")
+  raw["task"]["last_step"] = "bernoulli"
+  del raw["task"]["reconstruction_likelihood"]
+  config = parsing.parse(raw)
+  assert config.task_fields["reconstruction_likelihood"] == "bernoulli"
+  raw["task"]["reconstruction_likelihood"] = "gaussian"
+  config = parsing.parse(raw)
+  assert config.task_fields["reconstruction_likelihood"] == "gaussian"
 
 
 def test_missing_and_unknown_fields():

@@ -9,7 +9,7 @@ from absl import flags
 from configs import hvae
 from pseudovideo import augmentations, errors
 from pseudovideo.config import comparing, parsing, sections
-from pseudovideo.terminal import command_line
+from pseudovideo.terminal import command_line, run_flags
 from pseudovideo.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -109,6 +109,38 @@ def test_another_kind_brings_its_own_fields():
     video, "--config.augmentation.name=heat", "--config.augmentation.rate=1"
   )
   assert "no field of augmentation named 'rate'" in said
+
+
+def test_a_task_and_its_augmentation_may_change_together():
+  _, config = parse(
+    CONFIG,
+    "--config.task.name=video_diffusion",
+    "--config.augmentation.name=high_order_blur",
+  )
+  assert config.task == "video_diffusion"
+  own = config.task_fields["augmentation"]
+  assert own == augmentations.make("high_order_blur")
+  assert config.train.batch_size == 16
+  assert "video_diffusion" in config.title and "_blur" in config.title
+
+
+def test_fields_may_be_set_to_none_again():
+  blur = f"--config={ROOT}/configs/video_diffusion.py:augmentation=blur"
+  rate = "--config.augmentation.rate"
+  for arguments, expected in (
+    ([f"{rate}=0.02"], 0.02),
+    ([f"{rate}=0.02", f"{rate}=None"], None),
+    ([f"{rate}=None", f"{rate}=0.02"], 0.02),
+  ):
+    _, config = parse(blur, *arguments)
+    assert config.raw["augmentation"]["rate"] == expected
+  said = refused(blur, f"{rate}=slow")
+  assert "augmentation.rate must be None, or a finite number" in said
+
+
+def test_an_older_name_is_answered_with_the_new_one():
+  said = refused(CONFIG, "--config.task.last_step=bernoulli")
+  assert said.endswith("is called task.reconstruction_likelihood now.")
 
 
 def test_ways_to_name_a_config(config_file):
@@ -238,6 +270,12 @@ def test_help(capsys):
     assert command_line.asks_for_help(argv, "What it does.", some_flags())
     assert "What it does." in capsys.readouterr().out
   assert not command_line.asks_for_help([CONFIG], "", some_flags())
+  values = flags.FlagValues()
+  run_flags.define(values)
+  assert command_line.asks_for_help(["-h"], "What it does.", values)
+  assert {"--workdir", "--step", "--data_dir"} <= set(
+    capsys.readouterr().out.split()
+  )
   assert capsys.readouterr().out == ""
 
 
