@@ -167,7 +167,7 @@ def _overridden(
   if kinds:
     raw = parsing.switched(raw, kinds)
   optional = parsing.optional_fields(raw)
-  left = []
+  left: list[str] = []
   for override in overrides:
     name, _, value = override.removeprefix(_PREFIX).partition("=")
     path = tuple(name.split("."))

@@ -56,7 +56,7 @@ def test_names_and_fields():
     ("blur", {"rate": "fast"}, "number"),
     ("blur", {"rate": 0.6}, r"augmentation\.rate=0\.6 .* paper's rates"),
     ("blur", {"padding": "reflekt"}, "did you mean 'reflect'"),
-    ("blur", {"frames": 1001, "rate": 0.0}, r"at most 1000; got 1001"),
+    ("blur", {"frames": 1001, "rate": 0.0}, r"from 1 to 1000; got 1001"),
     ("identity", {"frames": 0}, r"augmentation\.frames must be"),
   ],
 )

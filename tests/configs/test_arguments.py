@@ -107,8 +107,8 @@ def test_tasks_of_images_refuse_clips(module, options):
   ("dataset", "section", "fields", "said"),
   [
     ("videos:w?size=64", "augmentation", dict(name="blur"), "identity"),
-    ("videos:w?size=64", "augmentation", dict(frames=5), "9 frames; got"),
-    ("digits", "augmentation", dict(name="identity"), "1 frame; got"),
+    ("videos:w?size=64", "augmentation", dict(frames=5), "must be 9 with"),
+    ("digits", "augmentation", dict(name="identity"), "must be 1 with"),
     ("videos:w?size=64", "task", dict(order="reversed"), "task.order"),
   ],
 )
