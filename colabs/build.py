@@ -13,7 +13,12 @@ import json
 import pathlib
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
+
+from absl import flags
+
+from pseudovideo.terminal import command_line
 
 FOLDER = pathlib.Path(__file__).parent
 CODE, MARKDOWN = "# %%", "# %% [markdown]"
@@ -119,13 +124,19 @@ def generated(path: pathlib.Path) -> str:
   return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
-def main() -> int:
+def run(argv: Sequence[str]) -> int:
   """Writes all notebooks; returns the exit code."""
+  command_line.parse_flags(argv, flags.FlagValues())
   for path in sources():
     path.with_suffix(".ipynb").write_text(generated(path))
     print(path.with_suffix(".ipynb").relative_to(FOLDER.parent))
   return 0
 
 
+def main(argv: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return command_line.answer(run, argv, __doc__, flags.FlagValues())
+
+
 if __name__ == "__main__":
-  sys.exit(main())
+  sys.exit(main(sys.argv[1:]))

@@ -28,10 +28,10 @@ def unknown(kind: str, name: object, allowed: Iterable[str]) -> UserError:
   allowed = sorted(allowed)
   close = difflib.get_close_matches(str(name), allowed, n=1)
   hint = f"; did you mean {close[0]!r}?" if close else "."
-  return UserError(
-    f"There is no {kind} named {shown(name)}{hint} Choose one of: "
-    f"{', '.join(allowed)}."
+  choice = (
+    f"Choose one of: {', '.join(allowed)}." if allowed else "Leave it out."
   )
+  return UserError(f"There is no {kind} named {shown(name)}{hint} {choice}")
 
 
 def look_up(kind: str, name: str, table: Mapping[str, Any]) -> Any:

@@ -133,7 +133,7 @@ def fill_tables(text: str) -> str:
 
 def run(argv: Sequence[str]) -> int:
   """The command, which takes no arguments; returns the exit code."""
-  command_line.parse(argv, flags.FlagValues())
+  command_line.parse_flags(argv, flags.FlagValues())
   path = ROOT / "README.md"
   path.write_text(fill_tables(path.read_text()))
   return 0
@@ -141,4 +141,4 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  return command_line.exit_code(run, argv)
+  return command_line.answer(run, argv, __doc__, flags.FlagValues())

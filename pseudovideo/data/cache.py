@@ -32,7 +32,7 @@ import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.files import atomic
+from pseudovideo.files import atomic, untrusted
 
 # Raise it when the layout, or the decoding of any set, changes.
 VERSION = 1
@@ -194,7 +194,7 @@ def _read_array(path: pathlib.Path, digest: str) -> np.ndarray:
   try:
     if (size := path.stat().st_size) > 1e9:
       logging.info("Checking %s (%.1f GB)", path, size / 1e9)
-    if _file_hash(path) == digest:
+    if untrusted.sha256(path) == digest:
       return np.load(path, mmap_mode="r", allow_pickle=False)
   except (OSError, ValueError) as error:
     raise _unreadable(path, error) from error
@@ -220,11 +220,6 @@ def _stamp(path: pathlib.Path) -> tuple[int, int, str]:
 def _hash(facts: Any) -> str:
   text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
   return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _file_hash(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_new(
@@ -257,9 +252,10 @@ def _write(
   with _writing(folder.parent):
     for array in arrays.values():
       array.flush()
+    names = [f"{name}.npy" for name in arrays]
     facts = {
       "fingerprint": fingerprint(arrays),
-      "files": {f"{n}.npy": _file_hash(folder / f"{n}.npy") for n in arrays},
+      "files": {name: untrusted.sha256(folder / name) for name in names},
       "about": dict(about or {}),
     }
     meta = json.dumps({"facts": facts, "sha256": _hash(facts)}, indent=2)

@@ -183,7 +183,15 @@ def evaluate(
     num = len(drawn.images)  # An autoencoder may draw fewer than asked for.
   else:
     num = num_samples or len(drawn.images)
-  scores = _score(run, drawn.images, num, networks)
+  scores = scoring.score(
+    drawn.images,
+    data.last_frames(run.image_set),
+    networks,
+    num_samples=num,
+    seed=run.config.evaluate.seed,
+    binarize=run.config.data.binarize,
+    kinds=run.config.evaluate.metric_names,
+  )
   record = _record(run, drawn, scores)
   for name, measure in MEASURES.items():
     if base.can(run.task, measure.ability):
@@ -220,25 +228,6 @@ def _networks(run: runs.Run) -> list[features.FeatureNetwork]:
     data.last_frames(run.image_set),
     binarize=run.config.data.binarize,
     use_inception=run.config.evaluate.inception,
-  )
-
-
-def _score(
-  run: runs.Run,
-  images: np.ndarray,
-  num: int,
-  networks: list[features.FeatureNetwork],
-) -> dict[str, Any]:
-  """The scores of the first `num` images, see `scoring.score`."""
-  config = run.config.evaluate
-  return scoring.score(
-    images,
-    data.last_frames(run.image_set),
-    networks,
-    num_samples=num,
-    seed=config.seed,
-    binarize=run.config.data.binarize,
-    kinds=config.metric_names,
   )
 
 

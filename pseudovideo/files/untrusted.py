@@ -1,6 +1,7 @@
 """Files that others made: opened, and their faults put into words."""
 
 import errno
+import hashlib
 import io
 import os
 import pathlib
@@ -22,6 +23,16 @@ def opened(path: str | os.PathLike) -> io.BufferedReader:
   if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
     raise OSError(errno.EINVAL, "It is a pipe or a device", os.fspath(path))
   return pathlib.Path(path).open("rb")
+
+
+def sha256(path: str | os.PathLike) -> str:
+  """The hash of a whole file, in hexadecimal.
+
+  Raises:
+    OSError: see `opened`.
+  """
+  with opened(path) as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check(path: pathlib.Path) -> None:

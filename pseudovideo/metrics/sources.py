@@ -313,8 +313,7 @@ def _unreadable(path: pathlib.Path, error: Exception) -> errors.UserError:
 
 
 def _file_identity(path: pathlib.Path) -> dict[str, str]:
-  with untrusted.opened(path) as file:
-    return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+  return {"sha256": untrusted.sha256(path)}
 
 
 def _masked(

@@ -7,7 +7,6 @@ can pass for it, and it is read without executing anything in it.
 """
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 from typing import Any
@@ -128,8 +127,7 @@ def read(
 
 def _sha256(path: Any) -> str:
   try:
-    with untrusted.opened(path) as file:
-      return hashlib.file_digest(file, "sha256").hexdigest()
+    return untrusted.sha256(path)
   except OSError as error:
     raise errors.UserError(
       f"The weights {path} cannot be read ({error.strerror}); give the path "

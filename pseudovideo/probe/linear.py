@@ -9,7 +9,8 @@ The normal equations of all pairs (frame, number of given frames) are blocks of
 one covariance matrix of all windows, which is summed up once, in float64. The
 matrix gets `RIDGE` times its mean variance on the diagonal, which keeps it
 regular where frames follow from one another, and is as good as noise of that
-variance on what is given: errors far below it cannot be resolved.
+variance on what is given: errors far below it cannot be resolved. Frames that
+are the same for every image, up to rounding, predict nothing.
 """
 
 import dataclasses
@@ -120,7 +121,7 @@ def fit(videos: np.ndarray, window: int) -> Linear:
     given = slice((t - k) * size, t * size)
     centres[i] = t * size + middle
     matrix = joint[given, given].copy()
-    matrix[np.diag_indices(k * size)] += RIDGE * np.trace(matrix) / (k * size)
+    matrix[np.diag_indices(k * size)] += _ridge(matrix, mean[given])
     coefficients[given, i] = np.linalg.solve(matrix, joint[given, centres[i]])
   coefficients = coefficients.reshape(shape[0], -1)
   centres = centres.reshape(-1)
@@ -133,6 +134,13 @@ def fit(videos: np.ndarray, window: int) -> Linear:
     own.mean(1),
     places,
   )
+
+
+def _ridge(covariance: np.ndarray, mean: np.ndarray) -> float:
+  """What regularises a covariance: never below what rounding leaves of it."""
+  variance = np.diag(covariance).mean()
+  rounding = 64 * np.finfo(np.float64).eps * np.square(mean).mean()
+  return max(RIDGE * variance, rounding, np.finfo(np.float64).tiny)
 
 
 def _moments(

@@ -6,7 +6,6 @@ with it is a sentence.
 """
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 from collections.abc import Mapping
@@ -71,8 +70,7 @@ def load(path: str | os.PathLike) -> Samples:
       than `MAX_BYTES`.
   """
   try:
-    with untrusted.opened(path) as file:
-      digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = untrusted.sha256(path)
     loaded = _read(path)
   except errors.UserError:
     raise

@@ -112,14 +112,25 @@ def parse(
   if specs:
     config, left = _overridden(_of_file(specs[-1]), overrides)
     rest = [a for a in rest if a not in overrides or a in left]
+  _read_flags(rest, values, config, ["config", *values])
+  return None if config is None else parsing.parse(config)
+
+
+def _read_flags(
+  argv: Sequence[str],
+  values: flags.FlagValues,
+  config: ml_collections.ConfigDict | None,
+  names: Sequence[str],
+) -> None:
+  """Parses arguments into `values` and `config`; `names` are all there are."""
   try:
     if config is not None:
       config_flags.DEFINE_config_dict(
-        "config", config, flag_values=values, sys_argv=["main", *rest]
+        "config", config, flag_values=values, sys_argv=["main", *argv]
       )
-    left = values(["main", *rest])
+    left = values(["main", *argv])
   except flags.UnrecognizedFlagError as error:
-    allowed = {f"--{name}" for name in [*values, "config"]}
+    allowed = {f"--{name}" for name in names}
     raise errors.unknown("flag", f"--{error.flagname}", allowed) from None
   except (flags.Error, TypeError, ValueError) as error:
     raise _wrong_value(str(error), values, config) from None
@@ -127,7 +138,6 @@ def parse(
     raise errors.UserError(
       f"{errors.shown(left[1])} is not a flag; flags look like --workdir=DIR."
     )
-  return None if config is None else parsing.parse(config)
 
 
 def parse_flags(
@@ -147,7 +157,7 @@ def parse_flags(
   """
   if any(a.startswith(("--config", "-config")) for a in argv):
     raise errors.UserError(f"{why}; leave --config out.")
-  parse(argv, values)
+  _read_flags(argv, values, None, [*values])
 
 
 def _overridden(

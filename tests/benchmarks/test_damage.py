@@ -38,7 +38,7 @@ def test_a_damaged_data_cache_is_named_and_made_again(tmp_path):
 
 
 def test_without_checksums_damages_would_be_silent(tmp_path, monkeypatch):
-  monkeypatch.setattr(cache, "_file_hash", lambda path: "")
+  monkeypatch.setattr(cache.untrusted, "sha256", lambda path: "")
   (tmp_path / "kept").mkdir()
   kept = damage.data_cache(tmp_path / "kept")
   counts, found = fates(kept, 25, tmp_path)

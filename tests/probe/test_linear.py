@@ -135,6 +135,14 @@ def test_coefficients_of_frames_that_follow_are_zero():
     np.testing.assert_array_equal(used, [t - k <= f < t for f in range(4)])
 
 
+@pytest.mark.parametrize("value", [0, 1 / 3, 1000])
+def test_a_frame_that_never_changes_predicts_nothing(value):
+  images = np.float32(np.random.default_rng(0).normal(size=(20, 2, 8, 8, 1)))
+  images[:, 0] = value
+  variance = linear.fit(images, 3).variances[1]
+  assert held_out(images, images, 3).mean() == pytest.approx(variance)
+
+
 def test_a_window_must_have_a_centre_and_fit():
   for window in (0, 2, 9, -1):
     with pytest.raises(errors.UserError, match="odd number"):
