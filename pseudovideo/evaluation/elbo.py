@@ -2,6 +2,11 @@
 
 It is measured on held-out images, level by level, so that a posterior that
 collapsed (a level that costs nothing and says nothing) is seen.
+
+Such a task has the method `negative_elbo(params, extra, images, *, key)`, of
+uint8 images (B, H, W, C) and (B,) keys, which returns nats: `total`, `prior`
+and `reconstruction`, (B,) each, and `levels`, (B, L); and the field
+`reconstruction_likelihood`, a name in `LAST_STEPS`.
 """
 
 import math
