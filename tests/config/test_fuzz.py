@@ -159,6 +159,8 @@ def meant(text, value):
   """Whether `value`, of a config's JSON, is what `text` says."""
   if isinstance(value, list):
     value = tuple(value)
+  if value is None:
+    return text == "None"
   if isinstance(value, bool):
     return text.lower() in (("true", "1") if value else ("false", "0"))
   if isinstance(value, int):
