@@ -3,8 +3,8 @@
   python -m benchmarks.damage --damages=200 --seed=0 --out=damage.json
 
 Each damage is done to a fresh copy: a bit flipped, bytes set to zero, a file
-cut, removed, or replaced by that of another checkpoint or data set. Half of the
-files are drawn by their size, half without regard to it. The rows:
+cut, removed, or replaced by a file of another checkpoint or data set. Half of
+the files are drawn by their size, half without regard to it. The rows:
 
   checkpoint    of a trained run: the newest step is damaged; it must be refused
                 where only it is wanted, and else the step before be restored

@@ -6,11 +6,11 @@
 
 A row is the network of Sec. 4.2 for 32x32x3 images at base width 32 or 128:
 `image` is the baseline, `video` has windows of 2 observed and 1 latent frame.
-The update is that of training, pseudo videos included. The denoising step is
-that of the sampler, for the whole batch: a short run of it, divided by its
+The update is training's, pseudo videos included. The denoising step is the
+sampler's, for the whole batch: a short run of it, divided by its
 network evaluations. Images are synthetic and on the device already.
 
-GFLOP are those of the program before XLA changes it (the body of a loop counts
+GFLOP are counted before XLA changes the program (the body of a loop counts
 once, hence one denoising step). On CPU, rows with the batch of the published
 PyTorch code are compared with its seconds. On an accelerator, --peak_tflops
 gives the share of that peak. Programs are compiled without a cache on disk.

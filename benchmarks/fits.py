@@ -51,7 +51,7 @@ USABLE = 0.9
 
 
 class Row(NamedTuple):
-  """A config file and its argument, and those of its first stage."""
+  """A config file and its argument, and the same for its first stage."""
 
   file: ModuleType
   argument: str

@@ -10,7 +10,7 @@ may finish. A second run is stopped by SIGTERM instead. For each kill a line
   number  moment  seconds since its start  step  resumes from  repeated  found
 
 where `found` is the work that the kill left half done. Then every array of the
-last checkpoint is compared with that of an undisturbed run, bit for bit, and so
+last checkpoint is compared with an undisturbed run's, bit for bit, and so
 is every line of the log; 1 is returned where anything differs.
 
 The checkpoint of step s is written while later steps are taken. A kill repeats

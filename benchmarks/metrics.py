@@ -6,7 +6,7 @@
 `memory` is the resident memory while `summary.summarize` goes through --stream
 images and keeps none of them. The network is a stand-in: 2048 features and 1008
 logits, as Inception has, that are one matrix product of the pixels, since
-50,000 images through Inception take hours on a CPU. Growth is that of 45,000
+50,000 images through Inception take hours on a CPU. Growth is over 45,000
 more images, from 10 % to the end.
 
 `inception` is the network of the FID, with random weights, on --images images
@@ -14,7 +14,7 @@ more images, from 10 % to the end.
 batch that is not timed: seconds; CPU-seconds, which other programs on the
 machine change less; and the growth of the memory from before these images to
 after them, when no batch is being computed, as one takes hundreds of megabytes.
-GFLOP are those of the program before XLA changes it.
+GFLOP are counted before XLA changes the program.
 
 `distances`, if asked for, are seconds and CPU-seconds, medians of --repeats, of
 normal vectors of 2048 numbers: the Frechet distance of two sets' moments, KID

@@ -8,7 +8,7 @@ initial weights, which cost what trained ones do: 64, 256 and 576 tokens are
 those of 1, 8 and 18 frames. Where the peer's time is with decoding to pixels,
 so is ours. Programs are compiled without a cache on disk.
 
-Processor seconds are those of all cores together: what PyTorch took on one
+Processor seconds are of all cores together: what PyTorch took on one
 thread can be compared with them, and they do not grow much when other programs
 run beside.
 """

@@ -4,11 +4,11 @@
       [--repeats=3] [--width=512] [--out=FILE.json]
 
 A row is the network of Sec. 3 for 32x32x3 images as published, in batches of 2.
-The update is that of training, pseudo videos included; encoding is from uint8
+The update is training's, pseudo videos included; encoding is from uint8
 images to ids. Images are synthetic and on the device already. Programs are
 compiled without a cache on disk.
 
-Processor seconds are those of all cores together: what PyTorch took on one
+Processor seconds are of all cores together: what PyTorch took on one
 thread can be compared with them, and they do not grow much when other programs
 run beside.
 """

@@ -27,7 +27,7 @@ from pseudovideo.training import state as state_
 class Training(NamedTuple):
   """A task, its update, and the shapes of the state that this changes.
 
-  `batch_size` is that of an update, or of one of its accumulated parts.
+  `batch_size` counts the images of an update, or of one accumulated part.
   """
 
   task: base.Task

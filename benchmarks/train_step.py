@@ -7,7 +7,7 @@ Prints seconds per update (median, after warm-up), images per second, GFLOP per
 update as XLA counts them (one device's share; the body of a loop counts once)
 and the rate that follows, the time to compile (or to load what an earlier call
 compiled), and the peak memory of the device where it tells. Batches are on the
-device already: this is the model's speed, not that of reading data. With
+device already: this is the model's speed, without reading data. With
 --sampling, a batch of samples is timed as well.
 """
 

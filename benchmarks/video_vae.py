@@ -9,9 +9,9 @@ that code's network at base 16 with three levels at 32x32. `pixels` and
 `latents` evaluate one video U-Net for a clip of 5 frames of 32x32x3, and for
 what such a video VAE makes of it, 2 latents of 8x8x8. All weights are random.
 
-Processor seconds are those of all cores together: what PyTorch took on one
+Processor seconds are of all cores together: what PyTorch took on one
 thread can be compared with them, and they do not grow much when other programs
-run beside. GFLOP are those of the program before XLA changes it. Programs are
+run beside. GFLOP are counted before XLA changes the program. Programs are
 compiled without a cache on disk.
 """
 
@@ -115,7 +115,7 @@ def measure(row: Row, *, repeats: int) -> dict[str, float]:
 
 
 def ratios(table: dict[str, rows.Found]) -> dict[str, float]:
-  """The cost of pixels over that of latents.
+  """The cost of pixels divided by the cost of latents.
 
   Returns:
     gflop and cpu_seconds, of one clip; with the suffix `_per_frame`, of a frame

@@ -1,1 +1,4 @@
-"""Notebooks: percent-format sources, and what is generated from them."""
+"""Notebooks: percent-format sources, and what `build` makes of them.
+
+Notebooks import `pseudovideo`, `configs` and `experiments`; none defines a model.
+"""

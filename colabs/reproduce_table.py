@@ -108,7 +108,7 @@ experiments("report", TABLE, *chosen, *some)
 # ## One page with all tables that were run here
 #
 # With links to the report of every run. `--results=results`, in a checkout of
-# the project, makes that of the published results.
+# the project, makes the page of the published results.
 
 # %%
 experiments("report", f"--root={ROOT}", f"--out={ROOT}/report.html")

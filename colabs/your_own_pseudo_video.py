@@ -133,7 +133,7 @@ assert np.abs(means - means[:, -1:]).max() < 1e-5
 # %% [markdown]
 # ## Rows for it
 #
-# A row is a config in words. Ours is that of a stock corruption with another
+# A row is a config in words. Ours is a stock corruption's with another
 # name; the image alone is the baseline.
 
 # %%

@@ -75,7 +75,7 @@ def first_line(name: str) -> str:
 
 
 def tables() -> dict[str, Table]:
-  """Those whose rows are scored, with all of their controls."""
+  """The tables whose rows are scored, with all of their controls."""
   found = {name: getattr(module(name), "TABLE", None) for name in NAMES}
   return {
     name: table

@@ -7,7 +7,7 @@
 where it was interrupted; several processes may run at once, row by row. The
 paper's data sets are cifar10 and celeb_a, with --preset=paper; its finding is
 that pseudo videos lower the FID sixfold and more. Ours besides are rows that
-ask why; `experiments/rows/tokenizer.py` explains them. Scores are those of
+ask why; `experiments/rows/tokenizer.py` explains them. Scores are of
 reconstructed held-out images against the training images.
 """
 

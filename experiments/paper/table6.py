@@ -4,7 +4,7 @@
   python -m experiments report table6 --preset=small --dataset=digits
 
 The runs are those of Table 2, trained once for both. The paper does not define
-its PSNR; ours is a mean over images, and beside it stands that of the mean
+its PSNR; ours is a mean over images, beside the PSNR of the mean
 error, which is lower.
 """
 

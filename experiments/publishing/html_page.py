@@ -4,7 +4,7 @@
   python -m experiments report --root=runs
   python -m experiments report --format=md [--tables=table3,table4]
 
-Takes published results, or with --root those of runs, whose own reports are
+Takes published results, or with --root results of runs, whose own reports are
 then linked. Every data set and preset that has results has its table; rows
 without are dashes. Pictures that lie beside the results are shown below. With
 another format than html the tables are printed instead.

@@ -306,7 +306,7 @@ def _about_models(records: Sequence[Record]) -> list[str]:
   if pairs:
     found.append(
       f"Scored are reconstructions of {_same(pairs)} held-out images. PSNR: in "
-      "dB, a mean over these images; beside it that of their mean squared "
+      "dB, a mean over these images; beside it the PSNR of their mean squared "
       "error."
     )
   videos = _numbers(records, *_VIDEOS, "num_videos")
@@ -334,7 +334,7 @@ def _about_models(records: Sequence[Record]) -> list[str]:
     )
   tasks = [record["config"]["task"] for record in records]
   if any(task.get("adversarial") for task in tasks):
-    found.append("Parameters are counted with those of the discriminator.")
+    found.append("Parameters include the discriminator's.")
   judged = [task.get("perceptual") == "classifier" for task in tasks]
   if any(judged):
     titles = [record["config"]["title"] for record in records]

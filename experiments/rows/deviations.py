@@ -23,7 +23,7 @@ def of_results(job: Job, record: Mapping[str, Any]) -> list[str]:
     record: the content of its results.json.
 
   Returns:
-    All deviations, those of its first stage last.
+    All deviations, the first stage's last.
   """
   config = job.config
   found = of_record(record, config, config.train.steps)
@@ -43,7 +43,7 @@ def of_record(
     step: updates that the model should have had.
 
   Returns:
-    All deviations but those of a first stage.
+    All deviations except a first stage's.
   """
   recorded = parsing.parse(record["config"])
   saved = comparing.flatten(recorded.raw)

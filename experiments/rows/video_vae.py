@@ -10,11 +10,11 @@ Ours beside it: IV-VAE without such a beginning.
 an image VAE, then `CLIPS` of the video VAE; `DENOISER` of a model of latents,
 which has half the width of its config. The paper's ablation has 17 frames,
 200,000 and 300,000 updates, and so has the preset `paper`. Numbers of latent
-channels are those of these two; `tiny` has half of them.
+channels are the ones of these two; `tiny` has half of them.
 
 Neither paper has diffusion of pseudo videos in latents: those rows are ours.
-Beside it stands that of images, in the latents of the image VAE that IV-VAE
-begins as, which has half of its latent channels.
+Beside it stands a diffusion of images, in the latents of the image VAE that
+IV-VAE begins as, which has half of its latent channels.
 """
 
 from configs import latent_diffusion, video_vae

@@ -107,7 +107,7 @@ def _caption(records: dict[str, dict[str, Any]]) -> str:
   return (
     f"Features and classes are those of {network['name']}, a classifier with "
     f"{100 * network['held_out_accuracy']:.1f}% accuracy on held-out digits; "
-    "its scores cannot be compared with FID or with those of another network. "
+    "its scores cannot be compared with FID or over another network. "
     "Distances are to the training split."
   )
 

@@ -3,8 +3,8 @@
   python -m experiments.exposure --workdir=RUN [--num_samples=1000] [--out=FILE]
 
 A video model was trained on true earlier frames, and samples from its own.
-This scores the last frame when the first frames, those of no stage, of the
-first stage, and so on, are those of real pseudo videos of training images, and
+This scores the last frame when the frames of no stage, of the first stage, and
+so on, are taken from real pseudo videos of training images, and
 the model generates the others. The first line is ordinary sampling; the fewer
 frames the model makes, the more of the real image it is shown.
 """
@@ -53,7 +53,7 @@ def last_frames(run: runs.Run, first: int, num: int) -> np.ndarray:
   Args:
     run: a run of the task `video_diffusion`.
     first: index of the stage that the model begins with.
-    num: number of videos; their real frames are those of training images at
+    num: number of videos; their real frames are of training images at
       even distances.
   """
   task, size = run.task, min(num, run.config.evaluate.batch_size)

@@ -11,7 +11,7 @@ and writes ROOT/DATASET-PRESET/ivvae_initial.json.
 
 The paper's numbers are of Kinetics-600, whose clips are not here: 17 frames of
 256x256 pixels, PSNR of all frames, which is to be held against ours in no way.
-Ours are of pseudo videos: the column PSNR is that of the clean image alone.
+Ours are of pseudo videos: the column PSNR is of the clean image alone.
 """
 
 import dataclasses

@@ -8,7 +8,7 @@
   overlap   pieces that overlap by a frame, each of them a clip by itself: the
             first latent, or frame, of all but the first piece is dropped
   cache     frame 0, then pieces that see the last frames of each layer's input
-and prints and writes how far the results are from those of one shot.
+and prints and writes how far the results are from one shot's.
 
 Weights and clips are random, so that errors say that two ways differ, not how
 well anything is reconstructed. `planned` is what XLA plans for arguments and

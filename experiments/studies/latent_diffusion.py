@@ -7,7 +7,8 @@
 `ivvae_ablation`, in the same folders. Neither paper has this table:
 it asks of latents what the paper asks of pixels, whether the image as one frame
 of a pseudo video is generated better than by itself. Beside a model's score
-stands that of its VAE's reconstructions, which no samples should beat by much.
+stands the score of its VAE's reconstructions, which no samples should beat by
+much.
 """
 
 from collections.abc import Sequence

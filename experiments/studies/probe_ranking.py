@@ -1,4 +1,4 @@
-"""The probe's ranking of pseudo videos beside that of trained models.
+"""The probe's ranking of pseudo videos beside the ranking by trained models.
 
   python -m experiments.probe_ranking report [--results=results]
 

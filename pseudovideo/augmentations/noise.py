@@ -90,7 +90,7 @@ class _Noise(common.Corruption):
   beta_max: Beta = 0.05
 
   high_order: ClassVar[bool] = False
-  """Whether a frame's source is the mean of all later ones, or the next."""
+  """True: a frame's source is the mean of all later ones; False: the next."""
 
   def check(self) -> None:
     """Refuses a first beta above the last."""

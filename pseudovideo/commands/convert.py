@@ -17,9 +17,9 @@ all its dilations need (others: model.latent_channels=8 or 16, model.base=96):
   --config=configs/video_vae.py:dataset=folder:PATH?size=128,preset=paper \\
       --config.model.latent_channels=4 --config.model.rates="(1,3,6,9,12)"
 
-Its discriminator is not published; that of the config starts anew. The numbers
-that IV-VAE's code scales latents by are not needed: a model of latents measures
-its own on the images that it is trained on.
+Its discriminator is not published; a new one starts as the config says. The
+numbers that IV-VAE's code scales latents by are not needed: a model of latents
+measures its own on the images that it is trained on.
 """
 
 import contextlib
@@ -147,7 +147,7 @@ def _export(values: flags.FlagValues, config: parsing.Config | None) -> str:
 def _check_task(name: str) -> None:
   if name not in TASKS:
     raise errors.UserError(
-      f"The task {name!r} has no published weights; those of "
+      f"The task {name!r} has no published weights; the weights of "
       f"{', '.join(TASKS[:-1])} and {TASKS[-1]} can be converted."
     )
 

@@ -16,9 +16,9 @@ order: PSNR, SSIM, IPD, LPIPS-vgg, LPIPS-alex; of videos also SSIM-position.
 --against.
 
 Weights are never downloaded. Files under their published names are found in
-$PSEUDOVIDEO_WEIGHTS_DIR; --weights names that of Inception, or of I3D for FVD.
---network=classifier is the classifier that the project trains on the data set;
-its scores carry its name, as FD-cifar10cls does. What a network sees of
+$PSEUDOVIDEO_WEIGHTS_DIR; --weights names the file of Inception, or of I3D for
+FVD. --network=classifier is the classifier that the project trains on the data
+set; its scores carry its name, as FD-cifar10cls does. What a network sees of
 --against is kept on disk.
 """
 

@@ -57,7 +57,8 @@ def load(argument: str) -> ImageSet:
     if not num:
       raise errors.UserError(
         f"None of the videos of {root} in the split {split!r} has {cut.span} "
-        "frames, those of one clip; give longer videos or ask for fewer frames."
+        "frames, which one clip needs; give longer videos or ask for fewer "
+        "frames."
       )
   return ImageSet(
     name=f"videos:{argument}",

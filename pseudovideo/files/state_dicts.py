@@ -1,4 +1,4 @@
-"""Weights in files: safetensors, npz, and those of `torch.save`.
+"""Weights in files: safetensors, npz, and what `torch.save` writes.
 
 Files of weights come from strangers. Nothing in them is executed, and nothing
 is allocated before the size that they claim was compared with the file's.

@@ -39,7 +39,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 def _check_start(stream: io.BytesIO) -> None:
   magic, _ = torch_tensors.load(stream)
   if magic != MAGIC:
-    raise ValueError("it is a pickle that does not begin as those of torch")
+    raise ValueError("it is a pickle that does not begin as torch's files do")
   version, _ = torch_tensors.load(stream)
   if version != VERSION:
     # Other objects than numbers could take for ever to print.

@@ -137,7 +137,7 @@ def fit(videos: np.ndarray, window: int) -> Linear:
 
 
 def _ridge(covariance: np.ndarray, mean: np.ndarray) -> float:
-  """What regularises a covariance: never below what rounding leaves of it."""
+  """The ridge of a covariance, never below what rounding leaves of it."""
   variance = np.diag(covariance).mean()
   rounding = 64 * np.finfo(np.float64).eps * np.square(mean).mean()
   return max(RIDGE * variance, rounding, np.finfo(np.float64).tiny)

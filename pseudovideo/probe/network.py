@@ -135,7 +135,7 @@ def _train(
 
 
 def _start(model: Correction, x: np.ndarray, seed: int) -> Any:
-  """The same for any number of given frames: older ones have weights of 0."""
+  """First weights, equal for any number of given frames: older ones get 0."""
   newest = x[:1, ..., : model.channels]
   params = model.init(jax.random.key(seed), newest)["params"]
   older = x.shape[-1] - model.channels

@@ -75,7 +75,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
   Powers of ten, thinned to at most `most`, if there are three or more; else
   1, 2 and 5 times powers of ten, at most nine, again if there are three or
-  more; else, over a short range, those of a linear axis.
+  more; else, over a short range, the ticks of a linear axis.
   """
   first = math.ceil(math.log10(low) - 1e-9)
   last = math.floor(math.log10(high) + 1e-9)

@@ -1,6 +1,6 @@
 """Pictures made of pictures: side by side, below one another, with labels.
 
-All are (H, W, 3) uint8, as those of `drawing`, and lie on white.
+All are (H, W, 3) uint8, as in `drawing`, and lie on white.
 """
 
 import textwrap

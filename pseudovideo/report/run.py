@@ -212,7 +212,7 @@ def add_definitions(report: page.Report, rows: Scores) -> None:
   report.table(
     ["metric", "definition", "network", "weights hash"],
     lines,
-    "What the metrics are. The hash is that of the network's weights.",
+    "What the metrics are. The hash identifies the network's weights.",
   )
 
 
@@ -300,10 +300,10 @@ def _reference(record: Row) -> str | None:
 
 
 def _is_steep(lines: Mapping[str, tuple[list, list]]) -> bool:
-  """Whether a logarithmic axis shows more of these lines.
+  """True if a logarithmic axis shows more of these lines.
 
   All values are positive, and half of them lie in the lowest tenth of the
-  range, as those of a loss that first falls steeply.
+  range, such as a loss that first falls steeply.
   """
   values = [v for _, y in lines.values() for v in y if math.isfinite(v)]
   if not values or min(values) <= 0:

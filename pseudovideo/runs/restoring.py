@@ -80,8 +80,8 @@ def restore(
     workdir: folder of the run.
     step: step of the checkpoint; None takes the newest good one.
     data_dir: folder of TFDS sets.
-    config: config whose sections `evaluate` and `sampler` replace those of the
-      checkpoint, and whose rest makes the checkpoint's model; None keeps all.
+    config: config whose sections `evaluate` and `sampler` replace the
+      checkpoint's, and whose rest makes the checkpoint's model; None keeps all.
 
   Raises:
     UserError: there is no checkpoint, the data set is missing, or the config

@@ -1,1 +1,4 @@
-"""Classifiers and pseudo videos of 1-D digits, see `__main__`."""
+"""Classifiers and pseudo videos of 1-D digits, see `__main__`.
+
+Imports what the other studies may.
+"""

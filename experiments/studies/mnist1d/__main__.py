@@ -97,7 +97,7 @@ VIDEOS = {
 LECTURE = (
   "The lecture's text gives the errors above, on other signals, and "
   '"almost 300 times less parameters"; these are its values, not targets. The '
-  "sizes of the networks are those of the book that it shows figures of, and "
+  "sizes of the networks are from the book that it shows figures of, and "
   "their parameters differ by a factor of {ratio:.1f}, not of almost 300."
 )
 ONE_DATA_SET = (

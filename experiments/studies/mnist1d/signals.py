@@ -33,7 +33,7 @@ SMOOTHING = 2.0
 WHITE_NOISE = 0.02
 MOST_MOVED = 48
 AMPLITUDE = 0.25
-"""Standard deviation of every function: our choice, about that of MNIST-1D."""
+"""Standard deviation of every function: our choice, about as in MNIST-1D."""
 
 RANGE = (-1.0, 1.0)
 """What the uint8 values 0 and 255 of an image of a signal stand for."""

@@ -71,7 +71,7 @@ class Video:
     augmentation: a name of `pseudovideo.augmentations`.
     frames: T.
     fields: other fields of the augmentation.
-    times: updates, as a multiple of those of the budget.
+    times: updates, as a multiple of the budget's.
   """
 
   augmentation: str

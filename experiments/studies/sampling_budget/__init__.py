@@ -1,1 +1,4 @@
-"""The fewest network evaluations that a diffusion needs, see `__main__`."""
+"""The fewest network evaluations that a diffusion needs, see `__main__`.
+
+Imports what the other studies may.
+"""

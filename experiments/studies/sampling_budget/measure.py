@@ -87,7 +87,7 @@ def draw_images(
 def score(
   images: np.ndarray, run: runs.Run, network: features.FeatureNetwork
 ) -> dict[str, dict[str, Any]]:
-  """Scores as `evaluate` does; subsets are those of the run's own seed."""
+  """Scores as `evaluate` does, with subsets drawn by the run's own seed."""
   return scoring.score(
     images,
     run.image_set,

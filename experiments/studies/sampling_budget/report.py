@@ -117,7 +117,7 @@ def write_page(
   report.section("All settings")
   caption = (
     f"Mean and standard error over {len(summary.reference.values)} sampling "
-    "seeds. Seconds are those of the fastest seed."
+    "seeds. Seconds are the fastest seed's."
   )
   report.table(*table(summary, summary.rows, summary.full), caption=caption)
   if summary.last:

@@ -1,1 +1,4 @@
-"""Video autoencoders: IV-VAE, a causal one, Movie Gen's, and an image VAE."""
+"""Video autoencoders: IV-VAE, a causal one, Movie Gen's, and an image VAE.
+
+May import other models and what they may.
+"""

@@ -5,6 +5,8 @@ found = store.restore(like=state)  # None on a first start
 store.save(step, state, config=config)
 store.close()
 step, parts, config = checkpoints.load(workdir, parts=("ema", "extra"))
+
+May import what `runs` may, and no other file of `runs`.
 """
 
 from pseudovideo.runs.checkpoints.restoring import FOLDER, load

@@ -220,7 +220,7 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
   """Reads the manifest of the step directory `path`.
 
   Raises:
-    Damaged: the manifest is missing, altered, or that of another step.
+    Damaged: the manifest is missing, altered, or belongs to another step.
   """
   try:
     record = json.loads((path / METADATA).read_bytes())["custom_metadata"]

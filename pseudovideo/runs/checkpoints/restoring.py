@@ -81,7 +81,7 @@ def _text(entry: Mapping[str, Any]) -> str:
 
 
 def check_fit(manifest: Mapping[str, Any], like: Mapping[str, Any]) -> None:
-  """Compares names, shapes and dtypes of a manifest with those of a state.
+  """Compares the names, shapes and dtypes of a manifest with a state's.
 
   Raises:
     UserError: they differ; the message lists up to eight differences.
