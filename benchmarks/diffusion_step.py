@@ -11,9 +11,8 @@ sampler's, for the whole batch: a short run of it, divided by its
 network evaluations. Images are synthetic and on the device already.
 
 GFLOP are counted before XLA changes the program (the body of a loop counts
-once, hence one denoising step). On CPU, rows with the batch of the published
-PyTorch code are compared with its seconds. On an accelerator, --peak_tflops
-gives the share of that peak. Programs are compiled without a cache on disk.
+once, hence one denoising step). On an accelerator, --peak_tflops gives the
+share of that peak. Programs are compiled without a cache on disk.
 """
 
 import statistics
@@ -39,21 +38,18 @@ EVALUATIONS = 6  # Of the network, in one call of the sampler.
 
 
 class Row(NamedTuple):
-  """A network, the batch that the peer was timed with, and its seconds."""
+  """Kind of the network, its base width, and the batch."""
 
   kind: str
   channels: int
   batch: int
-  train: float
-  denoise: float
 
 
-PEER = "published PyTorch code, float32, two idle CPU cores"
 ROWS = {
-  "image_32": Row("image", 32, 4, 0.233, 0.075),
-  "video_32": Row("video", 32, 2, 0.351, 0.095),
-  "image_128": Row("image", 128, 4, 1.29, 0.355),
-  "video_128": Row("video", 128, 2, 1.76, 0.533),
+  "image_32": Row("image", 32, 4),
+  "video_32": Row("video", 32, 2),
+  "image_128": Row("image", 128, 4),
+  "video_128": Row("video", 128, 2),
 }
 
 
@@ -113,16 +109,12 @@ def measure(task: base.Task, *, batch: int, repeats: int) -> dict[str, float]:
   fields |= _rates(fields, [s / task.network_evaluations for s in seconds])
   found |= {f"denoise_{name}": value for name, value in fields.items()}
 
-  def advance():
-    nonlocal now
-    now, metrics = update(now, {"image": images}, key)
-    return now, metrics
-
   update, fields = timing.program(
     steps.make_step(task, tx, ema_decay=config.ema_decay),
     (now, {"image": images}, key),
     donate_argnums=0,
   )
+  advance = timing.advancing(update, now, {"image": images}, key)
   fields |= _rates(fields, timing.seconds(advance, repeats))
   found |= {f"train_{name}": value for name, value in fields.items()}
 
@@ -149,14 +141,6 @@ def _rates(
   }
 
 
-def over_peer(times: dict[str, float], row: Row) -> dict[str, float]:
-  """Computes {train,denoise}_seconds_over_peer; below 1 is faster."""
-  return {
-    f"{name}_seconds_over_peer": times[f"{name}_seconds"] / getattr(row, name)
-    for name in ("train", "denoise")
-  }
-
-
 def utilization(times: dict[str, float], tflops: float) -> dict[str, float]:
   """Computes {train,denoise}_model_flop_utilization for a device's peak."""
   return {
@@ -169,7 +153,7 @@ def utilization(times: dict[str, float], tflops: float) -> dict[str, float]:
 def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   integers = {
-    "batch": (0, "Number of images or videos per step; 0 for the peer's.")
+    "batch": (0, "Number of images or videos per step; 0 for the row's.")
   }
   values = rows.define_flags(ROWS, repeats=10, integers=integers)
   flags.DEFINE_string(
@@ -205,26 +189,19 @@ def run(argv: Sequence[str]) -> int:
   chosen = rows.chosen(argv, values, ROWS, {"repeats": 1, "batch": 0})
   peak = _peak(values.peak_tflops)
 
-  def compared(row: Row) -> dict[str, float]:
+  def measured(row: Row) -> dict[str, float]:
     task = make_task(row.kind, channels=row.channels, dtype=values.dtype)
     found = {"batch": values.batch or row.batch}
     found |= measure(task, batch=found["batch"], repeats=values.repeats)
-    as_peer = found["batch"] == row.batch and values.dtype == "float32"
-    if rows.on_cpu() and as_peer:
-      found |= over_peer(found, row)
     if peak is not None:
       found |= utilization(found, peak)
     return found
 
   rows.write(
     values,
-    rows.measured(chosen, compared, values.dtype),
+    rows.measured(chosen, measured, values.dtype),
     dtype=values.dtype,
     peak_tflops=peak,
-    peer={
-      "source": PEER,
-      "rows": {name: row._asdict() for name, row in chosen.items()},
-    },
   )
   return 0
 

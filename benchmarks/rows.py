@@ -88,11 +88,6 @@ def chosen(
   return found
 
 
-def on_cpu() -> bool:
-  """True on a CPU, for whose time alone there are the peers' to compare."""
-  return jax.devices()[0].platform == "cpu"
-
-
 def measured(
   rows: Mapping[str, Row],
   measure: Callable[[Row], Found],

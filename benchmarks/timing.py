@@ -39,6 +39,19 @@ def seconds(function: Callable[[], Any], repeats: int) -> list[float]:
   return found[2:]
 
 
+def advancing(
+  update: Callable[..., tuple[Any, Any]], state: Any, *inputs: Any
+) -> Callable[[], tuple[Any, Any]]:
+  """A function without arguments, each call of which updates the state."""
+
+  def advance():
+    nonlocal state
+    state, metrics = update(state, *inputs)
+    return state, metrics
+
+  return advance
+
+
 def medians(function: Callable[[], Any], repeats: int) -> dict[str, float]:
   """`seconds` and `cpu_seconds` of the same calls, after one to warm up."""
   clocks = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}

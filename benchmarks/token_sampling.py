@@ -5,12 +5,11 @@
 
 A row draws a batch from the networks of Tables 8 and 9 for CIFAR-10 with
 initial weights, which cost what trained ones do: 64, 256 and 576 tokens are
-those of 1, 8 and 18 frames. Where the peer's time is with decoding to pixels,
-so is ours. Programs are compiled without a cache on disk.
+for 1, 8 and 18 frames. Masked ones are decoded to pixels. Programs are compiled
+without a cache on disk.
 
-Processor seconds are of all cores together: what PyTorch took on one
-thread can be compared with them, and they do not grow much when other programs
-run beside.
+Processor seconds are of all cores together; they do not grow much when other
+programs run beside.
 """
 
 import sys
@@ -27,32 +26,27 @@ from pseudovideo.config import parsing
 from pseudovideo.terminal import command_line
 
 IMAGE_SHAPE = (32, 32, 3)
-PEER = (
-  "published PyTorch code, float32, one thread; masked with decoding, 18 "
-  "passes without the doubled ones"
-)
 
 
 class Row(NamedTuple):
-  """Order, frames, batch, True if pixels are made, the peer's seconds."""
+  """Order, frames, batch, and True if pixels are made."""
 
   order: str
   frames: int
   batch: int
   decoded: bool
-  peer: float | None
 
 
 ROWS = {
-  "next_64": Row("next", 1, 1, False, 0.36),
-  "next_64_batch_16": Row("next", 1, 16, False, 0.58),
-  "next_256": Row("next", 8, 1, False, 1.51),
-  "next_256_batch_16": Row("next", 8, 16, False, 2.93),
-  "next_256_batch_64": Row("next", 8, 64, False, None),
-  "next_576": Row("next", 18, 1, False, 3.92),
-  "masked_64": Row("masked", 1, 1, True, 0.98),
-  "masked_256": Row("masked", 8, 1, True, 4.00),
-  "masked_256_batch_16": Row("masked", 8, 16, True, None),
+  "next_64": Row("next", 1, 1, False),
+  "next_64_batch_16": Row("next", 1, 16, False),
+  "next_256": Row("next", 8, 1, False),
+  "next_256_batch_16": Row("next", 8, 16, False),
+  "next_256_batch_64": Row("next", 8, 64, False),
+  "next_576": Row("next", 18, 1, False),
+  "masked_64": Row("masked", 1, 1, True),
+  "masked_256": Row("masked", 8, 1, True),
+  "masked_256_batch_16": Row("masked", 8, 16, True),
 }
 
 
@@ -112,22 +106,11 @@ def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   chosen = rows.chosen(argv, values, ROWS, {"repeats": 1})
-
-  def compared(row: Row) -> dict[str, float]:
-    found = measure(make_task(row), row, repeats=values.repeats)
-    if rows.on_cpu() and row.peer is not None:
-      found["cpu_seconds_over_peer"] = found["cpu_seconds"] / row.peer
-    return found
-
-  rows.write(
-    values,
-    rows.measured(chosen, compared),
-    batch={name: row.batch for name, row in chosen.items()},
-    peer={
-      "source": PEER,
-      "cpu_seconds": {name: row.peer for name, row in chosen.items()},
-    },
+  found = rows.measured(
+    chosen, lambda row: measure(make_task(row), row, repeats=values.repeats)
   )
+  batch = {name: row.batch for name, row in chosen.items()}
+  rows.write(values, found, batch=batch)
   return 0
 
 

@@ -8,9 +8,8 @@ The update is training's, pseudo videos included; encoding is from uint8
 images to ids. Images are synthetic and on the device already. Programs are
 compiled without a cache on disk.
 
-Processor seconds are of all cores together: what PyTorch took on one
-thread can be compared with them, and they do not grow much when other programs
-run beside.
+Processor seconds are of all cores together; they do not grow much when other
+programs run beside.
 """
 
 import sys
@@ -31,26 +30,21 @@ from pseudovideo.training import state, steps
 
 BATCH = 2
 IMAGE_SHAPE = (32, 32, 3)
-PEER = (
-  "published PyTorch code, float32, one thread; with discriminator its own "
-  "grid of 9 frames, and a frozen VGG-16 in the update"
-)
 
 
 class Row(NamedTuple):
-  """Frames, True with a discriminator, the peer's processor seconds."""
+  """Frames, and True with a discriminator."""
 
   frames: int
   adversarial: bool
-  peer: float | None
 
 
 ROWS = {
-  "frames_1": Row(1, False, 0.91),
-  "frames_1_gan": Row(1, True, None),
-  "frames_8": Row(8, False, 2.58),
-  "frames_8_gan": Row(8, True, 5.48),
-  "frames_18": Row(18, False, 5.90),
+  "frames_1": Row(1, False),
+  "frames_1_gan": Row(1, True),
+  "frames_8": Row(8, False),
+  "frames_8_gan": Row(8, True),
+  "frames_18": Row(18, False),
 }
 
 
@@ -103,16 +97,12 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
       BATCH * tokens / fields[name]
     )
 
-  def advance():
-    nonlocal now
-    now, metrics = update(now, {"image": images}, key)
-    return now, metrics
-
   update, fields = timing.program(
     steps.make_step(task, tx, ema_decay=config.optimizer.ema_decay),
     (now, {"image": images}, key),
     donate_argnums=0,
   )
+  advance = timing.advancing(update, now, {"image": images}, key)
   fields |= timing.medians(advance, repeats)
   return found | {f"train_{name}": value for name, value in fields.items()}
 
@@ -127,26 +117,11 @@ def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   chosen = rows.chosen(argv, values, ROWS, {"repeats": 1, "width": 1})
-
-  def compared(row: Row) -> dict[str, float]:
-    found = measure(*make_task(row, values.width), repeats=values.repeats)
-    published = rows.on_cpu() and values.width == 512
-    if published and row.peer is not None:
-      found["train_cpu_seconds_over_peer"] = (
-        found["train_cpu_seconds"] / row.peer
-      )
-    return found
-
-  rows.write(
-    values,
-    rows.measured(chosen, compared),
-    batch=BATCH,
-    width=values.width,
-    peer={
-      "source": PEER,
-      "cpu_seconds": {name: row.peer for name, row in chosen.items()},
-    },
+  found = rows.measured(
+    chosen,
+    lambda row: measure(*make_task(row, values.width), repeats=values.repeats),
   )
+  rows.write(values, found, batch=BATCH, width=values.width)
   return 0
 
 

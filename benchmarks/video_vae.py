@@ -9,10 +9,9 @@ that code's network at base 16 with three levels at 32x32. `pixels` and
 `latents` evaluate one video U-Net for a clip of 5 frames of 32x32x3, and for
 what such a video VAE makes of it, 2 latents of 8x8x8. All weights are random.
 
-Processor seconds are of all cores together: what PyTorch took on one
-thread can be compared with them, and they do not grow much when other programs
-run beside. GFLOP are counted before XLA changes the program. Programs are
-compiled without a cache on disk.
+Processor seconds are of all cores together; they do not grow much when other
+programs run beside. GFLOP are counted before XLA changes the program. Programs
+are compiled without a cache on disk.
 """
 
 import sys
@@ -29,19 +28,12 @@ from pseudovideo.models import video_unet
 from pseudovideo.models.video_vae import iv_vae
 from pseudovideo.terminal import command_line
 
-PEER = "published PyTorch code, float32, random weights, one thread"
-
 
 class Row(NamedTuple):
-  """A network, its input (T, H, W, C), and the peer's processor seconds and MB.
-
-  The peer's memory is what it added to that of the model.
-  """
+  """A network and its input (T, H, W, C)."""
 
   net: iv_vae.IVVAE | video_unet.VideoUNet
   shape: tuple[int, int, int, int]
-  cpu_seconds: float | None = None
-  resident_mb: float | None = None
 
 
 UNET = video_unet.VideoUNet(
@@ -51,8 +43,8 @@ SMALL = iv_vae.IVVAE(
   base=16, latent_channels=8, multipliers=(1, 2, 4), temporal=(True, True)
 )
 ROWS = {
-  "authors": Row(iv_vae.IVVAE(latent_channels=4), (17, 64, 64, 3), 12.9, 316.0),
-  "small": Row(SMALL, (17, 32, 32, 3), 0.75),
+  "authors": Row(iv_vae.IVVAE(latent_channels=4), (17, 64, 64, 3)),
+  "small": Row(SMALL, (17, 32, 32, 3)),
   "pixels": Row(UNET, (5, 32, 32, 3)),
   "latents": Row(UNET, (2, 8, 8, 8)),
 }
@@ -92,8 +84,7 @@ def measure(row: Row, *, repeats: int) -> dict[str, float]:
   Returns:
     parameters; the fields of `timing.program`; seconds and cpu_seconds
     (medians); on Linux resident_mb, the most that calls add to what is there
-    with model, input and program; where there is a peer, cpu_seconds_over_peer
-    and resident_mb_over_peer.
+    with model, input and program.
   """
   function, arguments = make(row)
   count = sum(x.size for x in jax.tree.leaves(arguments[0]))
@@ -106,11 +97,6 @@ def measure(row: Row, *, repeats: int) -> dict[str, float]:
   added = memory.added_mb(time)
   if added is not None:
     found["resident_mb"] = added
-  if rows.on_cpu():
-    for name in ("cpu_seconds", "resident_mb"):
-      peer = getattr(row, name)
-      if peer is not None and name in found:
-        found[f"{name}_over_peer"] = found[name] / peer
   return found
 
 
@@ -154,11 +140,6 @@ def run(argv: Sequence[str]) -> int:
     table,
     shapes={name: row.shape for name, row in chosen.items()},
     **more,
-    peer={
-      "source": PEER,
-      "cpu_seconds": {name: row.cpu_seconds for name, row in chosen.items()},
-      "resident_mb": {name: row.resident_mb for name, row in chosen.items()},
-    },
   )
   return 0
 

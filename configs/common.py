@@ -1,9 +1,9 @@
 """Arguments behind the colon of a config file, which all of them read."""
 
-from pseudovideo import errors
-from pseudovideo.data import named
+from pseudovideo import data, errors
 
-DATASETS = (*named.FACTS, "folder:PATH")
+# A user's own set, in `data.SETS`, is allowed too.
+DATASETS = (*data.FACTS, "folder:PATH")
 
 
 def parse_argument(arg: str, **choices: tuple[str, ...]) -> dict[str, str]:
@@ -18,16 +18,22 @@ def parse_argument(arg: str, **choices: tuple[str, ...]) -> dict[str, str]:
     A value for every name.
 
   Raises:
-    UserError: an unknown name or value, with the choices.
+    UserError: an unknown name or value, with the choices, or a name that is
+      given twice.
   """
-  options = {name: values[0] for name, values in choices.items()}
+  given: dict[str, str] = {}
   for part in filter(None, arg.split(",")):
     name, _, value = part.partition("=")
-    allowed = errors.look_up("config argument", name, choices)
-    prefixes = [a.removesuffix("PATH") for a in allowed if a.endswith("PATH")]
-    if value not in allowed and not any(
-      value.startswith(p) and value != p for p in prefixes
-    ):
+    allowed = set(errors.look_up("config argument", name, choices))
+    if name == "dataset":
+      allowed |= data.SETS.keys() - {"folder"}
+    paths = tuple(a.removesuffix("PATH") for a in allowed if ":PATH" in a)
+    if value in paths or not (value in allowed or value.startswith(paths)):
       raise errors.unknown(f"config argument {name}", value, allowed)
-    options[name] = value
-  return options
+    if name in given:
+      raise errors.UserError(
+        f"The config argument {name} is given twice, as {given[name]!r} and "
+        f"{value!r}; leave one of them out."
+      )
+    given[name] = value
+  return {name: values[0] for name, values in choices.items()} | given

@@ -53,7 +53,7 @@ import ml_collections
 
 from configs import common
 from pseudovideo import errors
-from pseudovideo.data import named, video_folder
+from pseudovideo.data import named
 from pseudovideo.models.video_vae import geometry
 
 DATASETS = (*common.DATASETS, "videos:PATH")
@@ -99,10 +99,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       f"frames must be one of {', '.join(FRAMES)}."
     )
   frames = int(options["frames"])
-  config = {"tiny": _tiny, "small": _small, "paper": _paper}[preset](dataset)
-  side = named.facts(dataset).image_shape[0]
-  if dataset.startswith("videos:"):
-    side = _take_clips(config, frames)
+  of_clips = dataset.startswith("videos:")
+  name = _clips(dataset, frames) if of_clips else dataset
+  side = named.facts(name).image_shape[0]
+  config = {"tiny": _tiny, "small": _small, "paper": _paper}[preset](name)
+  if of_clips:
+    _take_clips(config, frames)
   elif frames > 1:
     config.augmentation = dict(
       name="blur", frames=frames, rate=_BLUR_RATES[frames]
@@ -123,15 +125,21 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   return config
 
 
-def _take_clips(config: ml_collections.ConfigDict, frames: int) -> int:
-  """Makes the data clips of so many frames; returns their side."""
-  joint = "&" if "?" in config.data.name else "?"
-  config.data.name += f"{joint}frames={frames}"
+def _clips(dataset: str, frames: int) -> str:
+  """The name of the data set of clips of so many frames."""
+  if "frames=" in dataset:
+    raise errors.UserError(
+      "The argument frames says how many frames clips have; leave 'frames=' "
+      f"out of the data set {dataset!r}."
+    )
+  return f"{dataset}{'&' if '?' in dataset else '?'}frames={frames}"
+
+
+def _take_clips(config: ml_collections.ConfigDict, frames: int) -> None:
+  """Learns from clips instead of pseudo videos."""
   config.augmentation = dict(name="identity", frames=frames)
   config.task.order = "forward"
   config.evaluate.num_samples = min(config.evaluate.num_samples, _CLIPS)
-  _, cut = video_folder.parse(config.data.name.removeprefix("videos:"))
-  return cut.side
 
 
 def _choose(

@@ -7,6 +7,7 @@ for classes that are made without a config. Only relations between fields are
 code.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -86,24 +87,23 @@ def has_default(field: dataclasses.Field[Any]) -> bool:
   return field.default is not missing or field.default_factory is not missing
 
 
-def optional_type(hint: Any) -> type | None:
-  """The one plain type of an annotation that allows None; None for others."""
-  options = _options(hint)
-  if types.NoneType not in options:
-    return None
-  kinds = {_plain_type(o) for o in options if o is not types.NoneType}
-  if kinds == {int, float}:
-    return float
-  return kinds.pop() if len(kinds) == 1 else None
+def allows_none(hint: Any) -> bool:
+  """True if an annotation allows None."""
+  return types.NoneType in _options(hint)
 
 
-def _plain_type(hint: Any) -> type:
+def plain_type(hint: Any) -> type | None:
+  """The one plain type of an annotation, None aside; None if it has several."""
+  options = [o for o in _options(hint) if o is not types.NoneType]
+  if options:
+    kinds = {plain_type(option) for option in options}
+    if kinds == {int, float}:
+      return float
+    return kinds.pop() if len(kinds) == 1 else None
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is Annotated:
-    return _plain_type(arguments[0])
-  if origin is Literal:
-    return type(arguments[0])
-  return origin or hint
+    return plain_type(arguments[0])
+  return type(arguments[0]) if origin is Literal else origin or hint
 
 
 def check(part: Any, path: str, left_out: tuple[str, ...] = ()) -> None:
@@ -143,8 +143,9 @@ def read(value: Any, hint: Any, path: str) -> Any:
       if isinstance(entry, str) and entry not in names:
         raise errors.unknown(path, entry, names) from None
     allowed = spoken(hint)
-    if "integer" in allowed and any(map(_is_too_long, entries)):
-      allowed = "between -2**32 and 2**32"
+    long = "integer" in allowed and any(map(_is_too_long, entries))
+    if long and not _ends(hint):
+      allowed += " with a magnitude below 2**32"
     raise errors.UserError(
       f"{path} must be {allowed}; got {errors.shown(value)}."
     ) from None
@@ -165,8 +166,9 @@ def _fitted(value: Any, hint: Any) -> Any:
   """The value as `hint`, or a ValueError without words."""
   if isinstance(value, np.generic):
     value = value.item()
-  if options := _options(hint):
-    return _first_that_fits(value, options)
+  for option in _options(hint):
+    with contextlib.suppress(ValueError):
+      return _fitted(value, option)
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is Annotated:
     fitted = _fitted(value, arguments[0])
@@ -181,6 +183,8 @@ def _fitted(value: Any, hint: Any) -> Any:
     # False for nan too; integers may be beyond all floats.
     if -sys.float_info.max <= value <= sys.float_info.max:
       return float(value)
+  elif hint is dict and isinstance(value, Mapping):
+    return _frozen(value)
   elif type(value) is hint and not _is_too_long(value):
     return value
   raise ValueError
@@ -198,13 +202,18 @@ def _is_too_long(value: Any) -> bool:
   return type(value) is int and abs(value) >= 2**32
 
 
-def _first_that_fits(value: Any, options: tuple[Any, ...]) -> Any:
-  for option in options:
-    try:
-      return _fitted(value, option)
-    except ValueError:
-      continue
-  raise ValueError
+def _ends(hint: Any) -> bool:
+  """True if an annotation, or a part of it, has a largest value."""
+  parts = typing.get_args(hint)
+  ends = any(isinstance(bound, Le | Lt) for bound in _bounds(parts))
+  return ends or any(map(_ends, parts))
+
+
+def _frozen(value: Any) -> Any:
+  """A read-only form of nested mappings and lists."""
+  if isinstance(value, Mapping):
+    return types.MappingProxyType({n: _frozen(v) for n, v in value.items()})
+  return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _within(value: Any, bound: annotated_types.BaseMetadata) -> bool:
@@ -270,12 +279,26 @@ def spoken(hint: Any) -> str:
     return ", or ".join(none + rest)
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is Annotated:
-    return f"{spoken(arguments[0])}{_spoken_bounds(_bounds(arguments[1:]))}"
+    match arguments[0], _bounds(arguments[1:]):
+      case part, (annotated_types.Len(least, most),):
+        more = "" if most == least else " or more"
+        return _spoken_tuple(part, f"{least}{more} ")
+      case part, bounds:
+        return f"{spoken(part)}{_spoken_bounds(bounds)}"
   if origin is Literal:
     return f"one of {', '.join(repr(choice) for choice in arguments)}"
-  if origin is tuple:
-    return f"a tuple of values that are each {spoken(arguments[0])}"
-  return _WORDS[hint]
+  return _spoken_tuple(hint) if origin is tuple else _WORDS[hint]
+
+
+def _spoken_tuple(hint: Any, number: str = "") -> str:
+  """Words such as "a tuple of 3 integers of at least 1"."""
+  one = spoken(typing.get_args(hint)[0])
+  for kind in (int, float, str):
+    article, noun = _WORDS[kind].split(" ", 1)
+    if one.startswith(f"{article} {noun}"):
+      several = f"{noun}s{one.removeprefix(f'{article} {noun}')}"
+      return f"a tuple of {number}{several}"
+  return f"a tuple of {number}values that are each {one}"
 
 
 def _spoken_bounds(bounds: tuple[annotated_types.BaseMetadata, ...]) -> str:
@@ -303,8 +326,6 @@ def _spoken_bound(bound: annotated_types.BaseMetadata) -> str:
       return f" of at most {high}"
     case Lt(high):
       return f" below {high}"
-    case annotated_types.Len(least, most):
-      return f", {least}{'' if most == least else ' or more'} in number"
   raise TypeError(f"{bound} is no bound that this module knows.")
 
 

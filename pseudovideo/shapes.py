@@ -18,8 +18,9 @@ and float32 inside it, in the `value_range` that the task declares; only
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Float, Shaped
 
 AnyArray = Array | np.ndarray
 
@@ -31,6 +32,22 @@ def last_frame(
   if video.ndim != 5:
     raise ValueError(f"A video is (B, T, H, W, C); got shape {video.shape}.")
   return video[:, -1]
+
+
+def known_channels(channels: int | None) -> int:
+  """The channels of images, which a config may leave open: None.
+
+  Raises:
+    ValueError: they are open still.
+  """
+  if channels is None:
+    raise ValueError("A network needs the channels of its images; got None.")
+  return channels
+
+
+def mean_of_each(x: Float[Array, "B ..."]) -> Float[Array, " B"]:
+  """The mean of each example over all axes but the first."""
+  return jnp.mean(x, axis=tuple(range(1, x.ndim)))
 
 
 def count_parameters(params: Any) -> int:

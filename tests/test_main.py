@@ -66,7 +66,7 @@ def test_compilations_are_noticed(tiny_run):
     ("train.stpes=3", ["'stpes'", "'steps'", "accumulate, batch_size"]),
     ("trian.steps=3", ["'trian'", "'train'", "data, evaluate"]),
     ("steps=3", ["'steps'", "data, evaluate"]),
-    ("train.steps.x=3", ["train.steps", "'x'"]),
+    ("train.steps.x=3", ["train.steps.x", "'train.steps'"]),
     ("train=3", ["train is a section", "accumulate"]),
     # Of another type.
     ("train.steps=3.5", ["train.steps", "integer", "'3.5'"]),
@@ -151,7 +151,7 @@ def test_mistakes_beside_a_trained_run(sentence, tiny_run, tmp_path):
   few = f"--samples={tmp_path}/few.npz"
   (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 and then nothing")
   said = {
-    "4, 8": sentence(at, "--mode=sample", "--step=3"),
+    "step 4, step 8": sentence(at, "--mode=sample", "--step=3"),
     "got 0": sentence(at, "--mode=sample", "--num_samples=0"),
     "got 1": sentence(*evaluate, "--num_samples=1"),
     "bad.npz": sentence(*evaluate, f"--samples={tmp_path}/bad.npz"),

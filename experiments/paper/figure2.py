@@ -84,8 +84,7 @@ def draw(values: commands.Values) -> int:
 
 def run(values: commands.Values) -> int:
   """Trains and samples what is missing, and draws; returns the exit code."""
-  code = commands.run_table(TABLE, values)
-  return code if code or values["dry-run"].value else draw(values)
+  return commands.run_figure(TABLE, values, lambda: draw(values))
 
 
 FLAGS = ("preset", "dataset", "root", "data_dir")

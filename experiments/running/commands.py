@@ -149,6 +149,14 @@ def run_table(table: base.Table, values: Values) -> int:
   )
 
 
+def run_figure(
+  table: base.Table, values: Values, draw: Callable[[], int]
+) -> int:
+  """Runs the rows that are not done, then draws; returns the exit code."""
+  code = run_table(table, values)
+  return code if code or values["dry-run"].value else draw()
+
+
 def report_table(table: base.Table, values: Values) -> str:
   """The table of the rows that are done."""
 

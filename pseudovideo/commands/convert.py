@@ -154,11 +154,9 @@ def _check_task(name: str) -> None:
 
 def _network(task: Any) -> Any:
   """The network, with outputs for the variances if these are learned."""
-  from pseudovideo.tasks import base, diffusion
+  from pseudovideo.tasks import base
 
-  if base.is_autoencoder(task):
-    return task.model
-  return diffusion.sized(task.model, task.process, task.image_shape[-1])
+  return task.model if base.is_autoencoder(task) else task.network
 
 
 def main(argv: Sequence[str]) -> int:

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prog="python -m pseudovideo.data.prepare",
     description="Downloads a data set and writes it in ArrayRecord form.",
   )
-  parser.add_argument("name", choices=sorted(tfds_sets.SPECS))
+  parser.add_argument("name", choices=sorted(tfds_sets.NAMES))
   parser.add_argument(
     "--data_dir",
     help="where to; by default $PSEUDOVIDEO_DATA_DIR, else TFDS's default",

@@ -34,17 +34,11 @@ RESUMABLE = (
 FROM_DATA = ("model.channels", "model.image_channels")
 
 
-def plain(raw: Mapping[str, Any]) -> dict[str, Any]:
-  """A ConfigDict (or nested mapping) as nested dicts."""
-  return {key: _plain_value(value) for key, value in raw.items()}
-
-
-def _plain_value(value: Any) -> Any:
-  if isinstance(value, np.generic):
-    return value.item()
+def plain(value: Any) -> Any:
+  """A ConfigDict (or nested mapping) as nested dicts of plain values."""
   if isinstance(value, Mapping | ml_collections.ConfigDict):
-    return plain(value)
-  return value
+    return {name: plain(part) for name, part in value.items()}
+  return value.item() if isinstance(value, np.generic) else value
 
 
 def to_json(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +78,7 @@ def differences(
     name for name in first_stage.KINDS if not given.get(f"{name}.hash")
   ]
   return [
-    f"{name} is {given.get(name)!r}, was {saved.get(name)!r}"
+    f"{name} is {_said(given, name)}, was {_said(saved, name)}"
     for name in sorted(saved.keys() | given.keys())
     if not _same(name, saved.get(name), given.get(name))
     and name not in free
@@ -94,3 +88,7 @@ def differences(
 
 def _same(name: str, saved: Any, given: Any) -> bool:
   return saved == given or (name in FROM_DATA and None in (saved, given))
+
+
+def _said(flat: Mapping[str, Any], name: str) -> str:
+  return repr(flat[name]) if name in flat else "absent"

@@ -1,23 +1,27 @@
-"""Names that fields of saved configs had in earlier versions."""
+"""Fields of earlier versions' configs that have another name now, or none."""
 
 from typing import Any
 
 # Old -> new.
 FIELDS = {"task.last_step": "task.reconstruction_likelihood"}
+# What saved configs have None for where it cannot be set any more.
+GONE = ("model.out_channels",)
 
 
 def translated(raw: dict[str, Any]) -> dict[str, Any]:
   """The config with today's names of its fields.
 
   Args:
-    raw: plain dicts.
+    raw: plain dicts, which stay as they are.
   """
-  for old, new in FIELDS.items():
+  for old in (*FIELDS, *GONE):
     section, name = old.split(".")
     fields = raw.get(section)
-    if isinstance(fields, dict) and name in fields:
-      fields = dict(fields)
-      fields.setdefault(new.split(".")[1], fields[name])
-      del fields[name]
-      raw = raw | {section: fields}
+    if not isinstance(fields, dict) or name not in fields:
+      continue
+    rest = {n: v for n, v in fields.items() if n != name}
+    if old in FIELDS:
+      raw = raw | {section: {FIELDS[old].split(".")[1]: fields[name]} | rest}
+    elif fields[name] is None:
+      raw = raw | {section: rest}
   return raw

@@ -103,4 +103,5 @@ class EvaluateConfig:
 
   def check(self) -> None:
     """Raises `UserError` for a metric that there is not."""
-    set_metrics.kept(self.metric_names)
+    for name in self.metric_names:
+      errors.look_up("metric in evaluate.metrics", name, set_metrics.METRICS)

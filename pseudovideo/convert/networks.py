@@ -144,22 +144,11 @@ def _image_channels(params: Mapping[_Path, Any], net: Network) -> int:
 
 
 def _check_names(given: Iterable[str], expected: Iterable[str]) -> None:
-  given, expected = dict.fromkeys(given), dict.fromkeys(expected)
-  missing = [name for name in expected if name not in given]
-  extra = [name for name in given if name not in expected]
-  if missing or extra:
-    parts = [f"lacks {_some(missing)}"] if missing else []
-    parts += [f"has besides {_some(extra)}"] if extra else []
+  if differences := layouts.name_differences(given, expected):
     raise errors.UserError(
-      f"The state dict is not that of this model: it {' and '.join(parts)}; "
-      "check the config's section model."
+      f"The state dict is not that of this model: {differences}; check the "
+      "config's section model."
     )
-
-
-def _some(names: list[str]) -> str:
-  """The number of names and the first few."""
-  first = ", ".join(names[:4])
-  return f"{len(names)} ({first}{', ...' if len(names) > 4 else ''})"
 
 
 def _difference(

@@ -3,21 +3,25 @@
 May import `files` and small things.
 """
 
+import functools
 import os
 from collections.abc import Callable
 
 from pseudovideo import errors
-from pseudovideo.data import folder, named, video_folder
+from pseudovideo.data import digits, folder, named, tfds_sets, video_folder
 from pseudovideo.data.image_set import (
   ImageSet,
   last_frame_of,
   last_frames,
   spread,
 )
+from pseudovideo.data.named import FACTS, Facts
 
 __all__ = [
   "CLIP_SETS",
+  "FACTS",
   "SETS",
+  "Facts",
   "ImageSet",
   "clip_frames",
   "last_frame_of",
@@ -26,9 +30,16 @@ __all__ = [
   "spread",
 ]
 
+
+def _tfds(name: str, path: str, data_dir: str | None) -> ImageSet:
+  del path
+  return tfds_sets.load(name, data_dir)
+
+
 # Each entry is given the text after the colon of the name, and `data_dir`.
 SETS: dict[str, Callable[..., ImageSet]] = {
-  **named.LOADERS,
+  "digits": lambda path, data_dir: digits.load(),
+  **{name: functools.partial(_tfds, name) for name in tfds_sets.NAMES},
   "folder": lambda path, data_dir: folder.load(path),
 }
 # Sets whose images are clips, for the tasks that learn from them.
@@ -70,5 +81,4 @@ def clip_frames(name: str) -> int | None:
   Raises:
     UserError: the name is of clips and does not say it.
   """
-  kind, _, path = name.partition(":")
-  return video_folder.parse(path)[1].frames if kind in CLIP_SETS else None
+  return named.facts(name).frames

@@ -6,7 +6,7 @@ Grey values 0..16 become uint8 round(v * 255 / 16). The split is stratified:
 
 import numpy as np
 
-from pseudovideo.data import cache
+from pseudovideo.data import cache, named
 from pseudovideo.data.image_set import ImageSet
 
 HELD_OUT = 360
@@ -36,7 +36,7 @@ def load() -> ImageSet:
     array.flags.writeable = False
   return ImageSet(
     name="digits",
-    num_classes=10,
+    num_classes=named.FACTS["digits"].classes,
     source=(
       "1,797 handwritten 8x8 digits (UCI ML optdigits, its test part) through "
       "scikit-learn."

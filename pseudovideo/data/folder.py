@@ -65,18 +65,24 @@ def load(argument: str) -> ImageSet:
 
 def parse(argument: str) -> tuple[pathlib.Path, int | None]:
   """Parses `PATH` or `PATH?size=32` into the folder, and the size or None."""
+  path, size = split_size(argument)
+  root = pathlib.Path(os.path.expanduser(path))
+  if not path or not root.is_dir():
+    raise errors.UserError(
+      f"'folder:{argument}' names no folder that exists; write {SYNTAX}."
+    )
+  return root, size
+
+
+def split_size(argument: str) -> tuple[str, int | None]:
+  """Splits `PATH` or `PATH?size=32`, whether or not there is such a folder."""
   path, question, size = argument.partition("?size=")
   if question and not re.fullmatch(r"0*[1-9]\d{0,5}", size, re.ASCII):
     raise errors.UserError(
       f"The size {size!r} in 'folder:{argument}' is not a positive number of "
       f"pixels; write {SYNTAX}."
     )
-  root = pathlib.Path(os.path.expanduser(path))
-  if not path or not root.is_dir():
-    raise errors.UserError(
-      f"'folder:{argument}' names no folder that exists; write {SYNTAX}."
-    )
-  return root, int(size) if question else None
+  return path, int(size) if question else None
 
 
 def list_images(root: pathlib.Path) -> list[pathlib.Path]:

@@ -1,28 +1,31 @@
-"""The data sets that have a name of their own: their facts, and who reads them.
+"""What is known of data sets before they are read: one table, and their names.
 
-Configs choose their sizes by these facts before anything is read. To add a set,
-write a loader and an entry here.
+Configs choose sizes of networks by it. To add a set, enter its facts here and
+its loader in `data.SETS`.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
-from pseudovideo.data import digits, tfds_sets
-from pseudovideo.data.image_set import ImageSet
+from pseudovideo.data import folder, video_folder
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-  """The facts of a data set that are known before it is read.
+  """The facts of a data set.
 
   Attributes:
-    image_shape: (H, W, C).
+    image_shape: (H, W, C), of clips for each frame.
     classes: number of classes of the labels; None if there are no labels.
+    frames: T of a set of clips; None of images.
+    title: name of the set in prose.
+    scaled: whether images are made as large when they are read.
   """
 
   image_shape: tuple[int, int, int]
   classes: int | None = None
+  frames: int | None = None
+  title: str = ""
+  scaled: bool = False
 
   @property
   def is_tiny(self) -> bool:
@@ -40,29 +43,27 @@ class Facts:
     return min(self.image_shape[:2]) >= 64
 
 
-def _tfds(name: str, path: str, data_dir: str | None) -> ImageSet:
-  del path
-  return tfds_sets.load(name, data_dir)
-
-
 FACTS = {
   "digits": Facts((8, 8, 1), classes=10),
-  "mnist": Facts((28, 28, 1), classes=10),
-  "cifar10": Facts((32, 32, 3), classes=10),
-  "celeb_a": Facts((64, 64, 3)),
+  "mnist": Facts((28, 28, 1), classes=10, title="MNIST"),
+  "cifar10": Facts((32, 32, 3), classes=10, title="CIFAR-10"),
+  "celeb_a": Facts((64, 64, 3), title="CelebA 64x64", scaled=True),
 }
-LOADERS: dict[str, Callable[..., ImageSet]] = {
-  "digits": lambda path, data_dir: digits.load(),
-  **{
-    name: functools.partial(_tfds, name)
-    for name in ("mnist", "cifar10", "celeb_a")
-  },
-}
-# What configs take a set for whose facts are known only when it is read: sizes
-# of networks alone depend on it, never the channels of images.
+# Sides and channels where nothing is known: sizes of networks alone depend on
+# them, never the channels of images.
 UNKNOWN = Facts((32, 32, 3))
 
 
 def facts(name: str) -> Facts:
-  """The facts of a data set; `UNKNOWN` for a folder or a user's own set."""
+  """The facts of a data set, in the table or in the name itself.
+
+  Raises:
+    UserError: the name of a folder is written in another way.
+  """
+  kind, _, argument = name.partition(":")
+  if kind == "videos":
+    _, cut = video_folder.parse(argument)
+    return Facts((cut.side, cut.side, 3), frames=cut.frames)
+  if kind == "folder" and (side := folder.split_size(argument)[1]):
+    return Facts((side, side, UNKNOWN.image_shape[-1]))
   return FACTS.get(name, UNKNOWN)

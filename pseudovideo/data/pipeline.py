@@ -105,31 +105,27 @@ def _named(images: np.ndarray, labels: np.ndarray | None, name: str) -> Batch:
 
 
 def prefetch(
-  batches: Batches, start: int, stop: int, put: Callable[[Batch], Any]
+  make: Callable[[int], Any], start: int, stop: int
 ) -> Generator[tuple[int, Any]]:
-  """Makes batches in a background thread, two steps ahead.
+  """Makes the batches of steps in a background thread, two steps ahead.
 
   An exception of the thread is raised here; closing the generator ends the
   thread.
 
   Args:
-    batches: the source of the batches.
+    make: function of a step, called in the thread, such as one that also sends
+      the batch to the devices.
     start: first step.
     stop: step after the last one.
-    put: function of a batch, called in the thread, such as one that sends it
-      to the devices.
 
   Yields:
-    (step, put(batches.batch(step))), in order.
+    (step, make(step)), in order.
   """
   steps = iter(range(start, stop))
   pool = concurrent.futures.ThreadPoolExecutor(1, "prefetch")
   pending: collections.deque[tuple[int, concurrent.futures.Future]] = (
     collections.deque()
   )
-
-  def make(step: int) -> Any:
-    return put(batches.batch(step))
 
   def submit() -> None:
     step = next(steps, None)

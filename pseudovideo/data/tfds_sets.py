@@ -6,7 +6,6 @@ on disk: where they have an `id` they are sorted by it, else the order on disk
 is kept.
 """
 
-import dataclasses
 import io
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding
+from pseudovideo.data import cache, decoding, named
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import untrusted
 
@@ -28,43 +27,21 @@ CLASS_KEYS = ("type", "pythonClassName", "python_class_name")
 OPTIONAL = ("fileFormat", "moduleName", "description")
 
 
-@dataclasses.dataclass(frozen=True)
-class Spec:
-  """The form in which a TFDS set is read.
-
-  Attributes:
-    title: name of the set in prose.
-    channels: 1 or 3.
-    num_classes: number of classes of the feature `label`; None to read no
-      labels.
-    side: side of the images, made by `decoding.square`; None keeps their size.
-  """
-
-  title: str
-  channels: int
-  num_classes: int | None
-  side: int | None = None
-
-
-SPECS = {
-  "mnist": Spec("MNIST", 1, 10),
-  "cifar10": Spec("CIFAR-10", 3, 10),
-  "celeb_a": Spec("CelebA 64x64", 3, None, side=64),
-}
+NAMES = ("mnist", "cifar10", "celeb_a")
 
 
 def load(name: str, data_dir: str | None = None) -> ImageSet:
   """Loads the training and the test split of a prepared set.
 
   Args:
-    name: a key of SPECS.
+    name: one of NAMES.
     data_dir: folder of TFDS, see `find_data_dir`.
 
   Raises:
     UserError: the set is not there, incomplete, damaged, or not in ArrayRecord
       form.
   """
-  spec = SPECS[name]
+  facts = named.FACTS[name]
   folder = _find(name, find_data_dir(data_dir))
   info = _read_info(folder)
   files = [
@@ -73,7 +50,12 @@ def load(name: str, data_dir: str | None = None) -> ImageSet:
   arrays, fingerprint = cache.load(
     name,
     {
-      "spec": dataclasses.asdict(spec),
+      "spec": {
+        "title": facts.title,
+        "channels": facts.image_shape[-1],
+        "num_classes": facts.classes,
+        "side": _side(facts),
+      },
       "info": info,
       "files": cache.stamps(folder, files),
     },
@@ -85,10 +67,15 @@ def load(name: str, data_dir: str | None = None) -> ImageSet:
     train_labels=arrays.get("train_labels"),
     test_images=arrays["test_images"],
     test_labels=arrays.get("test_labels"),
-    num_classes=spec.num_classes,
-    source=_source(spec, info),
+    num_classes=facts.classes,
+    source=_source(facts, info),
     fingerprint=fingerprint,
   )
+
+
+def _side(facts: named.Facts) -> int | None:
+  """The side that `decoding.square` gives images; None keeps their size."""
+  return facts.image_shape[0] if facts.scaled else None
 
 
 def find_data_dir(data_dir: str | None) -> pathlib.Path:
@@ -221,9 +208,9 @@ def _record_files(
   return files
 
 
-def _source(spec: Spec, info: dict[str, Any]) -> str:
+def _source(facts: named.Facts, info: dict[str, Any]) -> str:
   """One sentence; an unofficial copy is quoted with its own description."""
-  source = f"{spec.title} through TFDS {info['version']}"
+  source = f"{facts.title} through TFDS {info['version']}"
   official = info.get("moduleName", "").startswith("tensorflow_datasets.")
   if official or not info.get("moduleName"):
     return source + "."
@@ -248,7 +235,8 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
         download=False,
         decoders={"image": tfds.decode.SkipDecoding()},
       )
-      _decode(SPECS[name], f"{folder} ({split})", split, records, new_array)
+      facts, where = named.FACTS[name], f"{folder} ({split})"
+      _decode(facts, where, split, records, new_array)
   except (errors.UserError, OSError):
     raise
   except Exception as error:  # Of TFDS, protobuf and array_record.
@@ -256,7 +244,7 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
 
 
 def _decode(
-  spec: Spec,
+  facts: named.Facts,
   where: str,
   split: str,
   records: Any,
@@ -267,15 +255,17 @@ def _decode(
   `records` is a source of TFDS, which has `__getitems__` too.
   """
 
+  side = _side(facts)
+
   def image_of(record: dict[str, Any], index: int) -> np.ndarray:
     place = f"Record {index} of {where}"
     with decoding.opened(io.BytesIO(record["image"]), place) as image:
-      if spec.side is not None and min(image.size) < spec.side:
+      if side is not None and min(image.size) < side:
         raise errors.UserError(
           f"{place} is {image.width}x{image.height}, and the shorter side must "
-          f"have {spec.side} pixels or more; prepare the set again."
+          f"have {side} pixels or more; prepare the set again."
         )
-      return decoding.to_array(image, spec.channels, spec.side)
+      return decoding.to_array(image, facts.image_shape[-1], side)
 
   total = len(records)
   if not total:
@@ -296,13 +286,13 @@ def _decode(
         )
       images[i] = image
       ids[i] = record.get("id", b"")
-      if spec.num_classes is None:
+      if facts.classes is None:
         continue
       labels[i] = label = record["label"]
-      if label not in range(spec.num_classes):
+      if label not in range(facts.classes):
         raise errors.UserError(
           f"Record {i} of {where} has the label {label}, and there are "
-          f"{spec.num_classes}; prepare the set again."
+          f"{facts.classes}; prepare the set again."
         )
 
   decoding.in_blocks(work, total, f"decoding {split}")
@@ -310,5 +300,5 @@ def _decode(
   order = np.argsort(ids, kind="stable")
   if ids.any():
     images[:] = images[order]
-  if spec.num_classes is not None:
+  if facts.classes is not None:
     new_array(f"{split}_labels", (total,), np.int32)[:] = labels[order]

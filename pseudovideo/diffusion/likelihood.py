@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from pseudovideo import keys
 from pseudovideo.diffusion import bound
 from pseudovideo.diffusion.chain import Chain, Predict
+from pseudovideo.shapes import mean_of_each
 
 
 def bits_per_dim(
@@ -44,18 +45,14 @@ def bits_per_dim(
     estimate = jnp.clip(estimate, -1, 1) if clip else estimate
     implied = chain.eps_from_x0(x, estimate, k) if clip else eps
     return None, {
-      "terms": _mean(bound.term(chain, x0, x, k, eps, v, clip=clip)),
-      "x0_mse": _mean(jnp.square(estimate - x0)),
-      "eps_mse": _mean(jnp.square(implied - noise)),
+      "terms": mean_of_each(bound.term(chain, x0, x, k, eps, v, clip=clip)),
+      "x0_mse": mean_of_each(jnp.square(estimate - x0)),
+      "eps_mse": mean_of_each(jnp.square(implied - noise)),
     }
 
   # Each of (K, B).
   _, columns = jax.lax.scan(step, None, jnp.arange(len(chain)))
   result = {name: column.T for name, column in columns.items()}
-  result["prior"] = _mean(bound.prior(chain, x0))
+  result["prior"] = mean_of_each(bound.prior(chain, x0))
   result["total"] = result["prior"] + result["terms"].sum(axis=1)
   return result
-
-
-def _mean(x: Float[Array, "B ..."]) -> Float[Array, " B"]:
-  return jnp.mean(x, axis=tuple(range(1, x.ndim)))

@@ -60,7 +60,9 @@ def score(
   _check(generated, image_set, num_samples)
   _check_networks(networks, binarize)
   own = "none" if binarize == "none" else "threshold"
-  samples = np.asarray(pixels.binarize(generated[:num_samples], own))
+  samples = generated[:num_samples]
+  if own != "none":
+    samples = np.asarray(pixels.binarize(samples, own))
   training, held_out = (
     sources.of_split(image_set, split, binarize) for split in sources.SPLITS
   )

@@ -1,7 +1,7 @@
 """Layouts of one layer's arrays in PyTorch and here."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -46,6 +46,24 @@ class Layer:
   theirs: str
   ours: tuple[str, ...]
   layout: Layout
+
+
+def name_differences(given: Iterable[str], expected: Iterable[str]) -> str:
+  """What is missing among names and what is too many, as a clause; or ""."""
+  given, expected = dict.fromkeys(given), dict.fromkeys(expected)
+  parts = {
+    "it lacks": [name for name in expected if name not in given],
+    "it has besides": [name for name in given if name not in expected],
+  }
+  return " and ".join(
+    f"{what} {_some(names)}" for what, names in parts.items() if names
+  )
+
+
+def _some(names: list[str]) -> str:
+  """The number of names and the first few."""
+  first = ", ".join(names[:4])
+  return f"{len(names)} ({first}{', ...' if len(names) > 4 else ''})"
 
 
 # (channels,).

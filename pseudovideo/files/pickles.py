@@ -86,6 +86,10 @@ def load(
 
 
 class _Reader(pickle._Unpickler):
+  # What the base class has and its published types do not name.
+  stack: list[Any]
+  pop_mark: Callable[[], list[Any]]
+
   dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
     code[0]: pickle._Unpickler.dispatch[code[0]] for code in _KEPT
   }

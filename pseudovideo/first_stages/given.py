@@ -55,19 +55,32 @@ def examples(
   *,
   batch_size: int,
 ) -> base.Examples:
-  """The examples that batches are made of: images, or a tokenizer's tokens.
+  """The examples that batches are made of.
+
+  They are the images, a tokenizer's tokens, or what the task's own method
+  `examples` makes of the images.
 
   Args:
     task: learns from them.
     extra: the second result of its `init`.
     image_set: the data set.
-    batch_size: images that are encoded at a time.
+    batch_size: images at a time, if anything is made of them.
 
   Raises:
     UserError: `tokenizer.tokens` names tokens of another tokenizer or set.
   """
-  if "tokenizer" not in base.needs(task):
-    return base.examples(task, extra, image_set, batch_size=batch_size)
+  if "tokenizer" in base.needs(task):
+    return _tokens(task, extra, image_set, batch_size)
+  if base.can(task, "examples"):
+    return task.examples(extra, image_set, batch_size=batch_size)
+  return base.Examples(
+    base.IMAGE, image_set.train_images, image_set.test_images
+  )
+
+
+def _tokens(
+  task: Any, extra: base.Extra, image_set: data.ImageSet, batch_size: int
+) -> base.Examples:
   folder = task.tokenizer.tokens
   if folder:
     found = token_files.load(folder, tokenizer=task.tokenizer.hash)

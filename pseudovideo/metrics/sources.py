@@ -217,7 +217,7 @@ def _of_npy(path: pathlib.Path) -> ImageSource:
 
 
 def _of_npz(path: pathlib.Path) -> ImageSource:
-  """Its blocks are decompressed as they are asked for."""
+  """A source whose blocks are decompressed as they are asked for."""
   with npz.opened(path) as archive:
     info = _member(archive, path)
     npz.check_entry(path, info)

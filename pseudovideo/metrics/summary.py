@@ -68,7 +68,7 @@ def summarize(
     unit="image",
     disable=None,
   ) as progress:
-    for rows, seen, logits in network.stream(source.blocks()):
+    for rows, (seen, logits) in network.stream(source.blocks()):
       moments.update(seen)
       for name, array in arrays.items():
         array[rows] = seen if name == "features" else logits

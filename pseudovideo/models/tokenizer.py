@@ -16,7 +16,7 @@ from annotated_types import Ge, Le, Len
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pseudovideo import errors
+from pseudovideo import errors, shapes
 from pseudovideo.fields import Count, Depth, Dtype, Width
 from pseudovideo.models import attention, layers, position, transformer
 
@@ -185,8 +185,9 @@ class Tokenizer(nn.Module):
     self.encoder_time = stack(self.temporal_layers, "time")
     self.decoder_time = stack(self.temporal_layers, "time")
     self.decoder_space = stack(self.spatial_layers, "space")
-    self.image_head = Head(self.channels, image, dtype)
-    self.tubelet_head = Head(self.channels, self.patch, dtype)
+    channels = shapes.known_channels(self.channels)
+    self.image_head = Head(channels, image, dtype)
+    self.tubelet_head = Head(channels, self.patch, dtype)
 
   def __call__(
     self, video: Float[Array, "B T H W C"]

@@ -252,6 +252,7 @@ class VideoGPT(nn.Module):
 
   def setup(self):
     dtype, normal = jnp.dtype(self.dtype), nn.initializers.normal
+    self.embed: nn.Dense | nn.Embed
     if self.embedding == "codes":
       self.embed = nn.Dense(
         self.width, use_bias=False, kernel_init=normal(0.02), dtype=dtype

@@ -21,7 +21,7 @@ from pseudovideo.pretrained.features import (
   Forward,
   weights_hash,
 )
-from pseudovideo.pretrained.networks.classifier import Classifier
+from pseudovideo.pretrained.networks.classifier import VALUE_RANGE, Classifier
 
 
 def get_feature_network(
@@ -104,7 +104,7 @@ def _assemble(
     facts={
       "held_out_accuracy": accuracy,
       "num_train": len(image_set.train_images),
-      "value_range": list(classifier_training.VALUE_RANGE),
+      "value_range": list(VALUE_RANGE),
       "resize": "none",
     },
     binarize=binarize,
@@ -116,7 +116,7 @@ def _forward(network: Classifier) -> Forward:
   """One function for equal networks, so that each is compiled once."""
 
   def forward(params, images):
-    x = pixels.to_float(images, classifier_training.VALUE_RANGE)
+    x = pixels.to_float(images, VALUE_RANGE)
     return network.apply({"params": params}, x)
 
   return forward

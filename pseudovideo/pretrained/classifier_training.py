@@ -22,7 +22,6 @@ from pseudovideo import keys, pixels
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.pretrained.networks import classifier
 
-VALUE_RANGE = (-1.0, 1.0)
 WIDTHS = (32, 64)
 
 
@@ -137,7 +136,7 @@ def _step(params, opt_state, images, labels, key, *, network, binarize, recipe):
   )
   batch = _warp(images[chosen], recipe, keys.named(key, "warp"))
   batch = pixels.binarize(batch, binarize, key=keys.named(key, "binarize"))
-  batch = pixels.to_float(batch, VALUE_RANGE)
+  batch = pixels.to_float(batch, classifier.VALUE_RANGE)
 
   def loss(params):
     _, logits = network.apply({"params": params}, batch)

@@ -67,30 +67,29 @@ class FeatureNetwork:
     self.check(images.shape[1:], images.dtype)
     features = np.empty((len(images), self.feature_dim), np.float32)
     logits = np.empty((len(images), self.num_classes), np.float32)
-    for rows, one, two in self.stream([images], batch_size):
+    for rows, (one, two) in self.stream([images], batch_size):
       features[rows], logits[rows] = one, two
     return features, logits
 
   def stream(
     self, blocks: Iterable[np.ndarray], batch_size: int | None = None
-  ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+  ) -> Iterator[tuple[slice, tuple[np.ndarray, np.ndarray]]]:
     """Features and logits batch by batch, in order.
 
     Args:
       blocks: uint8 arrays (n, H, W, C) of any n, images that `check` takes.
       batch_size: images per call of the network, if not its own.
 
-    Yields:
-      Which images, their features (b, D) and logits (b, K), float32, b at most
-      the batch size.
+    Returns:
+      An iterator over which images, and their features (b, D) and logits
+      (b, K), float32, b at most the batch size.
     """
-    for rows, outputs in batching.map_batches(
+    return batching.map_batches(
       self.forward,
       (self.params,),
       blocks,
       batch_size=batch_size or self.batch_size,
-    ):
-      yield rows, *outputs
+    )
 
   def provenance(self) -> dict[str, Any]:
     """The facts that a score over this network must quote."""

@@ -121,7 +121,7 @@ def _forward(resize: Resize, dim: int) -> Forward:
 
   def forward(variables, images):
     x = resize(images, inception.SIDE)
-    outputs = inception.InceptionV3().apply(variables, x)
+    outputs: Any = inception.InceptionV3().apply(variables, x)
     return outputs[str(dim)], outputs["logits_unbiased"]
 
   return forward

@@ -8,18 +8,18 @@ trained and never change: dropout is off.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from pseudovideo import errors
-from pseudovideo.data.image_set import ImageSet
 from pseudovideo.losses import perceptual
-from pseudovideo.pretrained import classifier, classifier_training, weights
-from pseudovideo.pretrained.from_torch import backbones
 from pseudovideo.pretrained.networks import classifier as networks
 from pseudovideo.pretrained.networks import vgg
+
+if TYPE_CHECKING:
+  from pseudovideo.data.image_set import ImageSet
 
 # The fully connected layers pool once more than the maps of LPIPS.
 VGG_SMALLEST_SIDE = 2 * vgg.SMALLEST_SIDE
@@ -59,7 +59,7 @@ class Features:
 
 
 def load(
-  name: str, image_set: ImageSet, *, binarize: str = "none"
+  name: str, image_set: "ImageSet", *, binarize: str = "none"
 ) -> Features | None:
   """A network by name.
 
@@ -124,6 +124,10 @@ def vgg16(image_shape: tuple[int, int, int]) -> Features:
     UserError: the file is missing or another one, or images of a size that the
       network does not take.
   """
+  # Imported here: tasks import this module, and most open no file.
+  from pseudovideo.pretrained import weights
+  from pseudovideo.pretrained.from_torch import backbones
+
   height, width, channels = image_shape
   if min(height, width) < VGG_SMALLEST_SIDE or channels not in (1, 3):
     raise errors.UserError(
@@ -166,7 +170,7 @@ def fc7(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
   return features
 
 
-def of_classifier(image_set: ImageSet, binarize: str = "none") -> Features:
+def of_classifier(image_set: "ImageSet", binarize: str = "none") -> Features:
   """The penultimate layer of the data set's own classifier.
 
   The metrics look through this network as well: a model that was trained with
@@ -180,6 +184,8 @@ def of_classifier(image_set: ImageSet, binarize: str = "none") -> Features:
   Raises:
     UserError: a set without labels, or an unknown binarization.
   """
+  from pseudovideo.pretrained import classifier  # As in `vgg16`.
+
   if image_set.train_labels is None:
     raise errors.UserError(
       f"The data set {image_set.name!r} has no labels to train a classifier on "
@@ -200,7 +206,7 @@ def penultimate(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
   Returns:
     (B, D) float32, not negative.
   """
-  low, high = classifier_training.VALUE_RANGE
+  low, high = networks.VALUE_RANGE
   levels = sum(name.startswith("conv") for name in params)
   network = networks.Classifier(
     num_classes=params["logits"]["bias"].size,

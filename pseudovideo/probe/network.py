@@ -162,7 +162,8 @@ def _update(
   """One step: parameters and state of the optimizer after it."""
 
   def loss(params):
-    return jnp.square(y - model.apply(params, x)).mean()
+    predicted: Any = model.apply(params, x)
+    return jnp.square(y - predicted).mean()
 
   change, state = _optimizer(steps).update(jax.grad(loss)(params), state)
   return optax.apply_updates(params, change), state

@@ -72,7 +72,7 @@ def source(config: parsing.Config, image_set: data.ImageSet) -> Source:
       f"A probe compares one earlier frame with more, and needs pseudo videos "
       f"of {FEWEST_FRAMES} frames or more; got {frames}, set more frames."
     )
-  made_by = getattr(task, "augmentation", task)
+  made_by = task if section == "task" else task.augmentation
   fields = config.raw[section]
   return Source(
     label=_label(fields["name"], made_by, frames),

@@ -24,7 +24,7 @@ class Window(NamedTuple):
     x0: the observed frames; the others are zero.
   """
 
-  index: Int[Array, "B K"]  # type: ignore[assignment]
+  index: Int[Array, "B K"]  # type: ignore[assignment]  # A method of tuples.
   observed: Real[Array, "B K"]
   latent: Real[Array, "B K"]
   x0: Float[Array, "B K H W C"]
@@ -40,14 +40,14 @@ def gather(
   index: Int[Array, "B K"],
   observed: Real[Array, "B K"],
   latent: Real[Array, "B K"],
-) -> Window:
-  """The window of a video."""
+) -> tuple[Float[Array, "B K H W C"], Window]:
+  """All frames of a window of a video, and the window, with observed ones."""
   # (B, T, ...) -> (B, K, ...), the frames `index`.
   frames = jnp.take_along_axis(
     video, index[:, :, None, None, None], axis=1, mode="clip"
   )
   x0 = jnp.where(observed[:, :, None, None, None] > 0, frames, 0)
-  return Window(index, observed, latent, x0)
+  return frames, Window(index, observed, latent, x0)
 
 
 def sample_video(
@@ -78,9 +78,8 @@ def sample_video(
     number, index, _, latent = stage
     # A stage is the same for all videos: (K,) -> (B, K).
     rows = [jnp.broadcast_to(a, (batch, *a.shape)) for a in stage[1:]]
-    generated = sample_window(
-      gather(video, *rows), kind, keys.numbered(key, number)
-    )
+    _, window = gather(video, *rows)
+    generated = sample_window(window, kind, keys.numbered(key, number))
     place = jnp.where(latent > 0, index, frames)  # Others are dropped.
     return video.at[:, place].set(generated, mode="drop"), None
 

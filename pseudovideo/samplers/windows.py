@@ -30,8 +30,8 @@ def autoregressive(frames: int, context: int) -> tuple[Stage, ...]:
   """
   if not 1 <= context <= frames:
     raise errors.UserError(
-      f"The context must be between 1 and the {frames} frames of the video; "
-      f"got a context of {context}."
+      f"task.context must be between 1 and the {frames} frames of the video; "
+      f"got {context}."
     )
   later = [(tuple(range(i - context, i)), (i,)) for i in range(context, frames)]
   return (((), tuple(range(context))), *later)
@@ -53,13 +53,13 @@ def blockwise(frames: int, window: int, new: int) -> tuple[Stage, ...]:
   """
   if not 1 <= window <= frames:
     raise errors.UserError(
-      f"The window must be between 1 and the {frames} frames of the video; "
-      f"got a window of {window}."
+      f"task.window must be between 1 and the {frames} frames of the video; "
+      f"got {window}."
     )
   if not 1 <= new <= window:
     raise errors.UserError(
-      f"A stage must generate between 1 and {window} frames, the window; got "
-      f"{new}."
+      f"task.new_frames must be between 1 and task.window, {window} frames; "
+      f"got {new}."
     )
   stages: list[Stage] = [((), tuple(range(window)))]
   done = window

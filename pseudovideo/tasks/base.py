@@ -1,9 +1,9 @@
 """The interface of tasks, and the terms of their losses."""
 
 from typing import (
-  TYPE_CHECKING,
   Annotated,
   Any,
+  ClassVar,
   Literal,
   NamedTuple,
   Protocol,
@@ -15,9 +15,6 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from pseudovideo import errors, optimizers, pixels
-
-if TYPE_CHECKING:
-  from pseudovideo import data
 
 IMAGE = "image"
 """The name of images in a batch."""
@@ -59,10 +56,42 @@ def mean_term(value: jax.Array, coefficient: jax.Array | float = 0) -> Term:
   return Term(value, jnp.ones_like(value), coefficient)
 
 
+class Defaults:
+  """What a task may name besides, by default; the base class of ours.
+
+  A task without this base may name some of it or nothing, see `declared`.
+
+  Attributes:
+    abilities: names out of `ABILITIES`, what it can do besides.
+    channels_field: the field of its network that holds the channels of images.
+    derived: fields of its network that no config sets.
+    needs: what `init` is given from other runs, see `first_stages.given`.
+    adversarial: whether it has a `discriminator_optimizer`.
+  """
+
+  abilities: ClassVar[tuple[str, ...]] = ()
+  channels_field: ClassVar[str | None] = None
+  derived: ClassVar[tuple[str, ...]] = ()
+
+  @property
+  def needs(self) -> tuple[str, ...]:
+    return ()
+
+  @property
+  def adversarial(self) -> bool:
+    return False
+
+
+def declared(task: Any, name: str) -> Any:
+  """`task.NAME` of a task or its class, by default that of `Defaults`."""
+  return getattr(task, name, getattr(Defaults(), name))
+
+
 class Task(Protocol):
   """A system: model, loss and sampler together.
 
-  Implementations are frozen dataclasses whose fields come from the config.
+  Implementations are frozen dataclasses whose fields come from the config. What
+  they may name besides is in `Defaults`.
 
   Attributes:
     image_shape: (H, W, C).
@@ -189,7 +218,7 @@ def can(task: Task | type[Task], ability: str) -> bool:
 
   A task that names none draws samples, by its method `sample`.
   """
-  return ability in getattr(task, "abilities", ())
+  return ability in declared(task, "abilities")
 
 
 def check_abilities(task: Task) -> None:
@@ -200,33 +229,37 @@ def check_abilities(task: Task) -> None:
       neither `sample` nor the ability `reconstruct`.
   """
   name = type(task).__name__
-  named = getattr(task, "abilities", ())
+  named = declared(task, "abilities")
   if isinstance(named, str):
     raise errors.UserError(
       f"{name}.abilities must be a tuple of names; got {named!r}."
     )
   for ability in named:
     errors.look_up(f"ability of {name}", ability, ABILITIES)
-    if ability != "clips" and not callable(getattr(task, ability, None)):
+    if ability != "clips" and not _has_method(task, ability):
       raise errors.UserError(
         f"The task {name} names the ability {ability!r} and has no method of "
         "that name; write it, or leave the ability out."
       )
-  if not is_autoencoder(task) and not callable(getattr(task, "sample", None)):
+  if not is_autoencoder(task) and not _has_method(task, "sample"):
     raise errors.UserError(
       f"The task {name} has no method 'sample'; write it, or name the ability "
       "'reconstruct'."
     )
 
 
+def _has_method(task: Task, name: str) -> bool:
+  return callable(getattr(task, name, None))
+
+
 def needs(task: Task) -> tuple[str, ...]:
   """Names of what `init` is given from other runs, see `first_stages.given`."""
-  return getattr(task, "needs", ())
+  return declared(task, "needs")
 
 
 def channels_field(task: type[Task]) -> str | None:
   """The field of a task's network that holds the channels of images, if any."""
-  return getattr(task, "channels_field", None)
+  return declared(task, "channels_field")
 
 
 def is_autoencoder(task: Task) -> bool:
@@ -262,25 +295,9 @@ class Examples(NamedTuple):
   test: np.ndarray
 
 
-def examples(
-  task: Any, extra: Extra, image_set: "data.ImageSet", *, batch_size: int
-) -> Examples:
-  """The images, or what the task's own method `examples` makes of them.
-
-  Args:
-    task: learns from them.
-    extra: the second result of `init`.
-    image_set: the data set.
-    batch_size: images at a time, if anything is made of them.
-  """
-  if can(task, "examples"):
-    return task.examples(extra, image_set, batch_size=batch_size)
-  return Examples(IMAGE, image_set.train_images, image_set.test_images)
-
-
 def discriminator_optimizer(task: Any) -> optimizers.AdamConfig | None:
   """The optimizer of its discriminator; None where there is none."""
-  if not getattr(task, "adversarial", False):
+  if not declared(task, "adversarial"):
     return None
   return task.discriminator_optimizer
 

@@ -1,7 +1,7 @@
 """Parts that the image and the video diffusion task share."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,9 @@ from pseudovideo.diffusion import chain as chains
 from pseudovideo.diffusion import objective, timesteps
 from pseudovideo.diffusion import process as processes
 from pseudovideo.models import unet
+from pseudovideo.samplers import settings
 from pseudovideo.tasks import base
 
-Net = TypeVar("Net", bound=unet.UNet)
 Predict = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array | None]]
 
 
@@ -29,30 +29,56 @@ class Frames(NamedTuple):
   number: jax.Array
 
 
-def check_network(
-  model: unet.UNet,
-  process: processes.Process,
-  image_shape: tuple[int, int, int],
-) -> None:
-  """Refuses a network or process that cannot work.
+class Diffusion(base.Defaults):
+  """Base of both, their fields and network; a subclass is a dataclass.
 
-  Raises:
-    UserError: says which field, what it is, and what is allowed.
+  Attributes:
+    image_shape: (H, W, C) of a frame.
+    model: the network.
+    process: the chain and the loss.
+    sampler: how frames are drawn.
   """
-  unet.check(model, image_shape)
-  if model.out_channels is not None:
-    raise errors.UserError(
-      "model.out_channels follows from the images and process.variance and "
-      f"must be None; got {model.out_channels}."
-    )
-  process.check()
 
+  image_shape: tuple[int, int, int]
+  model: unet.UNet
+  process: processes.Process
+  sampler: settings.ChainSampler
 
-def sized(model: Net, process: processes.Process, channels: int) -> Net:
-  """The network with twice the outputs per pixel if variances are learned."""
-  if process.variance == "learned":
-    return model.clone(out_channels=2 * channels)
-  return model
+  derived = ("out_channels",)
+
+  @property
+  def num_stages(self) -> int:
+    """Number of chains that a sample is drawn by, one after another."""
+    return 1
+
+  @property
+  def network_evaluations(self) -> int:
+    return self.sampler.network_evaluations(self.process, self.num_stages)
+
+  @property
+  def network(self) -> Any:
+    """The network, with twice the outputs per pixel for learned variances."""
+    if self.process.variance == "learned":
+      return self.model.clone(out_channels=2 * self.image_shape[-1])
+    return self.model
+
+  def check(self) -> None:
+    """See `base.Task.check`."""
+    unet.check(self.model, self.image_shape)
+    if self.model.out_channels is not None:
+      raise errors.UserError(
+        "model.out_channels follows from the images and process.variance and "
+        f"must be None; got {self.model.out_channels}."
+      )
+    self.process.check()
+    self.sampler.check(self.process.steps, self.num_stages)
+
+  def _predict(self, params, x, time, *args, **given):
+    """The network's noise, and its variance where that is learned."""
+    output = self.network.apply({"params": params}, x, time, *args, **given)
+    if self.process.variance != "learned":
+      return output, None
+    return tuple(jnp.split(output, 2, axis=-1))
 
 
 def initial_extra(process: processes.Process) -> base.Extra:
@@ -93,19 +119,14 @@ def training_terms(
   eps = keys.normal(keys.named(key, "noise"), x0.shape)
   x = chain.add_noise(x0, eps, k)
   prediction, v = predict(x, chain.time(k))
-
-  def average(value):
-    means = jnp.mean(value, axis=(-3, -2, -1))  # Over the pixels of a frame.
-    if frames is None:
-      return means
-    return jnp.sum(means * frames.weight, axis=1) / frames.number
-
-  values = {
-    name: (average(value), coefficient)
-    for name, (value, coefficient) in objective.terms(
-      process, chain, x0=x0, eps=eps, x=x, k=k, prediction=prediction, v=v
-    ).items()
-  }
+  values = {}
+  for name, (value, coefficient) in objective.terms(
+    process, chain, x0=x0, eps=eps, x=x, k=k, prediction=prediction, v=v
+  ).items():
+    mean = jnp.mean(value, axis=(-3, -2, -1))  # Over the pixels of a frame.
+    if frames is not None:
+      mean = jnp.sum(mean * frames.weight, axis=1) / frames.number
+    values[name] = mean, coefficient
   if record is not None:
     losses = sum(value * c for value, c in values.values())
     record = timesteps.update(record, k, jnp.asarray(losses))

@@ -40,7 +40,7 @@ _BERNOULLI_WEIGHT = 2 * bernoulli.SCALE
 
 
 @dataclasses.dataclass(frozen=True)
-class HeatHVAE:
+class HeatHVAE(base.Defaults):
   """Task `heat_hvae`; pixels in [0, 1].
 
   Attributes:

@@ -20,7 +20,7 @@ from pseudovideo.tasks import base, diffusion
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageDiffusion:
+class ImageDiffusion(diffusion.Diffusion):
   """Task `image_diffusion`; pixels in [-1, 1].
 
   Attributes:
@@ -42,20 +42,11 @@ class ImageDiffusion:
   # Whether samples are clamped to [-1, 1] on the way.
   clipped = True
 
-  @property
-  def network_evaluations(self) -> int:
-    return self.sampler.network_evaluations(self.process, 1)
-
-  def check(self) -> None:
-    """See `base.Task.check`."""
-    diffusion.check_network(self.model, self.process, self.image_shape)
-    self.sampler.check(self.process.steps, 1)
-
   def init(self, key, data):
     """See `base.Task.init`."""
     del data
     image = jnp.zeros((1, *self.image_shape))
-    variables = jax.jit(self._network.init)(key, image, jnp.zeros((1,)))
+    variables = jax.jit(self.network.init)(key, image, jnp.zeros((1,)))
     return variables["params"], diffusion.initial_extra(self.process)
 
   def loss(self, params, extra, batch, *, key, step, train):
@@ -72,7 +63,7 @@ class ImageDiffusion:
       self.process,
       extra,
       x0,
-      lambda x, time: self._predict(params, x, time, dropout_key),
+      lambda x, time: self._predict(params, x, time, dropout_key=dropout_key),
       key=key,
       train=train,
     )
@@ -119,16 +110,3 @@ class ImageDiffusion:
       chains.Chain.of(self.process),
       keys.named(key, "bound"),
     )
-
-  @property
-  def _network(self) -> unet.UNet:
-    return diffusion.sized(self.model, self.process, self.image_shape[-1])
-
-  def _predict(self, params, x, time, dropout_key=None):
-    output = self._network.apply(
-      {"params": params}, x, time, dropout_key=dropout_key
-    )
-    if self.process.variance != "learned":
-      return output, None
-    eps, v = jnp.split(output, 2, axis=-1)
-    return eps, v

@@ -59,7 +59,7 @@ class LatentVideos(windowed_diffusion.WindowedDiffusion):
 
 
 @dataclasses.dataclass(frozen=True)
-class LatentDiffusion:
+class LatentDiffusion(base.Defaults):
   """Task `latent_diffusion`; pixels in [-1, 1].
 
   Attributes:
@@ -86,6 +86,7 @@ class LatentDiffusion:
 
   value_range = (-1.0, 1.0)
   needs = ("autoencoder",)
+  derived = ("out_channels",)
 
   @property
   def denoiser(self) -> LatentImages | LatentVideos:
@@ -107,6 +108,11 @@ class LatentDiffusion:
       process=self.process,
       sampler=self.sampler,
     )
+
+  @property
+  def num_stages(self) -> int:
+    """All latent frames are drawn by one chain."""
+    return self.denoiser.num_stages
 
   @property
   def network_evaluations(self) -> int:

@@ -19,7 +19,7 @@ probability.
 
 import dataclasses
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ _LOG_SIGMA_BOUNDS = (math.log(1e-3), math.log(2.0))
 
 
 @dataclasses.dataclass(frozen=True)
-class LearnedHVAE:
+class LearnedHVAE(base.Defaults):
   """Task `learned_hvae`; pixels in [0, 1].
 
   Attributes:
@@ -268,9 +268,10 @@ class LearnedHVAE:
     """x_1 .. x_T of one path, their means and log scales: (B, T, h, w, C)."""
 
     def step(x, level):
-      mean, log_scale = self.encoder.apply(
+      moments: Any = self.encoder.apply(
         {"params": params["encoder"]}, x, jnp.full((x.shape[0],), level)
       )
+      mean, log_scale = moments
       noise = keys.normal(keys.numbered(key, level), x.shape)
       x = mean + jnp.exp(log_scale) * noise
       return x, (x, mean, log_scale)

@@ -5,7 +5,7 @@ the tokens of single images it is the image model.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +85,7 @@ class NextToken(token_prior.TokenPrior):
     Returns:
       (B, N) nats; the sum over N is log p of the grid.
     """
-    logits = self.network.apply(
+    logits: Any = self.network.apply(
       {"params": params["network"]}, self._inputs(extra, ids), dropout_key
     )
     return video_gpt.log_likelihood(logits, ids)

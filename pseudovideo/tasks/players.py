@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo.losses import adversarial
+from pseudovideo.shapes import mean_of_each
 from pseudovideo.tasks import base
 
 
@@ -57,7 +58,8 @@ def terms(
   fixed = jax.lax.stop_gradient(discriminator)
 
   def generator(made):
-    return _mean(adversarial.generator(logits(task, fixed, judged(made))))
+    fooled = logits(task, fixed, judged(made))
+    return mean_of_each(adversarial.generator(fooled))
 
   weight = adversarial.last_layer_weight(
     *last_layer,
@@ -76,16 +78,11 @@ def terms(
       fooling, task.adversarial_weight * started * weight
     ),
     "adaptive_weight": base.mean_term(jnp.broadcast_to(weight, fooling.shape)),
-    "hinge_real": base.mean_term(_mean(hinge_real), 1.0),
-    "hinge_fake": base.mean_term(_mean(hinge_fake), 1.0),
+    "hinge_real": base.mean_term(mean_of_each(hinge_real), 1.0),
+    "hinge_fake": base.mean_term(mean_of_each(hinge_fake), 1.0),
   }
 
 
 def logits(task: Any, discriminator: base.Params, judged: jax.Array):
   """Logits of the discriminator for what it sees, (B, ...)."""
   return task.discriminator.apply({"params": discriminator}, judged)
-
-
-def _mean(x: jax.Array) -> jax.Array:
-  """(B, ...) -> (B,)."""
-  return jnp.mean(x, axis=tuple(range(1, x.ndim)))

@@ -29,7 +29,7 @@ class TokenizerSource(first_stage.Source):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenPrior:
+class TokenPrior(base.Defaults):
   """Base of tasks that model tokens; batches hold `ids`, (B, t, h, w).
 
   Attributes:

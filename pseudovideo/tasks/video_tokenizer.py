@@ -30,7 +30,7 @@ from pseudovideo.tasks import base, players
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoTokenizer:
+class VideoTokenizer(base.Defaults):
   """Task `video_tokenizer`; pixels in [0, 1].
 
   Attributes:
@@ -295,5 +295,4 @@ def _with_codes(extra: base.Extra, state: base.Extra) -> base.Extra:
 
 def _mean_squared_error(target: Any):
   """A function of arrays like `target`, (B, ...) -> (B,), a mean."""
-  axes = tuple(range(1, target.ndim))
-  return lambda x: jnp.mean(jnp.square(x - target), axis=axes)
+  return lambda x: shapes.mean_of_each(jnp.square(x - target))

@@ -26,6 +26,7 @@ from pseudovideo.losses import gaussian
 from pseudovideo.models import video_discriminator
 from pseudovideo.models.video_vae import initialisation, iv_vae
 from pseudovideo.pretrained import perceptual_features
+from pseudovideo.shapes import mean_of_each
 from pseudovideo.tasks import base, players
 
 
@@ -40,7 +41,7 @@ class _Part(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoVAE:
+class VideoVAE(base.Defaults):
   """Task `video_vae`; pixels in [-1, 1].
 
   Of a data set of videos, images are clips (T, H, W, C). They take the place of
@@ -337,4 +338,4 @@ def _last_frame(x: jax.Array) -> jax.Array:
 
 def _error(x: jax.Array, y: jax.Array) -> jax.Array:
   """(B, ...), (B, ...) -> (B,), the mean absolute difference."""
-  return jnp.mean(jnp.abs(x - y), axis=tuple(range(1, x.ndim)))
+  return mean_of_each(jnp.abs(x - y))

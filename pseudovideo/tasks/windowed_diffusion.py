@@ -6,49 +6,37 @@ import jax
 import jax.numpy as jnp
 
 from pseudovideo import keys
-from pseudovideo.diffusion import process as processes
 from pseudovideo.models import video_unet
-from pseudovideo.samplers import autoregressive, settings, windows
+from pseudovideo.samplers import autoregressive, windows
 from pseudovideo.samplers import diffusion as sampler_functions
 from pseudovideo.tasks import base, diffusion
 
 
-class WindowedDiffusion:
+class WindowedDiffusion(diffusion.Diffusion):
   """Loss and samples; a subclass is a dataclass and says of what.
 
   Attributes:
-    image_shape: (H, W, C) of a frame.
-    model: the network.
-    process: the chain and the loss.
-    sampler: how frames are drawn.
+    model: the network; other fields as in its base.
     frames: T.
     stages: the sampling schedule.
     image_place: place of the frame that shows the clean image.
     loss_over: see `VideoDiffusion`.
   """
 
-  image_shape: tuple[int, int, int]
   model: video_unet.VideoUNet
-  process: processes.Process
-  sampler: settings.ChainSampler
   frames: Any
   stages: Any
   image_place: Any
   loss_over: str
 
   @property
-  def network_evaluations(self) -> int:
-    return self.sampler.network_evaluations(self.process, len(self.stages))
-
-  def check(self) -> None:
-    """See `base.Task.check`."""
-    diffusion.check_network(self.model, self.process, self.image_shape)
-    self.sampler.check(self.process.steps, len(self.stages))
+  def num_stages(self) -> int:
+    return len(self.stages)
 
   def init(self, key, data):
     """See `base.Task.init`."""
     del data
-    params = video_unet.init(self._network, key, self.image_shape, self._width)
+    params = video_unet.init(self.network, key, self.image_shape, self._width)
     return params, diffusion.initial_extra(self.process)
 
   def video_loss(self, params, extra, video, *, key, train):
@@ -69,10 +57,7 @@ class WindowedDiffusion:
     index, observed, latent = self._training_window(
       keys.named(key, "window"), len(video)
     )
-    # (B, T, ...) -> (B, W, ...), the frames of the window.
-    x0 = jnp.take_along_axis(video, index[:, :, None, None, None], axis=1)
-    given = jnp.where(observed[:, :, None, None, None] > 0, x0, 0)
-    window = autoregressive.Window(index, observed, latent, given)
+    x0, window = autoregressive.gather(video, index, observed, latent)
     counted = latent + observed if self.loss_over == "window" else latent
     dropout_key = keys.named(key, "dropout") if train else None
     terms, extra, error = diffusion.training_terms(
@@ -112,7 +97,7 @@ class WindowedDiffusion:
       result of `sample`.
     """
     key = keys.example_keys(key, len(video))
-    chains = self.sampler.chains(self.process, len(self.stages))
+    chains = self.sampler.chains(self.process, self.num_stages)
 
     def sample_window(window, kind, key):
       return sampler_functions.sample(
@@ -139,10 +124,6 @@ class WindowedDiffusion:
     """W: frames in the network at once, padding included."""
     return max(len(observed) + len(latent) for observed, latent in self.stages)
 
-  @property
-  def _network(self) -> video_unet.VideoUNet:
-    return diffusion.sized(self.model, self.process, self.image_shape[-1])
-
   def _training_window(self, key: jax.Array, num: int):
     """Index, observed and latent, (B, W) each: of a stage at random."""
     table = windows.Windows.of(self.stages)
@@ -162,8 +143,8 @@ class WindowedDiffusion:
   def _predict(self, params, x, time, window, dropout_key=None):
     """(eps, v) of the frames of a window; padding enters as zeros."""
     here = (window.observed + window.latent)[:, :, None, None, None]
-    output = self._network.apply(
-      {"params": params},
+    return super()._predict(
+      params,
       jnp.where(here > 0, x, 0),
       time,
       x0=window.x0,
@@ -172,7 +153,3 @@ class WindowedDiffusion:
       frame_indices=window.index,
       dropout_key=dropout_key,
     )
-    if self.process.variance != "learned":
-      return output, None
-    eps, v = jnp.split(output, 2, axis=-1)
-    return eps, v

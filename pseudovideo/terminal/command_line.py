@@ -1,7 +1,6 @@
 """Arguments with readable mistakes, and exit codes, for all commands.
 
---config=FILE.py:ARGUMENT and --config.FIELD=VALUE are read by
-`ml_collections.config_flags`, whose tracebacks become sentences.
+`config.overriding` reads --config.FIELD=VALUE.
 """
 
 import importlib.util
@@ -16,13 +15,11 @@ from typing import Any
 
 import ml_collections
 from absl import flags, logging
-from ml_collections import config_dict, config_flags
 
-from pseudovideo import errors, fields
-from pseudovideo.config import parsing, renamed
+from pseudovideo import errors
+from pseudovideo.config import overriding, parsing
 from pseudovideo.devices import xla
 
-_PREFIX = "--config."
 _KINDS = {
   flags.BooleanParser: "True or False",
   flags.FloatParser: "a number",
@@ -39,8 +36,8 @@ def load_config(spec: str) -> parsing.Config:
   return parsing.parse(_of_file(spec))
 
 
-def _of_file(spec: str) -> dict[str, Any]:
-  """Reads a config file; all defaults are written out.
+def _of_file(spec: str) -> Mapping[str, Any] | ml_collections.ConfigDict:
+  """The config that a file returns, not checked.
 
   Raises:
     UserError: no such file, no `get_config` in it, a bad argument, or Python
@@ -69,7 +66,7 @@ def _of_file(spec: str) -> dict[str, Any]:
       f"get_config of {path} must return a ConfigDict; it returned "
       f"{errors.shown(config)}."
     )
-  return parsing.complete(config)
+  return config
 
 
 def _broken(path: str, file: str, error: Exception) -> errors.UserError:
@@ -100,40 +97,30 @@ def parse(
   Raises:
     UserError: anything that is unknown, or has a wrong type or value.
   """
-  argv = _joined(argv)
+  argv = overriding.spelled_out(argv)
   specs = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
-  rest = [a for a in argv if not a.startswith("--config=")]
-  overrides = [a for a in rest if a.startswith(_PREFIX)]
+  overrides = [a for a in argv if a.startswith(overriding.PREFIX)]
   if overrides and not specs:
     raise errors.UserError(
       f"{overrides[0]} changes a config, but no --config=FILE.py was given."
     )
-  config = None
-  if specs:
-    config, left = _overridden(_of_file(specs[-1]), overrides)
-    rest = [a for a in rest if a not in overrides or a in left]
-  _read_flags(rest, values, config, ["config", *values])
-  return None if config is None else parsing.parse(config)
+  of_config = ("--config=", overriding.PREFIX)
+  rest = [a for a in argv if not a.startswith(of_config)]
+  _read_flags(rest, values, ["config", *values])
+  return overriding.parse(_of_file(specs[-1]), overrides) if specs else None
 
 
 def _read_flags(
-  argv: Sequence[str],
-  values: flags.FlagValues,
-  config: ml_collections.ConfigDict | None,
-  names: Sequence[str],
+  argv: Sequence[str], values: flags.FlagValues, names: Sequence[str]
 ) -> None:
-  """Parses arguments into `values` and `config`; `names` are all there are."""
+  """Parses arguments into `values`; `names` are all flags that there are."""
   try:
-    if config is not None:
-      config_flags.DEFINE_config_dict(
-        "config", config, flag_values=values, sys_argv=["main", *argv]
-      )
     left = values(["main", *argv])
   except flags.UnrecognizedFlagError as error:
     allowed = {f"--{name}" for name in names}
     raise errors.unknown("flag", f"--{error.flagname}", allowed) from None
-  except (flags.Error, TypeError, ValueError) as error:
-    raise _wrong_value(str(error), values, config) from None
+  except flags.Error as error:
+    raise _wrong_value(str(error), values) from None
   if len(left) > 1:
     raise errors.UserError(
       f"{errors.shown(left[1])} is not a flag; flags look like --workdir=DIR."
@@ -157,117 +144,20 @@ def parse_flags(
   """
   if any(a.startswith(("--config", "-config")) for a in argv):
     raise errors.UserError(f"{why}; leave --config out.")
-  _read_flags(argv, values, None, [*values])
+  _read_flags(argv, values, [*values])
 
 
-def _overridden(
-  raw: dict[str, Any], overrides: Sequence[str]
-) -> tuple[ml_collections.ConfigDict, list[str]]:
-  """The config that overrides are read into, and those still to be read.
-
-  Another kind of augmentation, say, brings its own fields, which other
-  overrides may set. None is read here, since flags know no such value.
-  """
-  kinds = {
-    section: override.partition("=")[2]
-    for section in parsing.NAMED
-    for override in overrides
-    if override.startswith(f"{_PREFIX}{section}.name=")
-  }
-  if kinds:
-    raw = parsing.switched(raw, kinds)
-  optional = parsing.optional_fields(raw)
-  left: list[str] = []
-  for override in overrides:
-    name, _, value = override.removeprefix(_PREFIX).partition("=")
-    path = tuple(name.split("."))
-    if value == "None" and path in optional:
-      raw[path[0]][path[1]] = None
-      left = [o for o in left if not o.startswith(f"{_PREFIX}{name}=")]
-    else:
-      left.append(override)
-  config = ml_collections.ConfigDict(raw)
-  for (section, name), kind in optional.items():
-    if config[section][name] is None:
-      config[section][name] = config_dict.placeholder(kind)
-  for override in left:
-    _check_override(override, config)
-  return config, left
-
-
-def _joined(argv: Sequence[str]) -> list[str]:
-  """`--config FILE` and `-config=FILE` as `--config=FILE`."""
-  joined, pending = [], None
-  for arg in argv:
-    if arg.startswith("-config"):
-      arg = f"-{arg}"
-    if pending is not None:
-      if arg.startswith("--"):
-        break
-      joined.append(f"{pending}={arg}")
-      pending = None
-    elif arg == "--config" or (arg.startswith(_PREFIX) and "=" not in arg):
-      pending = arg
-    else:
-      joined.append(arg)
-  if pending is not None:
-    raise errors.UserError(f"{pending} needs a value, as in {pending}=VALUE.")
-  return joined
-
-
-def _field(override: str, config: ml_collections.ConfigDict):
-  """The names of `--config.a.b=value`, and the present value of a.b."""
-  names = override[len(_PREFIX) :].partition("=")[0].split(".")
-  node = config
-  for i, name in enumerate(names):
-    parent = ".".join(names[:i]) or "the config"
-    if not isinstance(node, ml_collections.ConfigDict):
-      raise errors.UserError(
-        f"{parent} is a value, {errors.shown(node)}, and has no field "
-        f"{errors.shown(name)}."
-      )
-    if name not in node:
-      parsing.refuse_derived(config, parent, [name])
-      if new := renamed.FIELDS.get(f"{parent}.{name}"):
-        raise errors.UserError(f"{parent}.{name} is called {new} now.")
-      raise errors.unknown(f"field of {parent}", name, node)
-    node = node[name]
-  return names, node
-
-
-def _check_override(override: str, config: ml_collections.ConfigDict) -> None:
-  names, node = _field(override, config)
-  if isinstance(node, ml_collections.ConfigDict):
-    raise errors.UserError(
-      f"{'.'.join(names)} is a section; set one of its fields: "
-      f"{', '.join(sorted(node))}."
-    )
-
-
-def _wrong_value(
-  message: str,
-  values: flags.FlagValues,
-  config: ml_collections.ConfigDict | None,
-) -> errors.UserError:
-  """The sentence for a value that does not fit its field or flag.
+def _wrong_value(message: str, values: flags.FlagValues) -> errors.UserError:
+  """The sentence for a value that does not fit its flag.
 
   Args:
     message: absl's message, such as "flag --step=x: invalid literal for int()".
     values: the flags.
-    config: None if there is none.
   """
-  found = re.match(r"flag --([\w.]+)=(.*?): ", message, re.DOTALL)
+  found = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
   if not found:
     return errors.UserError(f"{message.rstrip('.')}.")
   name, value = found.groups()
-  if name.startswith("config."):
-    names, node = _field(f"--{name}", config)
-    hint = parsing.hint_of(config, names)
-    like = "" if node is None else f", like {errors.shown(node)}"
-    return errors.UserError(
-      f"{'.'.join(names)} must be {fields.spoken(hint)}{like}; got "
-      f"{errors.shown(value)}."
-    )
   parser = values[name].parser
   if isinstance(parser, flags.EnumParser):
     return errors.unknown(f"--{name}", value, parser.enum_values)

@@ -105,7 +105,12 @@ class Loop:
     fresh = self._fresh_state(tx)
     places = state.of_state(fresh, self._mesh, fsdp=self._config.train.fsdp)
     self._state = self._resumed(sharding.put(fresh, places))
-    self._examples = self._make_examples()
+    self._examples = given.examples(
+      self._task,
+      sharding.own_copy(self._state.extra),
+      self._image_set,
+      batch_size=self._config.evaluate.batch_size,
+    )
     self._programs = programs.build(
       self._task, self._config, tx, places, self._mesh
     )
@@ -196,14 +201,6 @@ class Loop:
     logging.info("Resuming from step %d of %s.", step, self._workdir)
     return state.TrainState(**parts)
 
-  def _make_examples(self) -> base.Examples:
-    return given.examples(
-      self._task,
-      sharding.own_copy(self._state.extra),
-      self._image_set,
-      batch_size=self._config.evaluate.batch_size,
-    )
-
   def _open_log(self) -> metric_log.MetricWriter:
     """The log, without lines of steps that are done again."""
     start = int(self._state.step)
@@ -228,10 +225,9 @@ class Loop:
       process_count=jax.process_count(),
     )
     return pipeline.prefetch(
-      batches,
+      lambda step: sharding.put_batch(batches.batch(step), self._mesh),
       start,
       self._config.train.steps,
-      lambda batch: sharding.put_batch(batch, self._mesh),
     )
 
   def _progress(self, start: int) -> progress_bar.Progress:

@@ -70,7 +70,7 @@ def narrow_tokenizer(patch):
 
 
 def narrow_diffusion(patch):
-  row = diffusion_step.Row("video", 8, 2, train=1.0, denoise=1.0)
+  row = diffusion_step.Row("video", 8, 2)
   task = diffusion_step.make_task(
     "video", (4, 4, 3), channels=8, multipliers=(1,), blocks=1, attention=(),
     heads=2, groups=4,
@@ -88,7 +88,7 @@ def narrow_autoencoders(patch):
     channels=16, multipliers=(1,), blocks=1, attention=(), heads=2, groups=4
   )
   tiny = {
-    "authors": video_vae.Row(net, (3, 8, 8, 3), 2.0, 100.0),
+    "authors": video_vae.Row(net, (3, 8, 8, 3)),
     "pixels": video_vae.Row(unet, (5, 16, 16, 3)),
     "latents": video_vae.Row(unet, (2, 4, 4, 8)),
   }
@@ -121,13 +121,11 @@ def check_diffusion_step(record):
     assert rate * seconds == pytest.approx(found[f"{step}_gflop"])
     assert found[f"{step}_seconds_min"] <= seconds
     assert found[f"{step}_compile_seconds"] > 0
-    assert found[f"{step}_seconds_over_peer"] == seconds
     assert found[f"{step}_model_flop_utilization"] == pytest.approx(rate / 1e3)
   # Parameters, their average and two moments, float32.
   assert found["train_xla_memory_gb"] > 16e-9 * found["parameters"]
   # One forward pass and two gradients, against one forward pass.
   assert 2.5 < found["train_gflop"] / found["denoise_gflop"] < 3.5
-  assert record["peer"]["rows"]["tiny"]["train"] == 1.0
 
 
 def check_tokenizer_step(record):
@@ -139,27 +137,21 @@ def check_tokenizer_step(record):
   )
   # An update encodes, and does more.
   assert found["train_gflop"] > found["encode_gflop"]
-  # Another width than the peer's is not compared with it.
-  assert "train_cpu_seconds_over_peer" not in found
 
 
 def check_token_sampling(record):
   assert record["batch"] == {"next_64": 1, "masked_64": 1}
-  for name, row in record["values"].items():
+  for row in record["values"].values():
     assert min(row.values()) > 0
-    seconds, peer = row["cpu_seconds"], record["peer"]["cpu_seconds"][name]
+    seconds = row["cpu_seconds"]
     assert row["cpu_seconds_per_grid"] == pytest.approx(seconds)
     assert row["tokens_per_cpu_second"] == pytest.approx(64 / seconds)
     assert row["tokens_per_second"] == pytest.approx(64 / row["seconds"])
-    assert row["cpu_seconds_over_peer"] == pytest.approx(seconds / peer)
 
 
 def check_video_vae(record):
-  found = record["values"]["authors"]
-  assert found["cpu_seconds_over_peer"] == found["cpu_seconds"] / 2
   if sys.platform == "linux":
-    assert found["resident_mb_over_peer"] == found["resident_mb"] / 100
-  assert record["peer"]["cpu_seconds"]["authors"] == 2
+    assert record["values"]["authors"]["resident_mb"] > 0
   assert record["shapes"]["latents"] == [2, 4, 4, 8]
   for row in record["values"].values():
     assert row["gflop"] > 0 and row["cpu_seconds"] > 0

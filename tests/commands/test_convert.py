@@ -132,7 +132,7 @@ def test_mistakes(weights, tmp_path, sentence):
     ([at, given], "--weights needs the config of its network, such as --con"),
     ([at, given, VIDEO, "--step=-1"], "--step must not be negative; got -1."),
     ([at, given, VIDEO, "--setp=1"], "did you mean '--step'?"),
-    ([at, given, heat], "'heat_hvae' has no published weights; those of im"),
+    ([at, given, heat], "'heat_hvae' has no published weights; the weights"),
     ([at, given, IMAGE], "(input_blocks.3.1.spatial_attention.qkv.weight, "),
     ([at, given, *wide], "has the shape (32, 8), and the model needs (64, 16)"),
     ([at, f"{given}.pt", VIDEO], "No such file or directory."),

@@ -18,7 +18,7 @@ from configs import (
 )
 from pseudovideo import errors, optimizers
 from pseudovideo import fields as types
-from pseudovideo.config import comparing, parsing, sections
+from pseudovideo.config import comparing, filling, parsing, sections
 from pseudovideo.pretrained import perceptual_features
 
 FILES = {
@@ -56,8 +56,6 @@ FIRST_STAGES = {
 DATASETS = ("digits", "mnist", "cifar10", "celeb_a")
 # What a run fills in by itself, and what is no value of a field.
 FILLED_IN = ("hash", "config")
-# Defaults of None are not among the fields of a completed config.
-OPTIONAL = {"model": ("out_channels",), "augmentation": ("rate",)}
 
 HUGE = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 10**9, 10**400)
 SMALL = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 24, 32)
@@ -155,8 +153,8 @@ def _names() -> tuple[str, ...]:
   from pseudovideo.metrics import set_metrics
 
   tables = [SETS, set_metrics.METRICS, perceptual_features.FEATURES]
-  tables += parsing.NAMED.values()
-  for task in parsing.NAMED["task"].values():
+  tables += filling.NAMED.values()
+  for task in filling.NAMED["task"].values():
     hints = list(types.types_of(task).values())
     for part in (*hints, *NAMED_PARTS):
       if dataclasses.is_dataclass(part):
@@ -170,8 +168,8 @@ def _names() -> tuple[str, ...]:
 
 
 NAMED_PARTS = (
-  *parsing.NAMED["augmentation"].values(),
-  *parsing.NAMED["quantizer"].values(),
+  *filling.NAMED["augmentation"].values(),
+  *filling.NAMED["quantizer"].values(),
   sections.DataConfig,
   sections.EvaluateConfig,
   optimizers.OptimizerConfig,
@@ -206,9 +204,6 @@ def fields(raw: dict, traced: bool) -> list[tuple[str, str]]:
     for name in values
     if name not in FILLED_IN
   ]
-  for section, names in OPTIONAL.items():
-    if section in raw:
-      found += [(section, name) for name in names]
   if not traced:
     return found
   return [

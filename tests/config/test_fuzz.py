@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pseudovideo import augmentations, data, errors, tasks
-from pseudovideo.config import comparing, parsing
+from pseudovideo.config import comparing, filling, parsing
 from pseudovideo.terminal import command_line
 from tests import traced_tasks
 from tests.config import drawn_configs as drawn
@@ -96,7 +96,7 @@ def in_use(config, task, section, name):
   owner = task if section == "task" else getattr(task, section)
   if name != "name":
     return getattr(owner, name)
-  table = tasks.TABLE if section == "task" else parsing.NAMED[section]
+  table = tasks.TABLE if section == "task" else filling.NAMED[section]
   return next(key for key, cls in table.items() if type(owner) is cls)
 
 

@@ -103,7 +103,7 @@ def test_values_of_another_type(field, values, words):
 
 def test_numbers_that_arrays_would_change():
   for field, value, words in (
-    ("count", 2**32, "2**32"),
+    ("count", 2**32, "an integer with a magnitude below 2**32"),
     ("limit", -(2**40), "2**32"),
     ("sizes", (1, 2**32), "2**32"),
     ("rate", 10**400, "finite"),
@@ -184,6 +184,71 @@ def test_names_of_earlier_versions_are_translated():
   assert config.task_fields["reconstruction_likelihood"] == "gaussian"
 
 
+def test_fields_that_nobody_can_set_any_more_may_be_none():
+  raw = changed("model.out_channels", None, "image")
+  assert parsing.parse(raw) == parsing.parse(tiny("image"))
+  with pytest.raises(errors.UserError, match="out_channels follows from"):
+    parsing.parse(changed("model.out_channels", 2, "image"))
+
+
+def test_a_config_cannot_be_changed():
+  config = parsing.parse(tiny("video"))
+  before = config.json
+  config.raw["train"]["steps"] = 5
+  assert config.raw["train"]["steps"] == tiny("video")["train"]["steps"]
+  with pytest.raises(TypeError):
+    config.task_fields["context"] = 3
+  run = {"train": {"seed": 3}}
+  source = fields.read({"run": run}, dict, "tokenizer.config")
+  with pytest.raises(TypeError):
+    source["run"]["train"]["seed"] = 4
+  assert config.json == before
+
+
+def test_equal_configs_have_equal_hashes():
+  config = parsing.parse(tiny("video"))
+  again = parsing.parse(config.raw)
+  other = config.replaced("train", seed=9)
+  assert len({config, again, other}) == 2
+  assert other.train.seed == 9 and other.task_fields == config.task_fields
+
+
+@pytest.mark.parametrize(
+  ("section", "values", "words"),
+  [
+    ("nosuch", {"a": 1}, ["'nosuch'", "augmentation, data"]),
+    ("title", {}, ["'title'", "augmentation, data"]),
+    ("train", {"stpes": 1}, ["'stpes'", "'steps'"]),
+    ("train", {"steps": 0}, ["train.steps"]),
+  ],
+)
+def test_what_cannot_be_replaced(section, values, words):
+  with pytest.raises(errors.UserError) as caught:
+    parsing.parse(tiny("video")).replaced(section, **values)
+  assert all(word in str(caught.value) for word in words)
+
+
+def test_changes_by_the_path_of_a_field():
+  raw = tiny("video")
+  config = parsing.parse(
+    raw,
+    {
+      "augmentation.name": "heat",
+      "augmentation.sigma_max": 7.0,
+      "train.steps": lambda steps: 2 * steps,
+      "title": "another",
+    },
+  )
+  assert config.task_fields["augmentation"] == augmentations.make(
+    "heat", frames=raw["augmentation"]["frames"], sigma_max=7.0
+  )
+  assert config.train.steps == 2 * raw["train"]["steps"]
+  assert config.title == "another"
+  for path in ("train", "train.stpes", "trian.steps", "title.x", "train.a.b"):
+    with pytest.raises(errors.UserError):
+      parsing.parse(raw, {path: 3})
+
+
 def test_missing_and_unknown_fields():
   with pytest.raises(errors.UserError, match=r"lacks the field toy\.count"):
     fields.read_section(Toy, {}, "toy")
@@ -221,7 +286,7 @@ def test_defaults_are_written_out_and_given_values_stay():
 
 
 def test_a_section_may_lack():
-  for section, said in (("data", "data.name"), ("task", "task named")):
+  for section, said in (("data", "data.name"), ("task", "task.name")):
     raw = tiny()
     del raw[section]
     with pytest.raises(errors.UserError, match=said):
@@ -235,7 +300,8 @@ def test_a_section_may_lack():
     ({"train": 3}, ["train", "3"]),
     ({"title": 3}, ["title", "3"]),
     ({"encoder": {"channels": 8}}, ["'encoder'"]),
-    ({"task": {}}, ["heat_hvae, image_diffusion"]),
+    ({"task": {}}, ["task.name", "heat_hvae, image_diffusion"]),
+    ({"task": {"name": "heat_hvae", "nme": 3}}, ["'nme'", "'name'"]),
     ({"task": {"name": ["heat_hvae"]}}, ["heat_hvae, image_diffusion"]),
   ],
 )
@@ -342,7 +408,7 @@ def test_differences_name_the_field_and_both_values():
   del new["optimizer"]["eps"]
   assert comparing.differences(old, new) == [
     "model.multipliers is [1, 2], was [1, 1]",
-    "optimizer.eps is None, was 1e-08",
+    "optimizer.eps is absent, was 1e-08",
     "train.seed is 1, was 0",
   ]
 
@@ -382,7 +448,7 @@ def test_how_is_sampled_may_change_and_what_is_trained_may_not():
     other = tiny("video")
     other[section]["added"] = 1
     assert comparing.differences(old, other) == [
-      f"{section}.added is 1, was None"
+      f"{section}.added is 1, was absent"
     ]
 
 

@@ -15,7 +15,7 @@ import typing
 import pytest
 
 from pseudovideo import errors, fields, tasks
-from pseudovideo.config import parsing
+from pseudovideo.config import filling, parsing
 from tests import traced_tasks
 from tests.config import drawn_configs as drawn
 from tests.shapes import SHAPES
@@ -94,7 +94,7 @@ def owners():
   """(section, class) -> a config that has it, shape, fields it cannot set."""
   found = {}
   for raw, shape in some_configs():
-    schemas = parsing.schemas_of(raw)
+    schemas = filling.schemas_of(raw)
     for section, (cls, given) in schemas.items():
       found.setdefault((section, cls), (raw, shape, given))
   return found
@@ -117,7 +117,7 @@ def outside(hint, present):
   if typing.get_origin(hint) is tuple:
     entries = outside(typing.get_args(hint)[0], None)
     return (*((value, *present[1:]) for value in entries), 3, "x", None)
-  if fields.optional_type(hint):
+  if fields.allows_none(hint):
     kind = typing.get_args(hint)[0]
     return tuple(v for v in outside(kind, None) if v is not None)
   numbers = (math.nan, math.inf, -math.inf)
@@ -143,7 +143,7 @@ def answers(section, cls):
   make(raw, shape)
   hints = fields.types_of(cls)
   names = list(fields.named_fields(cls, given))
-  if section in parsing.NAMED:
+  if section in filling.NAMED:
     names, hints = [*names, "name"], hints | {"name": str}
   found = []
   for name in names:
@@ -217,7 +217,7 @@ def test_every_class_that_a_config_can_fill_is_tested():
     assert ("task", task) in tested
     hints = fields.types_of(task)
     for section in set(tasks.SECTIONS) & set(hints):
-      named = parsing.NAMED.get(section, {0: hints[section]})
+      named = filling.NAMED.get(section, {0: hints[section]})
       assert {(section, cls) for cls in named.values()} <= tested
 
 

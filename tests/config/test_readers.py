@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from pseudovideo import fields, runs
-from pseudovideo.config import parsing
+from pseudovideo.config import filling, parsing
 from pseudovideo.evaluation import evaluate
 from pseudovideo.pretrained import perceptual_features
 from pseudovideo.training import loop
@@ -56,7 +56,7 @@ def seen(tmp_path_factory):
         patch.setattr(cls, name, Recorded(name, found[cls]), raising=False)
     run_once(tmp_path_factory.mktemp("read"))
     for raw, shape in test_ranges.some_configs():
-      if not unread(found, parsing.schemas_of(raw)):
+      if not unread(found, filling.schemas_of(raw)):
         continue
       if "perceptual" in raw["task"] and shape == (8, 8, 1):
         raw["task"]["perceptual"] = "toy"

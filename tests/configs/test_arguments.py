@@ -11,7 +11,7 @@ from configs import (
   video_diffusion,
   video_vae,
 )
-from pseudovideo import errors
+from pseudovideo import data, errors
 from pseudovideo.config import parsing
 from tests.configs import config_files as files
 
@@ -37,6 +37,27 @@ def test_a_folder_reaches_the_data_section():
   assert config.data.name == "folder:some/where?size=32"
 
 
+def test_the_size_in_a_name_chooses_the_network():
+  for module in (hvae, video_diffusion):
+    sized, digits = (
+      module.get_config(f"dataset={name}")
+      for name in ("folder:some/where?size=8", "digits")
+    )
+    assert sized.model == digits.model and sized.train == digits.train
+
+
+def test_a_set_of_a_users_own(monkeypatch):
+  monkeypatch.setitem(data.SETS, "mine", lambda path, data_dir: None)
+  assert hvae.get_config("dataset=mine").data.name == "mine"
+  monkeypatch.setitem(data.FACTS, "mine", data.Facts((8, 8, 1)))
+  for module in files.ARGUMENTS:
+    mine, digits = (
+      module.get_config(f"dataset={name}").model for name in ("mine", "digits")
+    )
+    assert mine == digits
+  assert "mine" in refused(hvae, "dataset=mnie")
+
+
 @pytest.mark.parametrize(
   ("argument", "allowed"),
   [
@@ -51,11 +72,13 @@ def test_bad_arguments_list_the_choices(argument, allowed):
   assert allowed in refused(hvae, argument)
 
 
-def test_arguments_may_come_in_any_order_and_the_last_one_wins():
-  parsed = common.parse_argument(
-    "b=2,a=y,b=1", a=("x", "y"), b=("0", "1", "2"), c=("only",)
-  )
+def test_arguments_may_come_in_any_order_and_once():
+  choices = dict(a=("x", "y"), b=("0", "1", "2"), c=("only",))
+  parsed = common.parse_argument("b=1,a=y", **choices)
   assert parsed == {"a": "y", "b": "1", "c": "only"}
+  for twice in ("b=2,a=y,b=1", "b=1,b=1"):
+    with pytest.raises(errors.UserError, match="b is given twice"):
+      common.parse_argument(twice, **choices)
 
 
 def test_the_small_published_network_belongs_to_the_paper_preset():
@@ -76,10 +99,14 @@ def test_lengths_that_only_a_tae_has():
     assert "5, 9, 17, 1" in said
 
 
-@pytest.mark.parametrize("query", ["", "?size=16&frames=5", "?interval=2"])
+@pytest.mark.parametrize("query", ["", "?size=16&frames=9", "?interval=2"])
 def test_clips_need_a_side_and_one_number_of_frames(query):
-  said = refused(video_vae, f"dataset=videos:some/where{query},frames=9")
-  assert ("frames" if "frames" in query else "size") in said
+  name = f"videos:some/where{query}"
+  said = refused(video_vae, f"dataset={name},frames=9")
+  if "frames" in query:
+    assert repr(name) in said, "quoted as it was given"
+  else:
+    assert "size" in said
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ CHANGES = [
   ),
   (
     lambda sd: {f"module.{name}": array for name, array in sd.items()},
-    r"lacks (\d+) \(time_embed\.0\.weight, .*, \.\.\.\) and has besides \1 "
+    r"lacks (\d+) \(time_embed\.0\.weight, .*, \.\.\.\) and it has besides \1 "
     r"\(module\.time_embed\.0\.weight, ",
   ),
   (

@@ -148,7 +148,9 @@ def workers() -> list[threading.Thread]:
 
 def test_prefetch_yields_every_step_in_order():
   batches = make(20, 8)
-  seen = list(pipeline.prefetch(batches, 3, 11, lambda b: b["label"] + 100))
+  seen = list(
+    pipeline.prefetch(lambda step: batches.batch(step)["label"] + 100, 3, 11)
+  )
   assert [step for step, _ in seen] == list(range(3, 11))
   for step, label in seen:
     np.testing.assert_array_equal(label, batches.batch(step)["label"] + 100)
@@ -156,18 +158,18 @@ def test_prefetch_yields_every_step_in_order():
 
 
 def test_prefetch_of_nothing():
-  assert list(pipeline.prefetch(make(4, 2), 5, 5, lambda b: b)) == []
+  assert list(pipeline.prefetch(make(4, 2).batch, 5, 5)) == []
 
 
 def test_prefetch_runs_ahead_but_not_far():
   made = threading.Semaphore(0)
   count = []
 
-  def put(batch: pipeline.Batch) -> None:
+  def made_up(step: int) -> None:
     count.append(1)
     made.release()
 
-  stream = pipeline.prefetch(make(4, 2), 0, 100, put)
+  stream = pipeline.prefetch(made_up, 0, 100)
   next(stream)
   for _ in range(1 + pipeline.AHEAD):  # they come without being asked for
     assert made.acquire(timeout=10)
@@ -178,13 +180,13 @@ def test_prefetch_runs_ahead_but_not_far():
 
 
 def test_prefetch_passes_the_exception_on():
-  def put(batch: pipeline.Batch) -> int:
-    if 2 in batch["label"]:
+  def broken(step: int) -> int:
+    if step == 2:
       raise OSError("the device is gone")
     return 0
 
   with pytest.raises(OSError, match="the device is gone"):
-    list(pipeline.prefetch(make(4, 2), 0, 10, put))
+    list(pipeline.prefetch(broken, 0, 10))
   assert not workers()
 
 

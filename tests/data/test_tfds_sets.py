@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pseudovideo import data, errors
-from pseudovideo.data import decoding, tfds_sets
+from pseudovideo.data import decoding, named, tfds_sets
 
 REAL_DIR = os.environ.get("PSEUDOVIDEO_DATA_DIR")
 RNG = np.random.default_rng(0)
@@ -347,9 +347,10 @@ def test_a_description_that_is_too_long(mnist: pathlib.Path, monkeypatch):
 
 
 def test_labels_and_sides_that_do_not_fit(prepared: pathlib.Path, monkeypatch):
-  few = dataclasses.replace(tfds_sets.SPECS["mnist"], num_classes=3)
-  wide = dataclasses.replace(tfds_sets.SPECS["celeb_a"], side=200)
-  monkeypatch.setattr(tfds_sets, "SPECS", {"mnist": few, "celeb_a": wide})
+  few = dataclasses.replace(named.FACTS["mnist"], classes=3)
+  wide = dataclasses.replace(named.FACTS["celeb_a"], image_shape=(200, 200, 3))
+  monkeypatch.setitem(named.FACTS, "mnist", few)
+  monkeypatch.setitem(named.FACTS, "celeb_a", wide)
   for name, said in (
     ("mnist", r"has the label \d, and there are 3; prepare"),
     ("celeb_a", r"is 178x218, and the shorter side must have 200 pixels"),

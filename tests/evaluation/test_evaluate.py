@@ -299,8 +299,8 @@ def test_metrics_can_be_chosen_on_the_command_line(run):
   ("change", "message"),
   [
     ("metrics=FD,PRR", "named 'PRR'; did you mean 'PR'?"),
-    ("metrics=", "no metric named ''"),
-    ("metrics=FID", "no metric named 'FID'; did you mean 'FD'?"),
+    ("metrics=", "metrics named ''"),
+    ("metrics=FID", "metrics named 'FID'; did you mean 'FD'?"),
     ("inception=allways", "did you mean 'always'?"),
   ],
 )

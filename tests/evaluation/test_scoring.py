@@ -120,9 +120,9 @@ def test_data_are_shown_to_a_network_once(tmp_path):
 
   class Watched(features.FeatureNetwork):
     def stream(self, blocks, batch_size=None):
-      for rows, *outputs in super().stream(blocks, batch_size):
+      for rows, outputs in super().stream(blocks, batch_size):
         shown.append(rows.stop - rows.start)
-        yield rows, *outputs
+        yield rows, outputs
 
   network = Watched(**vars(flat_network()))
   first = scoring.score(generated(), image_set(), [network], num_samples=20)

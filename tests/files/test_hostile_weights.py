@@ -162,7 +162,7 @@ NO_LEGACY_STATE_DICTS = [
 
 # Of a file of two storages, of 2 and 6 numbers; see `save_legacy_pickle`.
 LEGACY_FIELDS = [
-  ({"magic": 7}, "does not begin as those of torch"),
+  ({"magic": 7}, "does not begin as torch's files do"),
   ({"version": 1002}, "its version is 1002 and not 1001"),
   ({"machine": {"little_endian": False}}, "not little-endian"),
   ({"machine": 3}, "not little-endian"),
@@ -190,7 +190,7 @@ def legacy_torch(trace) -> Weights:
   )
   found["a pickle of Python"] = (
     pickle.dumps(collections.OrderedDict(a=1), 2),
-    "does not begin as those of torch",
+    "does not begin as torch's files do",
   )
   evil = hostile_pickles.Evil(f"touch {trace}")
   said = "asks to run posix.system, which is not among"

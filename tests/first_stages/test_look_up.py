@@ -146,7 +146,8 @@ def test_what_follows_from_the_tokenizer_cannot_be_set(
   raw = config("anywhere", order)
   raw["model"][field] = 4
   expected = (
-    f"model.{field} follows from the tokenizer and cannot be set; leave it out."
+    f"model.{field} follows from the rest of the config and cannot be set; "
+    "leave it out."
   )
   assert sentence(parsing.parse, raw) == expected
   assert sentence(parsing.complete, raw) == expected

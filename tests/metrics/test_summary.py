@@ -150,7 +150,7 @@ class Wide(FeatureNetwork):
     for block in blocks:
       rows = slice(done, done + len(block))
       mean = block.mean((1, 2, 3), dtype=np.float32)[:, None]
-      yield rows, np.tile(mean, (1, 64)), np.tile(mean, (1, 1000))
+      yield rows, (np.tile(mean, (1, 64)), np.tile(mean, (1, 1000)))
       done = rows.stop
 
 

@@ -48,7 +48,7 @@ def test_a_stream_keeps_the_order_over_blocks_of_any_size(images):
   blocks = [images[:3], images[3:4], images[4:4], images[4:]]
   expected, _ = network()(images)
   done = 0
-  for rows, part, _ in network().stream(blocks, 8):
+  for rows, (part, _) in network().stream(blocks, 8):
     assert rows.start == done and len(part) <= 8
     np.testing.assert_allclose(part, expected[rows], rtol=1e-6)
     done = rows.stop

@@ -261,7 +261,7 @@ def test_an_altered_config_is_detected(pair, tmp_path):
   path = directory / "2" / "_CHECKPOINT_METADATA"
   path.write_text(path.read_text().replace('"lr": 0.1', '"lr": 0.2'))
   assert json.loads(path.read_text())
-  with pytest.raises(errors.UserError, match=r"manifest.*there are 1;"):
+  with pytest.raises(errors.UserError, match=r"manifest.*there is step 1;"):
     checkpoints.load(tmp_path, step=2)
   assert checkpoints.load(tmp_path)[0] == 1
 
@@ -422,7 +422,9 @@ def test_a_model_that_differs_is_told_each_difference(pair, tmp_path):
 def test_absent_checkpoints_are_named(pair, tmp_path):
   with pytest.raises(errors.UserError, match="There is no checkpoint in"):
     checkpoints.load(tmp_path)
-  with pytest.raises(errors.UserError, match=r"step 7 .*there are 1, 2"):
+  with pytest.raises(
+    errors.UserError, match=r"step 7 .*there are step 1, step 2"
+  ):
     checkpoints.load(pair.parent, step=7)
 
 

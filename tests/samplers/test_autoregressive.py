@@ -95,10 +95,11 @@ def test_a_video_can_be_completed_from_any_stage(key):
 
 def test_a_window_holds_observed_frames_only():
   video = jnp.arange(4.0)[None, :, None, None, None] + jnp.ones((2, 1, 1, 1, 1))
-  window = autoregressive.gather(
+  frames, window = autoregressive.gather(
     video,
     jnp.array([[0, 2], [3, 1]]),
     jnp.array([[1.0, 0], [1, 1]]),
     jnp.array([[0.0, 1], [0, 0]]),
   )
+  np.testing.assert_array_equal(frames[:, :, 0, 0, 0], [[1, 3], [4, 2]])
   np.testing.assert_array_equal(window.x0[:, :, 0, 0, 0], [[1, 0], [4, 2]])

@@ -64,11 +64,11 @@ def test_arrays_say_the_same_as_the_stages():
 
 def test_impossible_schedules_are_refused():
   for make, arguments, said in [
-    (windows.autoregressive, (4, 5), "4 frames of the video; got .* 5"),
-    (windows.autoregressive, (4, 0), "got a context of 0"),
-    (windows.blockwise, (4, 5, 1), "4 frames of the video; got a window of 5"),
-    (windows.blockwise, (4, 3, 0), "between 1 and 3 frames, the window; got 0"),
-    (windows.blockwise, (4, 3, 4), "between 1 and 3 frames, the window; got 4"),
+    (windows.autoregressive, (4, 5), "task.context .* the 4 frames .*; got 5"),
+    (windows.autoregressive, (4, 0), "task.context .*; got 0"),
+    (windows.blockwise, (4, 5, 1), "task.window .* the 4 frames .*; got 5"),
+    (windows.blockwise, (4, 3, 0), "task.new_frames .* 3 frames; got 0"),
+    (windows.blockwise, (4, 3, 4), "task.new_frames .* 3 frames; got 4"),
   ]:
     with pytest.raises(errors.UserError, match=said):
       make(*arguments)

@@ -43,6 +43,9 @@ def test_a_task_that_names_nothing_draws_samples():
   base.check_abilities(plain)
   assert not any(base.can(plain, ability) for ability in base.ABILITIES)
   assert given.arrays(plain, None) == {}
+  assert base.discriminator_optimizer(plain) is None
+  assert base.channels_field(types.SimpleNamespace) is None
+  assert base.declared(plain, "derived") == ()
 
 
 def test_unknown_needs_are_refused():

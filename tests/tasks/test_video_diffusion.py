@@ -285,7 +285,7 @@ def test_losses_at_each_step_are_remembered_in_training_only(images, key):
 def test_padding_carries_no_information(video, params):
   rng = np.random.default_rng(0)
   x = rng.normal(size=(3, 3, 8, 8, 1)).astype(np.float32)
-  window = jax.device_get(
+  _, window = jax.device_get(
     jax.jit(autoregressive.gather)(video[:3], INDEX, OBSERVED, LATENT)
   )
   ask = jax.jit(
@@ -477,7 +477,7 @@ def test_samples_depend_on_their_keys_only(params, key):
 @pytest.mark.parametrize(
   "fields, words",
   [
-    (dict(context=5), "a context of 5"),
+    (dict(context=5), "task.context must be between 1 and the 4 frames"),
     (dict(window=3), "no task.window"),
     (dict(new_frames=1), "no task.new_frames"),
     (
@@ -486,11 +486,11 @@ def test_samples_depend_on_their_keys_only(params, key):
     ),
     (
       dict(scheme="blockwise", context=0, window=5, new_frames=1),
-      "a window of 5",
+      "task.window must be between 1 and the 4 frames",
     ),
     (
       dict(scheme="blockwise", context=0, window=3, new_frames=0),
-      "the window; got 0",
+      "task.new_frames must be between 1 and task.window",
     ),
     (
       dict(training_windows="random", context=3),

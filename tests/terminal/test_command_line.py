@@ -73,6 +73,9 @@ def test_a_config_has_all_defaults_written_out():
     (["--config.train.steps", "3"], "train.steps", 3),
     (["-config.train.steps=3"], "train.steps", 3),
     (["--config.train.steps=3", "--config.train.steps=4"], "train.steps", 4),
+    (["-config.train.steps", "3"], "train.steps", 3),
+    (["--noconfig.optimizer.ema_warmup"], "optimizer.ema_warmup", False),
+    (["-noconfig.optimizer.ema_warmup"], "optimizer.ema_warmup", False),
     (["--config.title=a=b"], "title", "a=b"),
     (["--config.model.multipliers=(1, 2, 3)"], "model.multipliers", [1, 2, 3]),
     (["--config.optimizer.learning_rate=1"], "optimizer.learning_rate", 1.0),
@@ -122,6 +125,49 @@ def test_a_task_and_its_augmentation_may_change_together():
   assert own == augmentations.make("high_order_blur")
   assert config.train.batch_size == 16
   assert "video_diffusion" in config.title and "_blur" in config.title
+
+
+@pytest.mark.parametrize(
+  ("override", "words"),
+  [
+    ("--noconfig.train.nosuch", "'nosuch'"),
+    ("--noconfig.train.fsdp=1", "--config.train.fsdp=1"),
+    ("--noconfig.train.steps", "train.steps must be an integer"),
+    ("--noconfig.train", "train is a section"),
+    ("--noconfig", "'--noconfig'"),
+    ("--config.train.steps", "--config.train.steps=VALUE"),
+    ("--config.title.x=3", "'title.x'"),
+    ("--config.train.steps.x=3", "'train.steps.x'"),
+    ("--config.data.name=None", "data.name must be a string"),
+    ("--config.train.seed=4294967296", "train.seed must be an integer in"),
+    (f"--config.train.steps={10**400}", "integer from 1 to 1073741824"),
+    ("--config.evaluate.metrics=('fid',)", "evaluate.metrics"),
+  ],
+)
+def test_overrides_that_are_refused(override, words):
+  assert words in refused(CONFIG, override)
+
+
+@pytest.mark.parametrize(
+  ("argument", "task", "others"),
+  [
+    ("tokenizer.py:frames=1", "video_vae", {"task.image_share": 0}),
+    ("video_diffusion.py:", "video_tokenizer", {"quantizer.name": "cosine"}),
+    ("video_diffusion.py:frames=8", "video_tae", {}),
+    ("video_diffusion.py:", "image_diffusion", {}),
+    ("video_vae.py:", "video_tae", {}),
+    ("hvae.py:", "image_diffusion", {}),
+  ],
+)
+def test_another_task_gets_no_fields_that_nobody_set(argument, task, others):
+  overrides = {"task.name": task} | others
+  _, config = parse(
+    f"--config={ROOT}/configs/{argument}",
+    *(f"--config.{path}={value}" for path, value in overrides.items()),
+  )
+  config.make_task((128, 128, 1))
+  name = config.raw["task"]["name"]
+  assert name == task and f"task {name} instead of" in config.title
 
 
 def test_fields_may_be_set_to_none_again():

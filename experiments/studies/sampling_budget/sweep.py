@@ -50,7 +50,7 @@ class Sweep:
     self._run, self._seeds, self._num = run, tuple(seeds), num_samples
     self._folder = folder
     self._steps = run.task.process.steps
-    self._stages = len(getattr(run.task, "stages", [None]))
+    self._stages = run.task.num_stages
     self._reference = settings.Setting("ancestral", reference)
     sampler = self._reference.sampler(run.task.sampler)
     sampler.check(self._steps, self._stages)

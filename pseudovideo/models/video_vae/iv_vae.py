@@ -15,7 +15,7 @@ every step between the two, and the image VAE that both are inflated from.
 """
 
 import typing
-from typing import Annotated
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ import numpy as np
 from annotated_types import Len
 from jaxtyping import Array, Float
 
-from pseudovideo import errors
+from pseudovideo import errors, shapes
 from pseudovideo.fields import Count, Depth, Dtype, Width
 from pseudovideo.models.unet import Multiplier
 from pseudovideo.models.video_vae import blocks, branches, geometry, resampling
@@ -153,7 +153,7 @@ class IVVAE(nn.Module):
     design = branches.Design(self.branches, self.convolution, dtype, self.remat)
     num = len(design.names)
     z = self.latent_channels
-    shared = dict(
+    shared: dict[str, Any] = dict(
       design=design,
       widths=tuple(num * self.base * m for m in self.multipliers),
       temporal=self.temporal,
@@ -164,8 +164,9 @@ class IVVAE(nn.Module):
     )
     self.moments = branches.Pointwise(design, 2 * z)
     self.latents = branches.Pointwise(design, z)
+    channels = shapes.known_channels(self.image_channels)
     self.decoder = Decoder(
-      **shared, blocks=self.blocks + 1, features=num * self.image_channels
+      **shared, blocks=self.blocks + 1, features=num * channels
     )
 
   def __call__(

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float
 
-from pseudovideo import errors
+from pseudovideo import errors, shapes
 from pseudovideo.fields import Count, Depth, Dtype, Width
 from pseudovideo.models.video_vae import branches, geometry, iv_vae, tae_layers
 
@@ -62,7 +62,7 @@ class TAE(nn.Module):
     design = branches.Design(
       "image", "causal", jnp.dtype(self.dtype), self.remat
     )
-    shared = dict(
+    shared: dict[str, Any] = dict(
       design=design,
       widths=tuple(self.base * m for m in self.multipliers),
       temporal=self.temporal,
@@ -73,7 +73,9 @@ class TAE(nn.Module):
     self.moments = branches.Pointwise(design, 2 * self.latent_channels)
     self.latents = branches.Pointwise(design, self.latent_channels)
     self.decoder = tae_layers.Decoder(
-      **shared, blocks=self.blocks + 1, features=self.image_channels
+      **shared,
+      blocks=self.blocks + 1,
+      features=shapes.known_channels(self.image_channels),
     )
 
   def __call__(

@@ -129,12 +129,8 @@ def check(
     UserError: a name is missing or too many, or an array has another shape or
       no floating-point numbers.
   """
-  missing = [name for name in shapes if name not in state_dict]
-  extra = [name for name in state_dict if name not in shapes]
-  if missing or extra:
-    parts = [f"it lacks {_some(missing)}"] if missing else []
-    parts += [f"it has besides {_some(extra)}"] if extra else []
-    raise _error(title, " and ".join(parts))
+  if differences := layouts.name_differences(state_dict, shapes):
+    raise _error(title, differences)
   for name, shape in shapes.items():
     array = np.asarray(state_dict[name])
     if array.shape != shape:
@@ -149,12 +145,6 @@ def _error(title: str, what: str) -> errors.UserError:
   return errors.UserError(
     f"The state dict is not that of {title}: {what}; give the published file."
   )
-
-
-def _some(names: list[str]) -> str:
-  """The number of names and the first few."""
-  first = ", ".join(names[:4])
-  return f"{len(names)} ({first}{', ...' if len(names) > 4 else ''})"
 
 
 def _vgg16_shapes(head: vgg.Head) -> _Shapes:

@@ -1,8 +1,7 @@
 """The state dict of I3D in PyTorch to the variables of `networks.i3d.I3D`.
 
 The two have the same modules; only the last part of a name and the order of
-the axes differ. PyTorch counts the batches that its statistics have seen; the
-counters mean nothing in inference and may be there or not.
+the axes differ, see `names`.
 """
 
 import functools
@@ -14,18 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pseudovideo.pretrained.from_torch import backbones
+from pseudovideo.pretrained.from_torch import backbones, names
 from pseudovideo.pretrained.networks import i3d
-
-_Path = tuple[str, ...]
-
-_NAMES = {
-  "kernel": "weight",
-  "scale": "weight",
-  "bias": "bias",
-  "mean": "running_mean",
-  "var": "running_var",
-}
 
 
 def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -42,10 +31,11 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
       no floating-point numbers.
   """
   shapes = _shapes()
-  theirs = {path: _their_name(path) for path in shapes}
+  theirs = {path: names.of(path) for path in shapes}
+  counters = names.counters(shapes)
   backbones.check(
     "I3D for 400 classes",
-    {name: a for name, a in state_dict.items() if name not in _counters()},
+    {name: a for name, a in state_dict.items() if name not in counters},
     {theirs[path]: _their_shape(shape) for path, shape in shapes.items()},
   )
   variables = {}
@@ -58,26 +48,12 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 @functools.cache
-def _shapes() -> dict[_Path, tuple[int, ...]]:
+def _shapes() -> dict[names.Path, tuple[int, ...]]:
   """Shapes of the variables, without computing them."""
   videos = jnp.zeros((1, i3d.FEWEST_FRAMES, i3d.SIDE, i3d.SIDE, 3))
   tree = jax.eval_shape(i3d.I3D().init, jax.random.key(0), videos)
   flat = traverse_util.flatten_dict(tree)
   return {path: leaf.shape for path, leaf in flat.items()}
-
-
-@functools.cache
-def _counters() -> frozenset[str]:
-  return frozenset(
-    ".".join((*path[1:-1], "num_batches_tracked"))
-    for path in _shapes()
-    if "bn" in path
-  )
-
-
-def _their_name(path: _Path) -> str:
-  """Without the collection that the variable is in."""
-  return ".".join((*path[1:-1], _NAMES[path[-1]]))
 
 
 def _their_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

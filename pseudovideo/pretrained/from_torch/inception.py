@@ -1,8 +1,7 @@
 """Inception-v3's PyTorch state dict to Flax variables, and the reverse.
 
 The two have the same modules; only the last part of a name and the order of
-the axes differ. PyTorch counts the batches that its statistics have seen; the
-counters mean nothing in inference and may be there or not.
+the axes differ, see `names`.
 """
 
 import functools
@@ -16,18 +15,8 @@ from flax import traverse_util
 
 from pseudovideo import errors
 from pseudovideo.files import layouts
+from pseudovideo.pretrained.from_torch import names
 from pseudovideo.pretrained.networks import inception
-
-_Path = tuple[str, ...]
-
-_COUNTER = "num_batches_tracked"
-_NAMES = {
-  "kernel": "weight",
-  "scale": "weight",
-  "bias": "bias",
-  "mean": "running_mean",
-  "var": "running_var",
-}
 
 
 def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -43,13 +32,14 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     UserError: a name is missing or too many, or an array has another shape or
       no floating-point numbers.
   """
-  ours = {_their_name(path): path for path in _shapes()}
+  ours = {names.of(path): path for path in _shapes()}
+  counters = names.counters(_shapes())
   for name in ours:
     if name not in state_dict:
       raise _error(f"it has no {name!r}")
   variables = {}
   for name, array in state_dict.items():
-    if name in _counters():
+    if name in counters:
       continue
     if name not in ours:
       raise _error(f"it has {name!r} besides")
@@ -79,15 +69,17 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
   given = traverse_util.flatten_dict(dict(variables))
   if {path: np.shape(array) for path, array in given.items()} != _shapes():
     raise ValueError("The variables are not those of InceptionV3.")
-  state_dict = {name: np.zeros((), np.int64) for name in _counters()}
+  state_dict = {
+    name: np.zeros((), np.int64) for name in names.counters(_shapes())
+  }
   for path, array in given.items():
     array = _layout(path).weight_back(np.asarray(array))
-    state_dict[_their_name(path)] = np.array(array, np.float32, order="C")
+    state_dict[names.of(path)] = np.array(array, np.float32, order="C")
   return state_dict
 
 
 @functools.cache
-def _shapes() -> dict[_Path, tuple[int, ...]]:
+def _shapes() -> dict[names.Path, tuple[int, ...]]:
   """Shapes of the variables, without computing them."""
   images = jnp.zeros((1, inception.SIDE, inception.SIDE, 3))
   init = inception.InceptionV3().init
@@ -96,24 +88,12 @@ def _shapes() -> dict[_Path, tuple[int, ...]]:
   return {path: leaf.shape for path, leaf in flat.items()}
 
 
-@functools.cache
-def _counters() -> frozenset[str]:
-  return frozenset(
-    ".".join((*path[1:-1], _COUNTER)) for path in _shapes() if "bn" in path
-  )
-
-
-def _their_name(path: _Path) -> str:
-  """Without the collection that the variable is in."""
-  return ".".join((*path[1:-1], _NAMES[path[-1]]))
-
-
-def _their_shape(path: _Path) -> tuple[int, ...]:
+def _their_shape(path: names.Path) -> tuple[int, ...]:
   nothing = np.broadcast_to(np.float32(0), _shapes()[path])
   return _layout(path).weight_back(nothing).shape
 
 
-def _layout(path: _Path) -> layouts.Layout:
+def _layout(path: names.Path) -> layouts.Layout:
   if path[-1] != "kernel":
     return layouts.NORM
   return layouts.CONV if "conv" in path else layouts.LINEAR

@@ -3,6 +3,9 @@
 import flax.linen as nn
 import jax
 
+VALUE_RANGE = (-1.0, 1.0)
+"""The range of its pixels."""
+
 
 class Classifier(nn.Module):
   """Convolutions, each at half the resolution of the one before, then a head.

@@ -73,7 +73,10 @@ def read_good(
 
 
 def _there_are(steps: list[int]) -> str:
-  return f"there are {', '.join(map(str, steps))}" if steps else "there is none"
+  if not steps:
+    return "there is none"
+  named = ", ".join(f"step {step}" for step in steps)
+  return f"there {'is' if len(steps) == 1 else 'are'} {named}"
 
 
 def _text(entry: Mapping[str, Any]) -> str:

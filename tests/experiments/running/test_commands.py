@@ -18,7 +18,10 @@ MISTAKES = [
   (["run", "--preset=large"], "no config argument preset named 'large'"),
   (["run", "--dataset=digit"], "did you mean 'digits'"),
   (["run", "--seeds=0,x"], "--seeds must be whole numbers"),
-  (["run", "--seeds=4294967296"], "seed must be between -2**32 and 2**32"),
+  (
+    ["run", "--seeds=4294967296"],
+    "train.seed must be an integer in [0, 4294967296)",
+  ),
   (["run", "--format=md"], "no flag named '--format'"),
   (["report", "--dry-run"], "no flag named '--dry-run'"),
   (["report", "--format=html"], "no --format named 'html'"),
