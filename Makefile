@@ -15,7 +15,7 @@ PIP := $(if $(shell command -v uv 2>/dev/null),\
   $(RUN) -m pip install -q --disable-pip-version-check)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: install demo test test-slow test-avx2 lint format clean
+.PHONY: install demo test test-slow test-avx2 docs lint format clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: setup.py pyproject.toml constraints.txt
@@ -49,6 +49,11 @@ test-avx2: $(VENV)/.installed ## tests that compare floats, without AVX-512
 	  $$(grep -rlE 'assert_(allclose|array_equal)' tests --include='test_*.py') && \
 	  echo "make test-avx2: all tests passed."
 
+docs: $(VENV)/.installed ## the site; a broken link fails
+	@$(PIP) -c constraints.txt -e '.[docs]' && \
+	  NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q -d site && \
+	  echo "make docs: open site/index.html."
+
 lint: $(VENV)/.installed
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && \
 	  $(VENV)/bin/lint-imports && $(RUN) -m mypy && \
@@ -58,4 +63,4 @@ format: $(VENV)/.installed
 	@$(RUN) -m ruff check --fix . && $(RUN) -m ruff format .
 
 clean: ## removes the virtual environment; runs/ stays
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

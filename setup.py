@@ -68,6 +68,11 @@ setuptools.setup(
     "colab": ["matplotlib>=3.8"],
     "video": VIDEO,
     "slurm": SLURM,
+    "docs": [
+      "mkdocs-material>=9.7,<10",
+      "mkdocstrings[python]>=1,<2",
+      "latex2mathml>=3.77",
+    ],
     "test": TEST,
     "dev": [
       *TEST,

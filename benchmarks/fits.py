@@ -96,13 +96,14 @@ PRESET = "paper"
 
 def training(row: Row, *, remat: bool) -> traced.Training:
   """The training of a row, its blocks kept or computed again."""
-  config = parsing.parse(row.file.get_config(_with_preset(row.argument)))
+  config = parsing.parse(row.file.get_config(with_preset(row.argument)))
   config = config.replaced("model", remat=remat)
-  coder = row.coder and row.coder.get_config(_with_preset(row.coder_argument))
+  coder = row.coder and row.coder.get_config(with_preset(row.coder_argument))
   return traced.training(config, coder)
 
 
-def _with_preset(argument):
+def with_preset(argument: str) -> str:
+  """A config argument with the preset `PRESET`."""
   return f"{argument},preset={PRESET}"
 
 
@@ -159,19 +160,21 @@ def measure(row: Row) -> rows.Found:
   return found
 
 
-def lines(table: Mapping[str, rows.Found]) -> list[str]:
-  """The table in Markdown: devices without / with rematerialisation."""
+def table(
+  found: Mapping[str, rows.Found],
+) -> tuple[list[str], list[list[str]]]:
+  """Header and rows: devices without / with rematerialisation."""
   head = ["", "parameters", "batch", "state", "activations", "with remat"]
-  text = [[*head, *ACCELERATORS], ["---", *["---:"] * (5 + len(ACCELERATORS))]]
-  for name, found in table.items():
-    cells = [name, f"{found['parameters']:,}", str(found["batch"])]
+  lines = []
+  for name, row in found.items():
+    cells = [name, f"{row['parameters']:,}", str(row["batch"])]
     for field in ("state_gib", "activations_gib", "remat_activations_gib"):
-      cells.append(f"{found[field]:.1f}")
+      cells.append(f"{row[field]:.1f}")
     for accelerator in ACCELERATORS:
-      pair = [found[f"{p}devices, {accelerator}"] for p in ("", "remat_")]
+      pair = [row[f"{p}devices, {accelerator}"] for p in ("", "remat_")]
       cells.append(" / ".join(str(num) if num else "no" for num in pair))
-    text.append(cells)
-  return [f"| {' | '.join(cells)} |" for cells in text]
+    lines.append(cells)
+  return [*head, *ACCELERATORS], lines
 
 
 def define_flags() -> flags.FlagValues:
@@ -183,9 +186,11 @@ def run(argv: Sequence[str]) -> int:
   """Estimates, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   chosen = rows.chosen(argv, values, ROWS, {})
-  table = {name: measure(row) for name, row in chosen.items()}
-  print("\n".join(lines(table)))
-  rows.write(values, table, usable=USABLE, gib_of_devices=ACCELERATORS)
+  found = {name: measure(row) for name, row in chosen.items()}
+  header, lines = table(found)
+  for cells in (header, *lines):
+    print(" | ".join(cells))
+  rows.write(values, found, usable=USABLE, gib_of_devices=ACCELERATORS)
   return 0
 
 

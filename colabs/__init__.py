@@ -1,4 +1,4 @@
 """Notebooks: percent-format sources, and what `build` makes of them.
 
-Notebooks import `pseudovideo`, `configs` and `experiments`; none defines a model.
+They import `pseudovideo`, `configs` and `experiments`, and define no model.
 """

@@ -18,11 +18,11 @@ from typing import Any
 
 from absl import flags
 
+from experiments.publishing import address as address_of
 from pseudovideo.terminal import command_line
 
 FOLDER = pathlib.Path(__file__).parent
 CODE, MARKDOWN = "# %%", "# %% [markdown]"
-COLAB = "https://colab.research.google.com"
 UNSET = 'REPOSITORY = ""'
 METADATA = {
   "accelerator": "GPU",
@@ -68,14 +68,6 @@ def _uncommented(body: str) -> str:
   return "\n".join(line[2:] for line in lines)
 
 
-def repository(citation: str) -> str:
-  """The address in the text of CITATION.cff; empty if there is none."""
-  found = re.search(
-    r"^repository-code: *[\"']?([^\"'\s]+)", citation, re.MULTILINE
-  )
-  return found.group(1).removesuffix("/") if found else ""
-
-
 def badge(name: str, address: str) -> str:
   """Markdown that opens a notebook in Colab.
 
@@ -84,11 +76,10 @@ def badge(name: str, address: str) -> str:
     address: address of the repository; if it is not on GitHub, Colab asks for
       one.
   """
-  prefix, link = "https://github.com/", f"{COLAB}/github"
-  if address.startswith(prefix):
-    place = address.removeprefix(prefix).removesuffix(".git")
-    link = f"{link}/{place}/blob/main/colabs/{name}.ipynb"
-  return f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({link})"
+  link = address_of.colab(name, address)
+  return (
+    f"[![Open in Colab]({address_of.COLAB}/assets/colab-badge.svg)]({link})"
+  )
 
 
 def notebook(name: str, text: str, address: str) -> dict[str, Any]:
@@ -119,8 +110,7 @@ def notebook(name: str, text: str, address: str) -> dict[str, Any]:
 
 def generated(path: pathlib.Path) -> str:
   """The text of the notebook that a source makes."""
-  address = repository((FOLDER.parent / "CITATION.cff").read_text())
-  made = notebook(path.stem, path.read_text(), address)
+  made = notebook(path.stem, path.read_text(), address_of.of_checkout())
   return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import types
 import pytest
 
 from colabs import build
+from experiments.publishing import address as address_of
 
 MOST_LINES = 95
 NAMES = [
@@ -126,9 +126,9 @@ def test_all_notebooks_install_in_the_same_way():
 
 def test_the_address_is_that_of_the_citation():
   citation = "a: 1\nrepository-code: 'https://github.com/OWNER/REPO'\nb: 2\n"
-  address = build.repository(citation)
+  address = address_of.repository(citation)
   assert address == "https://github.com/OWNER/REPO"
-  assert build.repository("references:\n  - repository-code: x\n") == ""
+  assert address_of.repository("references:\n  - repository-code: x\n") == ""
   source = build.FOLDER / "pseudo_videos.py"
   made = json.dumps(build.notebook("n", source.read_text(), address))
   assert (
@@ -216,11 +216,3 @@ def test_your_own_pseudo_video_has_its_row_beside_a_stock_one(tmp_path):
   for label in ("1 frame", "4 frames, high-order blur", "4 frames, mosaic"):
     assert re.search(rf"^{label}.* 16 .* 6 ", rows, re.M), label
   assert (tmp_path / "generated_mosaic_4.png").exists()
-
-
-def test_the_readme_has_all_badges():
-  root = pathlib.Path(build.FOLDER).parent
-  readme = (root / "README.md").read_text()
-  address = build.repository((root / "CITATION.cff").read_text())
-  for name in NAMES:
-    assert f"`{name}`" in readme and build.badge(name, address) in readme

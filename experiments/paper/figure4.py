@@ -97,8 +97,8 @@ def draw(figure: str, values: commands.Values) -> int:
 
 def run(figure: str, values: commands.Values) -> int:
   """Trains and samples what is missing, and draws; returns the exit code."""
-  code = commands.run_table(table(figure, values.recipe, values.rows), values)
-  return code if code or values["dry-run"].value else draw(figure, values)
+  rows = table(figure, values.recipe, values.rows)
+  return commands.run_figure(rows, values, lambda: draw(figure, values))
 
 
 def main(

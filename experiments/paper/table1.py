@@ -27,6 +27,7 @@ TABLE = Table(
   ),
   score="IS",
   fallback_dataset="mnist",
+  words=hvae.WORDS,
 )
 
 

@@ -40,7 +40,7 @@ def _row(order: str, first_stage: Row, **fields: object) -> Row:
     overrides = _decoding("phenaki") | overrides
   return Row(
     f"{order}_{first_stage.name}",
-    f"{order}: {first_stage.label}",
+    f"{order}, {first_stage.label.replace(', ours', '')}",
     token_prior,
     {"order": order},
     overrides=overrides,
@@ -53,7 +53,7 @@ def _sampled(source: Row, name: str, label: str, overrides: Overrides) -> Row:
   """The weights of a row, sampled in another way."""
   return Row(
     f"{source.name}_{name}",
-    f"{source.label}; {label}",
+    label,
     source.module,
     source.arguments,
     overrides=overrides,
@@ -96,15 +96,15 @@ MASKED_8 = RECOMMENDED["masked", tokenizer.RECOMMENDED_8_RAW.name]
 CRITIC = dataclasses.replace(
   _row("masked", RAW, overrides={"task.critic": "separate"}, is_control=True),
   name=f"{MASKED.name}_critic",
-  label=f"{MASKED.label}; separate critic",
+  label="masked, raw, critic",
 )
 SAMPLED = (
-  _sampled(NEXT, "top_p", "the likeliest 95%", {"sampler.top_p": 0.95}),
+  _sampled(NEXT, "top_p", "next, raw, likeliest 95%", {"sampler.top_p": 0.95}),
   *(
     _sampled(
       MASKED,
       f"passes_{steps}",
-      f"{steps} passes",
+      f"masked, raw, Phenaki {steps}",
       _decoding("phenaki", steps=steps),
     )
     for steps in (4, 8, 32)
@@ -113,24 +113,36 @@ SAMPLED = (
     _sampled(
       source,
       name,
-      f"MaskGit's rule, {steps} passes",
+      f"masked, {frames}raw, MaskGit {steps}",
       _decoding("maskgit", steps=steps),
     )
-    for source, name, steps in (
-      (MASKED, "maskgit", 12),
-      (MASKED, "maskgit_4", 4),
-      (MASKED, "maskgit_8", 8),
-      (MASKED, "maskgit_24", 24),
-      (MASKED_8, "maskgit", 12),
+    for source, frames, name, steps in (
+      (MASKED, "", "maskgit", 12),
+      (MASKED, "", "maskgit_4", 4),
+      (MASKED, "", "maskgit_8", 8),
+      (MASKED, "", "maskgit_24", 24),
+      (MASKED_8, "8 ", "maskgit", 12),
     )
   ),
 )
 
+WORDS = {
+  "next": "tokens predicted one after the other",
+  "masked": "masked tokens predicted together",
+  "published": tokenizer.WORDS["published"],
+  "raw": tokenizer.WORDS["raw"],
+  "dense": tokenizer.WORDS["dense"],
+  "critic": "a second network judges which tokens are masked again",
+  "likeliest 95%": "drawn from the likeliest tokens with 95% of the mass",
+  "Phenaki": "its rule, with the number of passes",
+  "MaskGit": "its rule, with the number of passes",
+}
 TABLE = Table(
   "table2_generation",
   "Table 2: samples of models of tokens of 1, 8 and 18 frames",
   tokenizer.FAMILY,
   (*PUBLISHED, *RECOMMENDED.values(), CRITIC, *SAMPLED),
+  words=WORDS,
 )
 
 

@@ -22,6 +22,7 @@ TABLE = Table(
   "Table 2: reconstructions of 1, 8 and 18 frames",
   tokenizer.FAMILY,
   tokenizer.ROWS,
+  words=tokenizer.WORDS,
 )
 
 

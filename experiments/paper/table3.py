@@ -29,6 +29,7 @@ TABLE = Table(
     diffusion.MATCHED_SNR_4,
     diffusion.MATCHED_SNR_8,
   ),
+  words=diffusion.WORDS,
 )
 
 

@@ -27,6 +27,7 @@ TABLE = Table(
     diffusion.ONE_FRAME_FLOPS,
     diffusion.ONE_FRAME_EVALS,
   ),
+  words=diffusion.WORDS,
 )
 
 

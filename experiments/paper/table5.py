@@ -24,6 +24,7 @@ TABLE = Table(
     diffusion.HIGH_ORDER_BLUR_4,
     diffusion.HIGH_ORDER_BLUR_8,
   ),
+  words=diffusion.WORDS,
 )
 
 

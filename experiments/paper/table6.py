@@ -20,6 +20,7 @@ TABLE = Table(
   tokenizer.FAMILY,
   tuple(tokenizer.by_psnr(row) for row in tokenizer.ROWS),
   score="PSNR",
+  words=tokenizer.WORDS,
 )
 
 

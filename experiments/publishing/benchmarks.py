@@ -1,4 +1,4 @@
-"""Tables of README that come from what `benchmarks` measured."""
+"""Tables of what `benchmarks` measured: time, memory, survival."""
 
 import json
 import pathlib
@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import fits
+from experiments.publishing.sheets import Sheet
 from experiments.reporting import tables
 
-BENCHMARKS = pathlib.Path(__file__).parents[2] / "results" / "benchmarks"
+RESULTS = pathlib.Path(__file__).parents[2] / "results"
+BENCHMARKS = RESULTS / "benchmarks"
 
 # Header of a column, and a function from a row to its cell.
 Column = tuple[str, Callable[[Mapping[str, Any]], str]]
@@ -21,14 +23,22 @@ def _cell(field: str, style: str) -> Callable[[Mapping[str, Any]], str]:
   )
 
 
-def _benchmark(name: str, columns: Sequence[Column], note: str) -> str:
+def _benchmark(
+  title: str,
+  name: str,
+  columns: Sequence[Column],
+  note: str,
+  shown: Sequence[str] = (),
+) -> Sheet:
   """The table of a file of `benchmarks.rows`.
 
   Args:
+    title: title of the table.
     name: name of the file, without `_cpu.json`.
     columns: columns behind the names of the rows.
-    note: sentence below the table, with `{about}` for the machine, `{peer}` for
-      the source of the other times, and any field of the file.
+    note: sentence below the table, with `{about}` for the machine and any
+      field of the file.
+    shown: columns that a page shows; all if empty.
   """
   found = json.loads((BENCHMARKS / f"{name}_cpu.json").read_text())
   rows = [
@@ -41,14 +51,12 @@ def _benchmark(name: str, columns: Sequence[Column], note: str) -> str:
     f"{about['packages']['jax']}"
   )
   fields = {k: v for k, v in found.items() if isinstance(v, int | str)}
-  below = note.format(
-    about=machine, peer=f"PyTorch: {found['peer']['source']}", **fields
-  )
-  header = ["", *(title for title, _ in columns)]
-  return f"{tables.as_markdown(header, rows)}\n\n{below}"
+  below = note.format(about=machine, **fields)
+  header = ["", *(column for column, _ in columns)]
+  return Sheet(title, header, rows, notes=[below], shown=shown)
 
 
-def augmentation_costs() -> str:
+def augmentation_costs() -> Sheet:
   """The table of `python -m benchmarks.augmentations --out=...`."""
   found = json.loads((BENCHMARKS / "augmentations_cpu.json").read_text())
   header = ["", "frames", "us per image", "us per frame"]
@@ -61,24 +69,29 @@ def augmentation_costs() -> str:
     ]
     for row in found["rows"]
   ]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    f"{found['batch']} images of {found['size']}x{found['size']}x3, "
-    f"{found['device']}, two cores."
+  return Sheet(
+    "Construction of pseudo videos",
+    header,
+    rows,
+    notes=[
+      f"Pseudo videos: {found['batch']} images of {found['size']}x"
+      f"{found['size']}x3, {found['device']}, two cores. The last two rows are "
+      "what the package does not do: blur by convolutions one after another, "
+      "and noise from one key for the batch."
+    ],
   )
 
 
-def diffusion_steps() -> str:
+def diffusion_steps() -> Sheet:
   """The table of `python -m benchmarks.diffusion_step --out=...`."""
   return _benchmark(
+    "Video diffusion: an update and a denoising step",
     "diffusion_step",
     (
       ("parameters", _cell("parameters", "{:,}")),
       ("batch", _cell("batch", "{}")),
       ("update, s", _cell("train_seconds", "{:.3f}")),
-      ("of PyTorch's", _cell("train_seconds_over_peer", "{:.2f}")),
       ("denoising step, s", _cell("denoise_seconds", "{:.3f}")),
-      ("of PyTorch's", _cell("denoise_seconds_over_peer", "{:.2f}")),
       ("GFLOP/s", _cell("train_gflops_per_second", "{:.0f}")),
       ("compile, s", _cell("train_compile_seconds", "{:.0f}")),
       ("pseudo videos", _cell("pseudo_video_share", "{:.2%}")),
@@ -86,19 +99,22 @@ def diffusion_steps() -> str:
     ),
     "Medians of {repeats}, {about}; images of 32x32x3; a row is a task and the "
     "base width of its network, 128 is the paper's; GB are arguments and "
-    "temporary arrays as XLA plans them. {peer}, measured once, elsewhere in "
-    "time.",
+    "temporary arrays as XLA plans them.",
+    shown=(
+      *("parameters", "batch", "update, s", "denoising step, s"),
+      *("compile, s", "update, GB"),
+    ),
   )
 
 
-def tokenizer_steps() -> str:
+def tokenizer_steps() -> Sheet:
   """The table of `python -m benchmarks.tokenizer_step --out=...`."""
   return _benchmark(
+    "Tokenizers: an update and encoding",
     "tokenizer_step",
     (
       ("parameters", _cell("parameters", "{:,}")),
       ("update, CPU-s", _cell("train_cpu_seconds", "{:.2f}")),
-      ("of PyTorch's", _cell("train_cpu_seconds_over_peer", "{:.2f}")),
       ("GFLOP", _cell("train_gflop", "{:.0f}")),
       ("compile, s", _cell("train_compile_seconds", "{:.0f}")),
       ("tokens/s encoded", _cell("tokens_per_second", "{:.0f}")),
@@ -106,57 +122,64 @@ def tokenizer_steps() -> str:
     ),
     "Batches of {batch}, medians of {repeats}, {about}, beside other work, "
     "with every layer computed again for its gradient (`model.remat=True`, "
-    "then the only way); {peer}.",
+    "then the only way).",
   )
 
 
-def token_sampling() -> str:
+def token_sampling() -> Sheet:
   """The table of `python -m benchmarks.token_sampling --out=...`."""
   return _benchmark(
+    "Models of tokens: drawing a grid",
     "token_sampling",
     (
       ("parameters", _cell("parameters", "{:,}")),
       ("CPU-s per grid", _cell("cpu_seconds_per_grid", "{:.3f}")),
-      ("of PyTorch's", _cell("cpu_seconds_over_peer", "{:.2f}")),
       ("tokens per CPU-s", _cell("tokens_per_cpu_second", "{:,.0f}")),
       ("tokens/s", _cell("tokens_per_second", "{:,.0f}")),
       ("compile, s", _cell("compile_seconds", "{:.0f}")),
     ),
-    "Medians of {repeats}, {about}, beside other work; {peer}.",
+    "Grids of 64, 256 and 576 tokens: 1, 8 and 18 frames, with the "
+    "networks of Tables 8 and 9. Medians of {repeats}, {about}, beside other "
+    "work; masked ones with decoding to pixels, 18 passes.",
   )
 
 
-def video_vaes() -> str:
+def video_vaes() -> Sheet:
   """The table of `python -m benchmarks.video_vae --out=...`."""
   return _benchmark(
+    "Video VAEs: encoding and decoding",
     "video_vae",
     (
       ("parameters", _cell("parameters", "{:,}")),
       ("GFLOP", _cell("gflop", "{:,.2f}")),
       ("CPU-s", _cell("cpu_seconds", "{:.3f}")),
-      ("of PyTorch's", _cell("cpu_seconds_over_peer", "{:.2f}")),
       ("memory, MB", _cell("resident_mb", "{:.0f}")),
-      ("of PyTorch's", _cell("resident_mb_over_peer", "{:.2f}")),
     ),
     "`authors` and `small`: a clip of 17 frames of 64x64 and of 32x32, encoded "
     "and decoded; `pixels` and `latents`: one evaluation of the same video "
     "U-Net on 5x32x32x3 and on 2x8x8x8. Medians of {repeats}, {about}, beside "
-    "other work; memory above the model; {peer}.",
+    "other work; memory above the model.",
   )
 
 
-def devices_needed() -> str:
+def devices_needed() -> Sheet:
   """The table of `python -m benchmarks.fits --out=...`."""
   found = json.loads((BENCHMARKS / "fits.json").read_text())
-  return (
-    "\n".join(fits.lines(found["values"])) + "\n\n"
-    "GiB on one device, for the published batch; then the devices needed "
-    f"without / with `model.remat`, {found['usable']:.0%} of their memory in "
-    "use, the state copied."
+  header, lines = fits.table(found["values"])
+  return Sheet(
+    "Devices that hold the paper presets, estimated",
+    header,
+    lines,
+    notes=[
+      "GiB on one device, for the published batch; then the devices needed "
+      f"without / with `model.remat`, {found['usable']:.0%} of their memory in "
+      "use, the state copied."
+    ],
+    shown=(*header[1:6], header[6], header[-2]),
   )
 
 
-def bytes_per_device() -> str:
+def bytes_per_device() -> Sheet:
   """The table of `python -m benchmarks.state_memory --out=...`."""
   paper, small = (
     json.loads((BENCHMARKS / f"state_memory_{name}.json").read_text())["values"]
@@ -174,19 +197,98 @@ def bytes_per_device() -> str:
     ]
     for name in paper
   ]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    "10^6 bytes on each device; the paper's video diffusion of 4 frames on "
-    "CIFAR-10, and the small heat HVAE of digits, whose plan is XLA:CPU's."
+  return Sheet(
+    "Bytes of an update on each device",
+    header,
+    rows,
+    notes=[
+      "10^6 bytes on each device; the paper's video diffusion of 4 frames on "
+      "CIFAR-10, and the small heat HVAE of digits, whose plan is XLA:CPU's."
+    ],
+  )
+
+
+def train_steps() -> Sheet:
+  """The table of `python -m benchmarks.train_step --out=...`."""
+  files = {
+    "digits, heat": "heat",
+    "digits, learned": "learned",
+    "mnist, heat": "mnist_heat",
+    "mnist, learned": "mnist_learned",
+  }
+  columns = {
+    "update, s": ("seconds", "{:.3f}"),
+    "images/s": ("images_per_second", "{:,.0f}"),
+    "GFLOP": ("gflop", "{:.2f}"),
+    "GFLOP/s": ("gflops_per_second", "{:.0f}"),
+    "compile, s": ("compile_seconds", "{:.1f}"),
+    "sampled images/s": ("sampled_images_per_second", "{:.0f}"),
+  }
+  found = {
+    label: json.loads((BENCHMARKS / f"train_step_{file}_cpu.json").read_text())
+    for label, file in files.items()
+  }
+  return Sheet(
+    "HVAEs: an update",
+    ["", *columns],
+    [
+      [label, *(_cell(*column)(one["values"]) for column in columns.values())]
+      for label, one in found.items()
+    ],
+    notes=["HVAEs: preset small, float32, two idle cores, medians."],
+  )
+
+
+def metrics() -> Sheet:
+  """The table of `python -m benchmarks.metrics --out=...`."""
+  found = json.loads((BENCHMARKS / "metrics_cpu.json").read_text())
+  return Sheet(
+    "Metrics: time and memory",
+    ["row", "what", "value"],
+    [
+      [row, name.replace("_", " "), f"{value:,.4g}"]
+      for row, values in found["values"].items()
+      for name, value in values.items()
+    ],
+  )
+
+
+def costs() -> Sheet:
+  """The table of `python -m benchmarks.costs --out=...`."""
+  found = json.loads((BENCHMARKS / "costs.json").read_text())
+  columns = {
+    "parameters": "{:,}",
+    "batch": "{}",
+    "updates": "{:,}",
+    "gflop": "{:,.0f}",
+    "hours": "{:,.1f}",
+  }
+  titles = {"gflop": "GFLOP per update", "hours": "hours, estimated"}
+  return Sheet(
+    "Costs of the preset paper",
+    ["", *(titles.get(name, name) for name in columns)],
+    [
+      [label, *(style.format(row[name]) for name, style in columns.items())]
+      for label, row in found["values"].items()
+    ],
+    notes=[
+      "Costs: hours of one accelerator that sustains "
+      f"{found['sustained_flops'] / 1e12:.0f} TFLOP/s, an assumption; only "
+      "matrix products and convolutions are counted. Data, evaluations and "
+      "first stages come on top."
+    ],
   )
 
 
 TABLES = {
+  "costs": costs,
+  "train_step": train_steps,
+  "diffusion_step": diffusion_steps,
+  "tokenizer_step": tokenizer_steps,
+  "token_sampling": token_sampling,
+  "video_vae": video_vaes,
   "augmentation_cost": augmentation_costs,
+  "metrics_cost": metrics,
   "bytes_per_device": bytes_per_device,
   "devices_needed": devices_needed,
-  "diffusion_step": diffusion_steps,
-  "token_sampling": token_sampling,
-  "tokenizer_step": tokenizer_steps,
-  "video_vae": video_vaes,
 }

@@ -100,12 +100,6 @@ class TableResults(NamedTuple):
   dataset: str
   scored: list[report.Scored]
 
-  @property
-  def rows(self) -> list[rows.Row]:
-    """Rows of the table, without controls that were not run."""
-    ran = {one.job.row.name for one in self.scored}
-    return [r for r in self.table.rows if not r.is_control or r.name in ran]
-
 
 def collect(
   place: Place, names: Iterable[str] | None = None
@@ -184,22 +178,24 @@ def as_text(
   parts = []
   for filled in collect(place, names).values():
     for one in filled:
-      lines = report.report(one.table, one.rows, one.dataset, one.scored, style)
+      table = one.table
+      lines = report.report(table, table.rows, one.dataset, one.scored, style)
       title = f"{one.table.title}, {one.group}"
       parts.append(lines if style == "text" else f"{title}\n\n{lines}")
   return "\n\n\n".join(parts)
 
 
 def _add_table(report_page: page.Report, one: TableResults) -> None:
-  header, lines = report.score_table(
-    one.table, one.rows, one.dataset, one.scored
+  table, scored = one.table, one.scored
+  rows_run = report.with_results(table.rows, scored)
+  header, lines = tables.without_dashes(
+    *report.score_table(table, rows_run, one.dataset, scored)
   )
-  cells = [[None if c == tables.NOTHING else c for c in row] for row in lines]
-  report_page.table(header, cells, one.group)
-  report_page.details(
-    "What the numbers are",
-    "\n\n".join(report.notes(one.table, one.rows, one.scored)),
-  )
+  left = "; ".join(report.not_run(table.rows, one.dataset, scored))
+  caption = f"{one.group}. Not run: {left}." if left else one.group
+  report_page.table(header, lines, caption)
+  notes = "\n\n".join(report.notes(table, rows_run, scored))
+  report_page.details("What the numbers are", notes)
 
 
 def _add_links(

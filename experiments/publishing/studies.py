@@ -1,36 +1,40 @@
-"""Tables of README.md that are not scores of rows: measurements.
-
-Each function reads files in results/ and returns Markdown.
-"""
+"""Tables of measurements: of trained runs, of signals, of the theory."""
 
 import json
 import pathlib
 
 import numpy as np
 
-from experiments.publishing import benchmarks
-from experiments.reporting import tables
-from experiments.studies import exposure, ivvae_ablation, ivvae_cache
+from experiments.publishing.sheets import Sheet
+from experiments.studies import (
+  exposure,
+  ivvae_ablation,
+  ivvae_cache,
+  probe_ranking,
+  theorem41,
+)
 from experiments.studies.mnist1d import __main__ as mnist1d
 from pseudovideo.runs import results
 
 ROOT = pathlib.Path(__file__).parents[2]
-DIGITS = ROOT / "results" / "diffusion" / "digits-small"
-VIDEO_VAES = ROOT / "results" / "video_vae" / "cifar10-small"
+RESULTS = ROOT / "results"
+DIGITS = RESULTS / "diffusion" / "digits-small"
+VIDEO_VAES = RESULTS / "video_vae" / "cifar10-small"
 
 
-def exposed() -> str:
+def exposed() -> Sheet:
   """The table of `python -m experiments.exposure --out=...`."""
   record = results.read(DIGITS / "exposure_high_order_4-seed0.json")
   scores = dict(record["metrics"])
   num = next(iter(scores.pop("generated").values()))["num_samples"]
-  return (
-    f"{tables.as_markdown(*exposure.table(scores))}\n\n"
-    f"4 frames, high order, seed 0, {num:,} samples."
+  return Sheet(
+    "Errors of earlier frames, 4 frames, high order, digits",
+    *exposure.table(scores),
+    notes=[f"Real frames: seed 0, {num:,} samples."],
   )
 
 
-def budgets() -> str:
+def budgets() -> Sheet:
   """The table of `python -m experiments.sampling_budget`."""
   record = results.read(DIGITS / "budget_one_frame-seed0.json")
   metric = record["metric"]
@@ -47,11 +51,15 @@ def budgets() -> str:
     for values in [row["values"][metric]]
   ]
   num = next(iter(record["metrics"]["generated"].values()))["num_samples"]
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    f"1 frame, seed 0, {num:,} samples with each of "
-    f"{len(record['seeds']['sample'])} sampling seeds: mean and standard "
-    f"error. {' '.join(record['answers'])}"
+  return Sheet(
+    "Fewer evaluations, 1 frame, digits",
+    header,
+    rows,
+    notes=[
+      f"Fewer evaluations: seed 0, {num:,} samples with each of "
+      f"{len(record['seeds']['sample'])} sampling seeds, mean and standard "
+      f"error. {' '.join(record['answers'])}"
+    ],
   )
 
 
@@ -84,7 +92,7 @@ RUNS = {
 }
 
 
-def expectations() -> str:
+def expectations() -> Sheet:
   """Size, time and speed of some runs of the preset small."""
   header = [
     "", "parameters", "updates", "images per update", "training, s",
@@ -92,7 +100,7 @@ def expectations() -> str:
   ]  # fmt: skip
   rows = []
   for label, file in RUNS.items():
-    record = results.read(ROOT / "results" / file)
+    record = results.read(RESULTS / file)
     seconds = record["wall_seconds"]["train"]
     rows.append(
       [
@@ -105,56 +113,97 @@ def expectations() -> str:
         record["provenance"]["device"]["kind"],
       ]
     )
-  return (
-    f"{tables.as_markdown(header, rows)}\n\n"
-    "Seconds with compilation, logs and checkpoints; cpu is two cores beside "
-    "other work."
+  return Sheet(
+    "Runs of the preset small",
+    header,
+    rows,
+    notes=[
+      "Seconds with compilation, logs and checkpoints; cpu is two cores "
+      "beside other work."
+    ],
   )
 
 
-def inflated() -> str:
+def inflated() -> Sheet:
   """The table of `python -m experiments initial ivvae_ablation`."""
   record = json.loads((VIDEO_VAES / ivvae_ablation.INITIAL).read_text())
   found = record["videos"]
   (num,) = {one["num_videos"] for one in found.values()}
-  return (
-    f"{tables.as_markdown(*ivvae_ablation.initial_table(found))}\n\n"
-    f"{num} held-out pseudo videos; frame 0 is the clean image."
+  return Sheet(
+    "Video VAEs before their first update, cifar10",
+    *ivvae_ablation.initial_table(found),
+    notes=[f"{num} held-out pseudo videos; frame 0 is the clean image."],
   )
 
 
-def long_clips() -> str:
+def long_clips() -> Sheet:
   """The table of `python -m experiments.ivvae_cache run`."""
-  path = ROOT / "results" / "ivvae_cache" / "small.json"
-  record = json.loads(path.read_text())
-  lines = tables.as_markdown(*ivvae_cache.table(record))
-  return f"{lines}\n\n{ivvae_cache.note(record)}"
+  record = json.loads((RESULTS / "ivvae_cache" / "small.json").read_text())
+  return Sheet(
+    "Long clips in pieces, IV-VAE",
+    *ivvae_cache.table(record),
+    notes=[ivvae_cache.note(record)],
+    shown=("frames", "planned, MB", "device, MB", "CPU-s", "s", "frames off"),
+  )
 
 
 def _signals():
-  work = mnist1d.Work("small", str(ROOT / "results"))
+  work = mnist1d.Work("small", str(RESULTS))
   return mnist1d.collect(work, work.root)
 
 
-def signal_classifiers() -> str:
+def signal_classifiers() -> Sheet:
   """The first table of `python -m experiments.mnist1d report`."""
   found = _signals()
-  lines = tables.as_markdown(*mnist1d.classifier_table(found))
-  return "\n\n".join([lines, *mnist1d.notes(found)])
+  return Sheet(
+    "Classifiers of signals",
+    *mnist1d.classifier_table(found),
+    notes=mnist1d.notes(found),
+  )
 
 
-def signal_videos() -> str:
+def signal_videos() -> Sheet:
   """The second table of `python -m experiments.mnist1d report`."""
-  return tables.as_markdown(*mnist1d.video_table(_signals()))
+  return Sheet("Pseudo videos of signals", *mnist1d.video_table(_signals()))
+
+
+def theorem() -> Sheet:
+  """The second table of `python -m experiments.theorem41`."""
+  records = json.loads((RESULTS / "theorem41.json").read_text())["errors"]
+  return Sheet(
+    "Theorem 4.1: minimal errors of every frame",
+    *theorem41.frame_table(records),
+    notes=[theorem41.sentence(records)],
+  )
+
+
+def ranking(name: str) -> Sheet:
+  """A table of `python -m experiments.probe_ranking report`.
+
+  Args:
+    name: `digits`, beside our scores, or `cifar10`, beside the paper's.
+  """
+  found = probe_ranking.load(RESULTS / "probe" / f"{name}.json")
+  score, entries = "paper FID", probe_ranking.papers(found)
+  if name == "digits":
+    score, entries = probe_ranking.ours(found, RESULTS, "small")
+  return Sheet(
+    f"What earlier frames save, {name}",
+    *probe_ranking.table(entries, score),
+    notes=[f"{name}: {text}" for text in probe_ranking.sentences(entries)],
+  )
 
 
 # Name of a table -> the function that makes it.
-TABLES = benchmarks.TABLES | {
+TABLES = {
   "expectations": expectations,
   "exposure": exposed,
   "inflated": inflated,
   "long_clips": long_clips,
+  "probe_cifar10": lambda: ranking("cifar10"),
+  "probe_digits": lambda: ranking("digits"),
   "sampling_budget": budgets,
   "signal_classifiers": signal_classifiers,
   "signal_videos": signal_videos,
+  "theorem41": theorem,
 }

@@ -93,6 +93,21 @@ def feature_network(record: Record) -> Record:
   return feature_networks(record)[0]
 
 
+def without_dashes(
+  header: Sequence[str], lines: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+  """Leaves out the columns in which every cell is a dash."""
+  places = [
+    i
+    for i in range(len(header))
+    if i == 0 or any(line[i] != NOTHING for line in lines)
+  ]
+  return (
+    [header[i] for i in places],
+    [[line[i] for i in places] for line in lines],
+  )
+
+
 def as_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   """A table with aligned columns."""
   lines = [header, *rows]
@@ -115,6 +130,14 @@ def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """A Markdown table, numbers to the right."""
-  rule = ["---", *["---:"] * (len(header) - 1)]
+  """A Markdown table, columns of numbers to the right."""
+  columns = list(zip(*rows, strict=True)) or [()] * len(header)
+  rule = ["---"] + [
+    "---:" if all(map(_is_number, column)) else "---" for column in columns[1:]
+  ]
   return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+
+
+def _is_number(cell: str) -> bool:
+  """True if a cell holds a number, with its spread or unit, or a dash."""
+  return not cell or cell == NOTHING or cell.lstrip("-")[:1].isdigit()

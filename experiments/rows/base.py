@@ -85,6 +85,7 @@ class Table:
     score: the paper's score, by the name that it has in results.json.
     fallback_dataset: data set whose paper scores are shown where the paper has
       none of the one at hand.
+    words: a word in labels -> what it means there.
   """
 
   name: str
@@ -93,6 +94,7 @@ class Table:
   rows: tuple[Row, ...]
   score: str = "FID"
   fallback_dataset: str = "cifar10"
+  words: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def chosen(self, names: Iterable[str] | None) -> tuple[Row, ...]:
     """The rows of these names, in the table's order; None takes all.
@@ -170,16 +172,13 @@ class Job:
     options = {"dataset": self.dataset, "preset": self.preset}
     options |= self.row.arguments
     argument = ",".join(f"{name}={value}" for name, value in options.items())
-    config = parsing.complete(self.row.module.get_config(argument))
-    overrides = self.row.overrides_for(self.preset)
-    overrides |= {"train.seed": self.seed, "evaluate.seed": self.seed}
-    for name, value in overrides.items():
-      section, _, field = name.rpartition(".")
-      fields = errors.look_up("section of the config", section, config)
-      before = errors.look_up(f"field of {section}", field, fields)
-      fields[field] = value(before) if callable(value) else value
-    config["title"] = f"{self.title}, {self.dataset} ({self.preset})"
-    return parsing.parse(config)
+    changes = self.row.overrides_for(self.preset)
+    changes |= {
+      "train.seed": self.seed,
+      "evaluate.seed": self.seed,
+      "title": f"{self.title}, {self.dataset} ({self.preset})",
+    }
+    return parsing.parse(self.row.module.get_config(argument), changes)
 
   def folder(self, base: str | pathlib.Path) -> pathlib.Path:
     """DATASET-PRESET below `base`; a path in the name becomes one word."""

@@ -16,6 +16,15 @@ from experiments.rows.base import Row, scaled
 
 FAMILY = "diffusion"
 SEEDS = {"small": (0, 1, 2)}
+WORDS = {
+  "first order": "a frame is a noisy version of the next one",
+  "high order": "a frame is a noisy version of the mean of all later ones",
+  "matched SNR": "first order, as clean as high order",
+  "high-order blur": "a frame is the blurred mean of all later ones",
+  "4,000 steps": "a chain of 4 times as many steps, respaced alike",
+  "FLOPs of 4": "trained for the FLOPs of 4 frames",
+  "evaluations of 4": "as many evaluations of the network as 4 frames",
+}
 
 # A training step of the 4-frame network, on windows of 3 frames, takes 3.1 to
 # 3.3 times the FLOPs of the image network's, in every preset.
@@ -94,15 +103,11 @@ ONE_FRAME_4K = Row(
   paper={"cifar10": 11.95, "celeb_a": 7.87},
 )
 
-MATCHED_SNR_4 = _video(
-  "matched_snr", 4, "first order, SNR of high order", is_control=True
-)
-MATCHED_SNR_8 = _video(
-  "matched_snr", 8, "first order, SNR of high order", is_control=True
-)
+MATCHED_SNR_4 = _video("matched_snr", 4, "matched SNR", is_control=True)
+MATCHED_SNR_8 = _video("matched_snr", 8, "matched SNR", is_control=True)
 ONE_FRAME_FLOPS = Row(
   "one_frame_flops",
-  "1 frame, training FLOPs of 4 frames",
+  "1 frame, FLOPs of 4",
   video_diffusion,
   {"frames": 1},
   overrides={"train.steps": scaled(FLOPS_OF_4_FRAMES)},
@@ -112,7 +117,7 @@ ONE_FRAME_FLOPS = Row(
 # many evaluations; where all steps are taken, a longer one must be trained.
 ONE_FRAME_EVALS = Row(
   "one_frame_evals",
-  "1 frame, evaluations of 4 frames",
+  "1 frame, evaluations of 4",
   video_diffusion,
   {"frames": 1},
   by_preset={

@@ -20,6 +20,12 @@ FAMILY = "hvae"
 # (small preset, two CPU cores; `benchmarks.train_step`).
 SHARE_OF_TIME = 0.3
 
+WORDS = {
+  "Gaussian start": "sampled from a Gaussian fitted to the blurred images",
+  "time of heat": "trained for as many seconds as the heat equation",
+  "smaller latents": "latents of half the sides",
+}
+
 HEAT = Row(
   "heat",
   "heat equation",
@@ -37,7 +43,7 @@ LEARNED = Row(
 )
 HEAT_GAUSSIAN = Row(
   "heat_gaussian",
-  "heat equation, Gaussian start",
+  "heat, Gaussian start",
   hvae,
   {"encoder": "heat"},
   overrides={"sampler.start": "gaussian"},
@@ -46,7 +52,7 @@ HEAT_GAUSSIAN = Row(
 )
 LEARNED_TIME = Row(
   "learned_time",
-  "learnable encoder, time of heat equation",
+  "learnable, time of heat",
   hvae,
   {"encoder": "learned"},
   overrides={
@@ -57,7 +63,7 @@ LEARNED_TIME = Row(
 )
 LEARNED_SMALL = Row(
   "learned_small",
-  "learnable encoder, latents of half the sides",
+  "learnable, smaller latents",
   hvae,
   {"encoder": "learned"},
   overrides={

@@ -41,6 +41,16 @@ PSNR = {
   8: {"cifar10": 21.86, "celeb_a": 24.66},
   18: {"cifar10": 25.89, "celeb_a": 29.68},
 }
+# In labels.
+RECIPES = {"as_published": "published", "recommended": "ours"}
+WORDS = {
+  "published": "the config as the paper's code has it",
+  "ours": "the recommended recipe of docs/systems/tokenizers.md",
+  "GAN": "the adversarial loss",
+  "raw": "without the LayerNorm over the numbers of a patch",
+  "dense": "patches with half the sides, four times the tokens",
+  "deeper": "1.5 times the layers",
+}
 
 
 def by_psnr(row: Row) -> Row:
@@ -51,7 +61,7 @@ def by_psnr(row: Row) -> Row:
 
 
 def _row(recipe: str, frames: int, more: str = "", **fields: object) -> Row:
-  words = f"{frames} frame{'s' * (frames > 1)}, {recipe.replace('_', ' ')}"
+  words = f"{frames} frame{'s' * (frames > 1)}, {RECIPES[recipe]}"
   return Row(
     "_".join(filter(None, (recipe.removeprefix("as_"), str(frames), more))),
     f"{words}, {fields.pop('label')}" if "label" in fields else words,
@@ -83,7 +93,7 @@ PUBLISHED_1_GAN = _row(
   "as_published",
   1,
   "gan",
-  label="with discriminator",
+  label="GAN",
   overrides={"task.adversarial": True},
   is_control=True,
 )
@@ -92,7 +102,7 @@ PUBLISHED_1_DEEP = _row(
   "as_published",
   1,
   "deep",
-  label="1.5 times the layers",
+  label="deeper",
   overrides={"model.spatial_layers": scaled(1.5)},
   is_control=True,
 )
@@ -100,7 +110,7 @@ RECOMMENDED_1_TOKENS = _row(
   "recommended",
   1,
   "tokens",
-  label="as many tokens as 8 frames",
+  label="dense",
   overrides={"model.patch": _half_sides},
   is_control=True,
 )
@@ -110,7 +120,7 @@ PUBLISHED_8_NO_GAN, RECOMMENDED_1_NO_GAN, RECOMMENDED_8_NO_GAN = (
     recipe,
     frames,
     "no_gan",
-    label="without discriminator",
+    label="no GAN",
     overrides={"task.adversarial": False},
     is_control=True,
   )
@@ -126,7 +136,7 @@ PUBLISHED_1_RAW, PUBLISHED_8_RAW, RECOMMENDED_1_RAW, RECOMMENDED_8_RAW = (
     recipe,
     frames,
     "raw",
-    label="patches not normalised",
+    label="raw",
     overrides={"model.normalised_patches": False},
     is_control=True,
   )
@@ -138,14 +148,14 @@ RECOMMENDED_1_TOKENS_RAW = _row(
   "recommended",
   1,
   "tokens_raw",
-  label="as many tokens as 8 frames, patches not normalised",
+  label="raw, dense",
   overrides={"model.patch": _half_sides, "model.normalised_patches": False},
   is_control=True,
 )
 
 PUBLISHED_2 = Row(
   "published_2",
-  "2 frames, as published, as many tokens as 1 frame",
+  "2 frames, published",
   tokenizer,
   {"frames": 8, "recipe": "as_published"},
   overrides={"augmentation.frames": 2, "model.frames": 2},

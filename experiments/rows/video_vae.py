@@ -26,6 +26,13 @@ FAMILY = "video_vae"
 CAUSAL_PSNR = {4: 33.77, 8: 36.08, 16: 38.07}
 IV_VAE_PSNR = {4: 34.29, 8: 36.66, 16: 39.02}
 
+WORDS = {
+  "Z": "number of latent channels",
+  "plain": "without attention and dilated convolutions outside the middle",
+  "wider": "1.5 times the channels",
+  "not inflated": "trained from random weights, not from an image VAE",
+}
+
 IMAGES, CLIPS, DENOISER = 600, 200, 500
 SCORED = {"evaluate.num_samples": 1000}
 # Of configs/video_vae.py, there with --config=...:frames=17.
@@ -71,21 +78,19 @@ def _channels(factor: float) -> Overrides:
 IMAGE_PLAIN = {
   z: _image(
     f"plain_{z}",
-    f"{z} latent channels, two attention layers",
+    f"Z = {z}, plain",
     _PLAIN | _channels(z / 4),
   )
   for z in (4, 8, 16)
 }
-IMAGE = {
-  z: _image(str(z), f"{z} latent channels", _channels(z / 4)) for z in (2, 4, 8)
-}
+IMAGE = {z: _image(str(z), f"Z = {z}", _channels(z / 4)) for z in (2, 4, 8)}
 WIDER = {"model.base": scaled(1.5)}
-IMAGE_WIDER = _image("wider_4", "4 latent channels, 1.5 times the width", WIDER)
+IMAGE_WIDER = _image("wider_4", "Z = 4, wider", WIDER)
 
 CAUSAL = {
   z: _video(
     "causal" if z == 8 else f"causal_{z}",
-    f"causal, {z} latent channels",
+    f"causal, Z = {z}",
     IMAGE_PLAIN[z],
     network="causal",
     overrides=_channels(z / 8),
@@ -93,14 +98,14 @@ CAUSAL = {
   )
   for z in (4, 8, 16)
 }
-GROUP_CAUSAL = _video(
-  "group_causal", "group causal convolution", IMAGE_PLAIN[8]
+GROUP_CAUSAL = _video("group_causal", "group causal, Z = 8", IMAGE_PLAIN[8])
+KEY_MOTION = _video(
+  "key_motion", "key and motion branch, Z = 8", IMAGE_PLAIN[4]
 )
-KEY_MOTION = _video("key_motion", "key and motion branch", IMAGE_PLAIN[4])
 IV_VAE = {
   z: _video(
     "iv_vae" if z == 8 else f"iv_vae_{z}",
-    f"IV-VAE, {z} latent channels",
+    f"IV-VAE, Z = {z}",
     IMAGE[z // 2],
     network="iv_vae",
     overrides=_channels(z / 8),
@@ -108,12 +113,10 @@ IV_VAE = {
   )
   for z in (4, 8, 16)
 }
-MOTION_MOTION = _video(
-  "motion_motion", "IV-VAE, 3-D convolutions in both branches", IMAGE[4]
-)
+MOTION_MOTION = _video("motion_motion", "IV-VAE, two motion branches", IMAGE[4])
 IV_VAE_WIDER = _video(
   "iv_vae_wider",
-  "IV-VAE, 1.5 times the width",
+  "IV-VAE, wider",
   IMAGE_WIDER,
   network="iv_vae",
   overrides=WIDER,
@@ -168,7 +171,7 @@ def _latents(autoencoder: Row, label: str, **fields: object) -> Row:
   )
 
 
-LATENT_IMAGES = _latents(IMAGE[4], "1 frame, the image VAE of IV-VAE's start")
-LATENT_VIDEOS = _latents(IV_VAE[8], "5 frames, IV-VAE, clean image first")
-LATENT_CAUSAL = _latents(CAUSAL[8], "5 frames, causal, clean image first")
+LATENT_IMAGES = _latents(IMAGE[4], "1 frame, image VAE")
+LATENT_VIDEOS = _latents(IV_VAE[8], "5 frames, IV-VAE")
+LATENT_CAUSAL = _latents(CAUSAL[8], "5 frames, causal VAE")
 LATENTS = (LATENT_IMAGES, LATENT_VIDEOS, LATENT_CAUSAL)

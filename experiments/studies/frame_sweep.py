@@ -26,6 +26,7 @@ TABLE = Table(
     diffusion.HIGH_ORDER_12,
     diffusion.HIGH_ORDER_18,
   ),
+  words=diffusion.WORDS,
 )
 
 

@@ -39,6 +39,7 @@ TABLE = Table(
   video_vae.ABLATION,
   score="PSNR",
   fallback_dataset="kinetics",
+  words=video_vae.WORDS,
 )
 
 

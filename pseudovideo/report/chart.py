@@ -13,6 +13,12 @@ Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 COLOURS = 6
 """The style sheet has classes s0 .. s5; a seventh series reuses the first."""
 
+DASHES = 4
+"""And d0 .. d3, from solid to dotted, for lines that cover others."""
+
+COVERED = 3
+"""Pixels; a line this close to another one covers it."""
+
 MOST_POINTS = 400
 """A longer series is drawn as means over equally many neighbours."""
 
@@ -24,13 +30,17 @@ LEFT, RIGHT, TOP, BOTTOM = 58, 468, 32, 226
 
 
 class Axis(NamedTuple):
-  """Values low .. high, laid out on pixels start .. end."""
+  """Values low .. high, laid out on pixels start .. end.
+
+  Ticks of `whole` numbers are whole.
+  """
 
   low: float
   high: float
   start: float
   end: float
   log: bool
+  whole: bool = False
 
   def place(self, values: np.ndarray | float) -> np.ndarray:
     """Pixels of values; nan where a value cannot be shown."""
@@ -42,8 +52,10 @@ class Axis(NamedTuple):
     return np.asarray(self.start + part * (self.end - self.start))
 
   def ticks(self) -> list[float]:
+    """Values of the marks on the axis."""
     make = log_ticks if self.log else ticks
-    return make(self.low, self.high)
+    found = make(self.low, self.high)
+    return [t for t in found if t == round(t)] if self.whole else found
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -107,39 +119,119 @@ def line_chart(
     An `<svg>` element, with a text in place of the lines if no point can be
     drawn.
   """
-  lines = {label: _thin(*_clean(x, y, log)) for label, (x, y) in series.items()}
-  shown = [points[~np.isnan(points).any(1)] for points in lines.values()]
-  points = np.concatenate(shown) if shown else np.zeros((0, 2))
+  layout = _layout(series, log)
   head = (
     f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label='
     f'"{html.escape(ylabel)} against {html.escape(xlabel)}">'
     f'<text class="ylabel" x="0" y="14">{html.escape(ylabel)}</text>'
   )
-  if not len(points):
+  if layout is None:
     middle = f'x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle"'
     return f"{head}<text {middle}>no finite values</text></svg>"
-  x_low, x_high = _limits(points[:, 0], 0, False)
-  # Steps 1 .. n are shown on an axis that begins with 0.
-  x_low = 0.0 if 0 < x_low < x_high / 10 else x_low
-  x_axis = Axis(x_low, x_high, LEFT, RIGHT, False)
-  y_axis = Axis(*_limits(points[:, 1], 0.05, log), BOTTOM, TOP, log)
-  parts = [head, _frame(x_axis, y_axis, xlabel)]
-  for i, (label, line) in enumerate(lines.items()):
-    place = np.stack([x_axis.place(line[:, 0]), y_axis.place(line[:, 1])], 1)
-    parts.append(f'<g class="s{i % COLOURS}">{_path(place)}')
+  parts = [head, _frame(layout.x_axis, layout.y_axis, xlabel)]
+  for label, line, place, style in zip(series, *layout[2:], strict=True):
+    parts.append(f'<g class="{style}">{_path(place)}')
     size = _bin_size(len(series[label][0]))
     parts.append(f"{_titles(label, line, place, size)}</g>")
   return "".join(parts) + "</svg>"
 
 
-def legend(series: Series) -> str:
-  """Makes the HTML list of the series that have points: colours and labels."""
+def legend(series: Series, *, log: bool = False) -> str:
+  """Makes the HTML list of the series that have points.
+
+  Args:
+    series: as in `line_chart`, as is `log`.
+    log: logarithmic y axis.
+
+  Returns:
+    A `<ul>` of labels, with the colours and dashes of the lines.
+  """
+  layout = _layout(series, log)
+  styles = layout.styles if layout else [""] * len(series)
   items = "".join(
-    f'<li class="s{i % COLOURS}">{html.escape(label)}</li>'
-    for i, (label, (x, _)) in enumerate(series.items())
+    f'<li class="{style}">{html.escape(label)}</li>'
+    for style, (label, (x, _)) in zip(styles, series.items(), strict=True)
     if len(x)
   )
   return f'<ul class="legend">{items}</ul>'
+
+
+class _Layout(NamedTuple):
+  """Where the lines of a chart lie.
+
+  Attributes:
+    x_axis: the axis to the right.
+    y_axis: the axis upwards.
+    lines: (n, 2) points per series.
+    places: their pixels.
+    styles: classes of the style sheet.
+  """
+
+  x_axis: Axis
+  y_axis: Axis
+  lines: list[np.ndarray]
+  places: list[np.ndarray]
+  styles: list[str]
+
+
+def _layout(series: Series, log: bool) -> _Layout | None:
+  """The layout; None if no point can be drawn."""
+  given = [_clean(x, y, log) for x, y in series.values()]
+  lines = [_thin(x, y) for x, y in given]
+  points = np.concatenate([np.zeros((0, 2)), *lines])
+  points = points[~np.isnan(points).any(1)]
+  if not len(points):
+    return None
+  x_whole, y_whole = (
+    all(np.all(np.isnan(one) | (one == np.round(one))) for one in values)
+    for values in zip(*given, strict=True)
+  )
+  x_low, x_high = _limits(points[:, 0], 0, False)
+  # Steps 1 .. n are shown on an axis that begins with 0.
+  x_low = 0.0 if 0 < x_low < x_high / 10 else x_low
+  x_axis = Axis(x_low, x_high, LEFT, RIGHT, False, x_whole)
+  y_limits = _limits(points[:, 1], 0.05, log)
+  y_axis = Axis(*y_limits, BOTTOM, TOP, log, y_whole)
+  places = [
+    np.stack([x_axis.place(line[:, 0]), y_axis.place(line[:, 1])], 1)
+    for line in lines
+  ]
+  return _Layout(x_axis, y_axis, lines, places, _styles(places))
+
+
+def _styles(places: Sequence[np.ndarray]) -> list[str]:
+  """Classes by which all lines are told apart.
+
+  A line that covers earlier ones, or has the colour of one, is dashed, so that
+  they show through.
+  """
+  dashes: list[int] = []
+  for i, place in enumerate(places):
+    taken = {
+      dashes[j]
+      for j in range(i)
+      if (i - j) % COLOURS == 0 or _covers(place, places[j])
+    }
+    free = (d for d in range(DASHES) if d not in taken)
+    dashes.append(next(free, i % DASHES))
+  return [f"s{i % COLOURS} d{dash}" for i, dash in enumerate(dashes)]
+
+
+def _covers(place: np.ndarray, other: np.ndarray) -> bool:
+  """True if a quarter of a line, where both are, lies on the other one."""
+  (x, y), (other_x, other_y) = _curve(place), _curve(other)
+  if not len(x) or not len(other_x):
+    return False
+  common = (x >= other_x[0]) & (x <= other_x[-1])
+  near = np.abs(np.interp(x, other_x, other_y) - y)[common] < COVERED
+  return near.sum() > max(1, len(near) / 4)
+
+
+def _curve(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Ascending x and the mean of y at each; bars do not count."""
+  shown = place[~np.isnan(place).any(1)]
+  x, at = np.unique(shown[:, 0], return_inverse=True)
+  return x, np.bincount(at, shown[:, 1]) / np.bincount(at)
 
 
 def number(value: float) -> str:

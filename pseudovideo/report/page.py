@@ -20,7 +20,8 @@ from pseudovideo.files import atomic
 from pseudovideo.report import chart, style
 from pseudovideo.report import drawing as images
 
-_NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?%?( ± [\d.,]+)?|nan|[-+]?inf")
+_AMOUNT = r"[-+]?[\d.,]+(e[-+]?\d+)?%?"
+_NUMBER = re.compile(rf"{_AMOUNT}( (±|of) {_AMOUNT})?|nan|[-+]?inf")
 
 _DASH = "\N{EN DASH}"
 WIDE = 8
@@ -67,7 +68,7 @@ class Report:
     """
     cells = [[_text(cell) for cell in row] for row in rows]
     numeric = [
-      all(_NUMBER.fullmatch(cell) or cell == _DASH for cell in column)
+      all(_NUMBER.fullmatch(cell) or cell in ("", _DASH) for cell in column)
       for column in zip(*cells, strict=True)
     ] or [False] * len(header)
     lines = [_table_row("th", header, numeric)]
@@ -120,7 +121,7 @@ class Report:
       log: logarithmic y axis.
     """
     drawing = chart.line_chart(series, xlabel, ylabel, log=log)
-    legend = chart.legend(series) if len(series) > 1 else ""
+    legend = chart.legend(series, log=log) if len(series) > 1 else ""
     self._charts.append(
       f"<figure>{drawing}{legend}{_caption(caption)}</figure>"
     )

@@ -25,7 +25,7 @@ body {
   margin: 0; background: var(--page); color: var(--text);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
 }
-header, main, nav ul { max-width: 1000px; margin: 0 auto; padding: 0 24px; }
+header, main, nav ul { max-width: 1640px; margin: 0 auto; padding: 0 24px; }
 header { padding-top: 2.5rem; padding-bottom: 1rem; }
 h1 { margin: 0; font-size: 2rem; line-height: 1.2; letter-spacing: -0.015em; }
 h2 { margin: 2.75rem 0 0.5rem; font-size: 1.3rem; letter-spacing: -0.01em; }
@@ -60,7 +60,7 @@ img {
 }
 .charts {
   display: grid; gap: 0 2rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr));
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr));
 }
 svg { display: block; width: 100%; height: auto; font-size: 12px; }
 svg text { fill: var(--text); }
@@ -74,6 +74,9 @@ svg path {
   fill: none; stroke: currentColor; stroke-width: 2;
   stroke-linecap: round; stroke-linejoin: round;
 }
+.d1 path { stroke-dasharray: 7 6; }
+.d2 path { stroke-dasharray: 0 6; stroke-width: 3; }
+.d3 path { stroke-dasharray: 14 6 0 6; }
 svg circle {
   fill: currentColor; opacity: 0; stroke: transparent; stroke-width: 10;
 }
@@ -85,16 +88,28 @@ svg circle:hover { opacity: 1; }
   margin: 0; padding: 0; font-size: 0.85rem;
 }
 .legend li::before {
-  content: ""; display: inline-block; width: 1.1em; height: 3px;
-  margin-right: 0.45em; vertical-align: 0.25em; border-radius: 2px;
-  background: currentColor;
+  content: ""; display: inline-block; width: 24px; height: 3px;
+  margin-right: 0.45em; vertical-align: 0.25em; background: currentColor;
+}
+.legend .d1::before {
+  background: repeating-linear-gradient(
+    90deg, currentColor 0 7px, transparent 7px 13px);
+}
+.legend .d2::before {
+  background: repeating-linear-gradient(
+    90deg, currentColor 0 3px, transparent 3px 6px);
+}
+.legend .d3::before {
+  background: repeating-linear-gradient(
+    90deg, currentColor 0 12px, transparent 12px 17px,
+    currentColor 17px 20px, transparent 20px 24px);
 }
 table { border-collapse: collapse; font-size: 0.88rem; }
 th, td {
   padding: 0.4rem 0.5rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); overflow-wrap: break-word;
 }
-td:first-child { min-width: 6.5rem; }
+td:first-child:not(.number) { min-width: 6.5rem; }
 .wide { font-size: 0.8rem; }
 .wide th, .wide td { padding: 0.4rem 0.35rem; }
 .wide td:first-child { min-width: min(14rem, 40vw); }
@@ -103,6 +118,7 @@ tbody tr:nth-child(even) { background: var(--stripe); }
 .number {
   text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
 }
+th.number { white-space: normal; }
 dl {
   display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1.4rem;
   font-size: 0.94rem;
@@ -120,6 +136,7 @@ pre {
 }
 @media (max-width: 640px) {
   nav { position: static; }
+  nav ul { white-space: normal; }
   header, main, nav ul { padding-left: 16px; padding-right: 16px; }
   header { padding-top: 1.5rem; }
   h1 { font-size: 1.6rem; }

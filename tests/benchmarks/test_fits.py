@@ -50,5 +50,6 @@ def test_it_prints_and_writes_what_it_found(tmp_path, capsys, monkeypatch):
     for name in fits.ACCELERATORS:
       assert found[f"{prefix}devices, {name}"] == 1
   printed = capsys.readouterr().out.splitlines()
-  assert printed[2].startswith(f"| {row} |") and printed[2].count("1 / 1") == 6
+  (line,) = [one for one in printed if one.startswith(row)]
+  assert line.count("1 / 1") == 6
   assert record["usable"] == 0.9

@@ -167,7 +167,7 @@ def test_an_empty_series_keeps_the_colours_of_the_others():
   groups = {
     g.get("class"): g.find("path").get("d") for g in parse(svg).iter("g")
   }
-  assert groups["s0"] == "" and groups["s1"].startswith("M")
+  assert groups["s0 d0"] == "" and groups["s1 d0"].startswith("M")
 
 
 def test_a_long_series_is_drawn_as_means_of_neighbours():
@@ -195,4 +195,42 @@ def test_texts_are_escaped():
   assert texts.count(evil) == 2
   assert next(parse(svg).iter("title")).text.startswith(evil)
   legend = parse(chart.legend({"empty": ([], []), evil: ([0], [1])}))
-  assert [(li.get("class"), li.text) for li in legend] == [("s1", evil)]
+  assert [(li.get("class"), li.text) for li in legend] == [("s1 d0", evil)]
+
+
+def styles(series, **options):
+  """The classes of the lines, which the legend has too."""
+  svg = parse(chart.line_chart(series, "x", "y", **options))
+  drawn = [group.get("class") for group in svg.iter("g")]
+  shown = [li.get("class") for li in parse(chart.legend(series, **options))]
+  assert shown == drawn
+  return drawn
+
+
+def test_a_line_over_another_one_is_dashed():
+  x = np.arange(20)
+  rising, falling = x.astype(float), 20.0 - x
+  assert styles({"a": (x, rising), "b": (x, falling)}) == ["s0 d0", "s1 d0"]
+  over = {"a": (x, rising), "b": (x, falling), "c": (x[5:], rising[5:])}
+  assert styles(over) == ["s0 d0", "s1 d0", "s2 d1"]
+  alike = {name: (x, 0 * x) for name in "abcde"} | {"z": (x, 100 + x)}
+  dashes = [style.split()[1] for style in styles(alike)]
+  assert dashes == ["d0", "d1", "d2", "d3", "d0", "d0"]
+
+
+def test_no_two_lines_look_alike():
+  x = np.arange(20)
+  many = {str(i): (x, 50.0 * i + x) for i in range(3 * chart.COLOURS)}
+  assert len(set(styles(many))) == len(many)
+
+
+@pytest.mark.parametrize("x", [[2, 3, 4], [1], [0, 1], [7, 8, 9, 10, 11]])
+@pytest.mark.parametrize("offset", [0, 0.5])
+def test_axes_of_integers_show_integers(x, offset):
+  svg = chart.line_chart({"": (x, np.array(x) + offset)}, "frame", "")
+  ticks = [t for t in parse(svg).iter("text") if t.get("class") == "tick"]
+  across = [t.text for t in ticks if t.get("text-anchor") == "middle"]
+  upwards = [t.text for t in ticks if t.get("text-anchor") == "end"]
+  assert across and all(float(text).is_integer() for text in across)
+  if not offset:
+    assert upwards and all(float(text).is_integer() for text in upwards)

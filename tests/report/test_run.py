@@ -145,7 +145,7 @@ def test_one_chart_per_name_one_line_per_run_and_split():
   run.add_curves(page, {"heat": ROWS, "learned": ROWS[:1]})
   text = page.render()
   assert re.findall(r'class="ylabel"[^>]*>(.*?)<', text) == ["loss", "rate"]
-  assert re.findall(r'<li class="s\d">(.*?)</li>', text) == [
+  assert re.findall(r'<li class="s\d d\d">(.*?)</li>', text) == [
     *("heat train", "heat held out", "learned train"),  # loss
     "heat train",  # rate
   ]

@@ -213,7 +213,7 @@ def test_columns_of_models_of_tokens(make_record):
   assert header[1:8] == [
     "paper FID", "FID", "FD-x", "nats/token", "bits/dim", "samples/s", "images",
   ]  # fmt: skip
-  assert lines[0][""] == "next: 1 frame, as published"
+  assert lines[0][""] == TABLE.rows[0].label
   cells = ("paper FID", "nats/token", "bits/dim", "samples/s")
   assert [lines[0][c] for c in cells] == ["91.65", "2.500", "0.250", "12.3"]
   assert [lines[3][c] for c in cells] == [

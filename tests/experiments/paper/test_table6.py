@@ -36,12 +36,12 @@ def test_psnr_stands_beside_the_paper_s(make_record):
     "paper, CIFAR-10 PSNR", "PSNR", "FD-x", "PSNR of mean error", "images",
   ]  # fmt: skip
   eight = lines[1]
-  assert eight[""] == "8 frames, as published"
+  assert eight[""] == TABLE.rows[1].label
   assert (eight["paper, CIFAR-10 PSNR"], eight["PSNR"]) == ("21.86", "21.00")
   assert eight["PSNR of mean error"] == "20.25" and eight["FD-x"] == "1.000"
   assert lines[-1]["PSNR"] == tables.NOTHING and lines[-1]["FD-x"] == "0.500"
   notes = " ".join(report.notes(TABLE, TABLE.rows, found))
-  assert "PSNR: in dB, a mean" in notes and "is empty" not in notes
+  assert "PSNR: in dB, a mean" in notes and "There is no" not in notes
 
 
 def test_before_anything_is_run_there_are_dashes():

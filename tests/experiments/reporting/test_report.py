@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from configs import hvae
-from experiments.publishing import readme
+from experiments.publishing import pages, scores
 from experiments.reporting import report, tables
 from experiments.rows import base
 from experiments.running import commands, runner
@@ -108,12 +108,12 @@ def test_fid_has_its_column_as_soon_as_it_is_there(scored):
   assert lines[f"control {report.CONTROL_MARK}"]["FID"] == "20.000"
   assert lines["held-out data"]["FID"] == "5.000"
   notes = " ".join(report.notes(TABLE, TABLE.rows, scored))
-  assert "is empty" not in notes
+  assert "There is no FID" not in notes
 
 
 def test_the_notes_say_what_the_numbers_are(scored):
   notes = "\n".join(report.notes(TABLE, TABLE.rows, scored))
-  assert "column FID is empty" in notes and "2015-12-05" in notes
+  assert "There is no FID" in notes and "2015-12-05" in notes
   assert "named x are over a classifier" in notes and "99.5%" in notes
   assert "standard deviations over training seeds" in notes
   assert "abacus, jax " in notes and "Averaged weights" in notes
@@ -201,7 +201,8 @@ def test_published_results_give_the_same_table(
   assert printed[0] == printed[1]
   text = printed[0]
   assert text.startswith("A toy table\n")
-  assert re.search(r"first +12\.90 +. +2\.000 . 1\.000 ", text)
+  assert re.search(r"first +12\.90 +2\.000 . 1\.000 ", text)
+  assert "Not run: control; second." in text
   argv = ["report", "--preset=tiny", place, "--rows=c", "--format=md"]
   assert commands.table_main(TABLE, "", argv) == 0
   out = capsys.readouterr().out
@@ -209,19 +210,21 @@ def test_published_results_give_the_same_table(
   assert "| second | 15.33 |" in out and "first" not in out
 
 
-def test_readme_can_hold_such_a_table(tmp_path, make_record, monkeypatch):
-  monkeypatch.setattr(readme, "ROOT", tmp_path)
+def test_a_page_can_hold_such_a_table(tmp_path, make_record, monkeypatch):
+  monkeypatch.setattr(scores, "ROOT", tmp_path)
   publish = runner.publisher(tmp_path / "results", TABLE.family)
   for job in jobs(FIRST):
     publish(job, make_record(job))
-  entry = readme.ExperimentTable(TABLE, "digits", "tiny")
-  monkeypatch.setitem(readme.TABLES, "toy", entry)
-  text = "Before\n<!-- table: toy -->\nold\n<!-- end -->\nafter"
-  filled = readme.fill_tables(text)
+  entry = scores.ExperimentTable(TABLE, "digits", "tiny")
+  monkeypatch.setitem(pages.TABLES, "toy", entry.sheet)
+  page = tmp_path / "page.md"
+  page.write_text("Before\n<!-- table: toy -->\nold\n<!-- end -->\nafter")
+  filled = pages.filled(page)
   assert "| first | 12.90 | " in filled and "old" not in filled
   assert filled.startswith("Before\n<!-- table: toy -->\n\n|  | paper, CIF")
   assert filled.endswith("\n\n<!-- end -->\nafter")
-  assert readme.fill_tables(filled) == filled
+  page.write_text(filled)
+  assert pages.filled(page) == filled
 
 
 def test_a_damaged_file_is_named(tmp_path, write_finished):

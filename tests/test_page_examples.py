@@ -1,4 +1,4 @@
-"""What README shows of adding one's own does what it says."""
+"""What README and docs/ show in Python does what it says."""
 
 import pathlib
 import re
@@ -14,16 +14,30 @@ from pseudovideo.evaluation import evaluate
 from pseudovideo.metrics import pair_metrics
 from pseudovideo.training import loop as training
 
-TEXT = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
-TABLES = (augmentations.TABLE, data.SETS, pair_metrics.METRICS, tasks.TABLE)
+ROOT = pathlib.Path(__file__).parents[1]
+TABLES = (
+  augmentations.TABLE,
+  data.FACTS,
+  data.SETS,
+  pair_metrics.METRICS,
+  tasks.TABLE,
+)
+
+
+def blocks(page):
+  return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+
+
+def run(page):
+  """Runs the blocks of a page in their order, as one file."""
+  exec(compile("\n".join(blocks(page)), page, "exec"), {})
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _examples():
-  """All of them in one file, in their order; tables are put back."""
+  """Everything that may be added is; tables are put back."""
   before = [dict(table) for table in TABLES]
-  exec(compile("\n".join(BLOCKS), "README.md", "exec"), {})
+  run("docs/extending.md")
   yield
   for table, entries in zip(TABLES, before, strict=True):
     table.clear()
@@ -78,3 +92,20 @@ def test_the_system_is_trained_and_scored(tmp_path):
   assert np.abs(mean - images.mean(0)).max() < 0.15, "the averaged weights"
   record = evaluate.evaluate(run)
   assert record["metrics"]["generated"]["FD-negativescls"]["value"] > 1
+
+
+def test_the_front_page_adds_a_corruption_too(key):
+  del augmentations.TABLE["fade"]
+  run("README.md")
+  images = jax.random.uniform(key, (2, 8, 8, 1))
+  video = augmentations.make("fade", frames=3)(images, key=key)
+  np.testing.assert_array_equal(video[:, -1], images)
+
+
+def test_python_trains_loads_samples_and_scores(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.syspath_prepend(str(ROOT))
+  run("docs/python.md")
+  printed = capsys.readouterr().out
+  assert "20 None" in printed and "(16, 8, 8, 1) uint8" in printed
+  assert "FD-digitscls" in printed and "(8, 4, 8, 8, 1) True" in printed

@@ -1,0 +1,110 @@
+"""Tables in Markdown pages: where they stand, and files full of them."""
+
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from experiments.publishing import (
+  address,
+  benchmarks,
+  claims,
+  scores,
+  sheets,
+  studies,
+  survival,
+)
+
+ROOT = pathlib.Path(__file__).parents[2]
+RESULTS = {
+  **scores.TABLES,
+  **studies.TABLES,
+  **survival.TABLES,
+}
+BENCHMARKS = benchmarks.TABLES
+TABLES: Mapping[str, Callable[[], sheets.Sheet]] = {
+  **RESULTS,
+  **BENCHMARKS,
+  **claims.TABLES,
+  **address.TABLES,
+}
+_MARKED = re.compile(r"<!-- table: (\w+) -->.*?<!-- end -->", flags=re.S)
+_LINK = re.compile(r"\]\(((?:results|colabs|docs)/[^)]+)\)")
+_BADGES = re.compile(r"<!-- badges -->.*?<!-- end -->", flags=re.S)
+
+
+def marked() -> list[pathlib.Path]:
+  """The pages that have tables between marks."""
+  return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def filled(path: pathlib.Path) -> str:
+  """The text of a page with every table written between its marks.
+
+  A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the notes
+  of all tables stand below the last, each once.
+  """
+  text = path.read_text()
+  names = re.findall(r"<!-- table: (\w+) -->", text)
+  made = {name: TABLES[name]() for name in names}
+  below = notes(made.values())
+
+  def fill(match: re.Match[str]) -> str:
+    name = match.group(1)
+    sheet = made[name]
+    parts = [sheets.markdown(*sheet.narrow(), sheet.not_run)]
+    if name == names[-1]:
+      parts += below
+    body = _relative("\n\n".join(parts), path.parent)
+    return f"<!-- table: {name} -->\n\n{body}\n\n<!-- end -->"
+
+  shown = address.badges(address.of_checkout())
+  line = f"<!-- badges -->{shown}<!-- end -->"
+  return _BADGES.sub(lambda match: line, _MARKED.sub(fill, text))
+
+
+def notes(made: Iterable[sheets.Sheet]) -> list[str]:
+  """The notes of some tables in their order, each once."""
+  return list(dict.fromkeys(note for one in made for note in one.notes))
+
+
+def whole(
+  title: str, about: str, tables: Mapping[str, Callable[[], sheets.Sheet]]
+) -> str:
+  """A page with all columns of some tables."""
+  made = [make() for make in tables.values()]
+  parts = [f"# {title}", about]
+  for sheet in made:
+    parts += [
+      f"## {sheet.title}",
+      sheets.markdown(sheet.header, sheet.lines, sheet.not_run),
+    ]
+  return "\n\n".join([*parts, "## Notes", *notes(made)]) + "\n"
+
+
+def generated() -> dict[pathlib.Path, str]:
+  """The text of every file that holds tables."""
+  results = ROOT / "results"
+  return {
+    **{path: filled(path) for path in marked()},
+    results / "README.md": whole(
+      "All results",
+      "Every published table with all its columns, made from the files beside "
+      "it by `python -m experiments.readme`. Rows marked † are controls that "
+      "the paper does not have.",
+      RESULTS,
+    ),
+    results / "benchmarks" / "README.md": whole(
+      "All benchmarks",
+      "Every benchmark with all its columns, made from the files beside it by "
+      "`python -m experiments.readme`.",
+      BENCHMARKS,
+    ),
+  }
+
+
+def _relative(text: str, folder: pathlib.Path) -> str:
+  """Links from the root as they are from a folder."""
+  return _LINK.sub(
+    lambda match: f"]({os.path.relpath(ROOT / match.group(1), folder)})", text
+  )

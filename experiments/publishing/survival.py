@@ -1,0 +1,93 @@
+"""The table of what runs survive: promise, how it is tested, last result."""
+
+import json
+import pathlib
+from typing import Any
+
+from experiments.publishing.sheets import Sheet
+
+RESULTS = pathlib.Path(__file__).parents[2] / "results" / "survival"
+# Name of a row of `benchmarks.damage` -> what it is called.
+DAMAGED = {
+  "checkpoint": "checkpoints",
+  "data_cache": "decoded data",
+  "tokens_cache": "cached tokens",
+  "tokens": "token folders",
+}
+
+
+def _values(name: str) -> dict[str, Any]:
+  return json.loads((RESULTS / f"{name}.json").read_text())["values"]
+
+
+def _kills() -> list[list[str]]:
+  found = _values("kill")
+  kill, sigterm = found["kill"], found["sigterm"]
+  waiting = _values("kill_waiting")["kill"]
+  same = kill["arrays"] - len(kill["arrays_differing"])
+  return [
+    [
+      "A killed run ends in the same bits",
+      f"`benchmarks.kill`: {kill['kills']} SIGKILLs at random moments, also "
+      "while saving and deleting",
+      f"{same} of {kill['arrays']} arrays and all {kill['lines']:,} log lines "
+      "equal",
+    ],
+    [
+      "A kill repeats at most the last interval, and the steps taken while a "
+      "checkpoint was being written",
+      "the same kills",
+      f"at most {kill['repeated_at_most']} steps with an interval of "
+      f"{kill['save_every']}",
+    ],
+    [
+      "`train.wait_for_saves=True`: at most one interval",
+      f"`--wait`: {waiting['kills']} SIGKILLs",
+      f"at most {waiting['repeated_at_most']} steps",
+    ],
+    [
+      "SIGTERM and Ctrl-C save first",
+      f"{sigterm['kills']} SIGTERMs",
+      f"{sigterm['repeated']} steps repeated",
+    ],
+  ]
+
+
+def _damages() -> list[list[str]]:
+  lines = []
+  for name, row in _values("damage").items():
+    fates = row["fates"]
+    unread = fates["identical"]
+    lines.append(
+      [
+        f"Damaged {DAMAGED[name]} are noticed and named",
+        f"`benchmarks.damage`: {row['damages']} bits flipped, bytes zeroed, "
+        "files cut, removed, replaced",
+        f"{fates['silent']} silent"
+        + (f", {unread} of bytes that nothing reads" if unread else ""),
+      ]
+    )
+  return lines
+
+
+def survival() -> Sheet:
+  """What `benchmarks.kill`, `.damage` and `.full_disk` found."""
+  disks = _values("full_disk")
+  broken = sum(bool(d["left"]) for found in disks.values() for d in found)
+  return Sheet(
+    "What runs survive",
+    ["promise", "how it is tested", "last result"],
+    [
+      *_kills(),
+      *_damages(),
+      [
+        "A full disk leaves nothing half done and everything older whole",
+        f"`benchmarks.full_disk`: {sum(map(len, disks.values()))} small disks "
+        "that fill up",
+        f"{broken} with something half done",
+      ],
+    ],
+  )
+
+
+TABLES = {"survival": survival}

@@ -1,0 +1,117 @@
+"""Notes below tables of scores: networks, definitions, controls, devices."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.reporting import tables
+from experiments.reporting.columns import CODEBOOK, VIDEOS, numbers, same
+from pseudovideo.metrics import set_metrics
+
+Record = Mapping[str, Any]
+
+
+def of(records: Sequence[Record]) -> list[str]:
+  """Paragraphs on the scores and the runs of some records."""
+  return [*about_scores(records), of_runs(records)]
+
+
+def about_scores(records: Sequence[Record]) -> list[str]:
+  """Definitions of the scores, and the networks that they are over."""
+  networks = tables.feature_networks(records[0]) if records else []
+  return [*map(_about_network, networks), *_about_inception_scores(records)]
+
+
+def about_models(records: Sequence[Record]) -> list[str]:
+  """Definitions of the columns that some kinds of models have."""
+  found = []
+  drawn = numbers(records, "bound", "num_images")
+  if drawn:
+    found.append(
+      "-ELBO: of held-out images, one draw of the latents, mean over "
+      f"{same(drawn)} images. Best deltas: with the decoder's variances that "
+      "make the bound of training images least, in closed form."
+    )
+  pairs = numbers(records, "reconstruction", "metrics", "PSNR", "num_samples")
+  if pairs:
+    found.append(
+      f"Scored are reconstructions of {same(pairs)} held-out images. PSNR: in "
+      "dB, a mean over these images; beside it the PSNR of their mean squared "
+      "error."
+    )
+  videos = numbers(records, *VIDEOS, "num_videos")
+  if videos:
+    found.append(
+      f"Of {same(videos)} held-out pseudo videos: PSNR of frames, a mean over "
+      "all frames; preserved, the information preservation degree on [0, 1]; "
+      "SSIM by position in a group of frames that are encoded together, in "
+      "the order of encoding, and its maximum minus its minimum, which is "
+      "flicker."
+    )
+  if numbers(records, *CODEBOOK, "tokens"):
+    found.append(
+      "Codes used and perplexity, the exponential of the entropy of their "
+      "frequencies: over the tokens of these images; tokens: of one image or "
+      "its pseudo video."
+    )
+  found += [
+    f"nats/token and bits/dim: {text}"
+    for text in sorted(set(numbers(records, "token_likelihood", "definition")))
+  ]
+  if any("tokenizer" in record["config"] for record in records):
+    found.append(
+      "Samples/s: with decoding of their tokens, without compilation."
+    )
+  tasks = [record["config"]["task"] for record in records]
+  if any(task.get("adversarial") for task in tasks):
+    found.append("Parameters include the discriminator's.")
+  judged = [task.get("perceptual") == "classifier" for task in tasks]
+  if any(judged):
+    titles = [record["config"]["title"] for record in records]
+    names = sorted(itertools.compress(titles, judged))
+    found.append(
+      "Trained on features of the classifier that scores them, so that scores "
+      f"over it are biased in their favour: {'; '.join(names)}."
+    )
+  return found
+
+
+def _about_network(network: Record) -> str:
+  if "held_out_accuracy" not in network:
+    return (
+      f"FID and the scores beside it are over {network['weights']}, images "
+      f"resized as in {network['resize']}."
+    )
+  return (
+    f"Scores named {network['name']} are over a classifier trained by the "
+    f"project, {network['held_out_accuracy']:.1%} accurate on held-out images."
+  )
+
+
+def _about_inception_scores(records: Sequence[Record]) -> list[str]:
+  """Definitions of Inception Scores, with the largest possible value."""
+  lines = (
+    set_metrics.about_inception_scores(record["metrics"]["generated"])
+    for record in records
+  )
+  return list(dict.fromkeys(itertools.chain.from_iterable(lines)))
+
+
+def of_runs(records: Sequence[Record]) -> str:
+  """A sentence on weights, seeds and devices."""
+  devices = {
+    f"{r['provenance']['device']['kind']}, jax "
+    f"{r['provenance']['packages']['jax']}"
+    for r in records
+  }
+  several = any(
+    records[0]["seeds"]["train"] != r["seeds"]["train"] for r in records
+  )
+  spread = "Means \N{PLUS-MINUS SIGN} standard deviations over training seeds. "
+  averaged = any(numbers(records, "config", "optimizer", "ema_decay"))
+  weights = "Averaged weights" if averaged else "Weights of the last update"
+  return (
+    f"{spread if several else ''}{weights}; evaluations of the network "
+    f"are per sample, seconds are of training; "
+    f"{'; '.join(sorted(devices))}."
+  )
