@@ -50,23 +50,12 @@ import jax
 import numpy as np
 
 from configs import video_diffusion
-from experiments.reporting import pictures, tables
+from experiments.reporting import notebook, pictures
 from experiments.studies import show_augmentations
 from pseudovideo import augmentations, data, keys, pixels
 from pseudovideo.config import parsing
 from pseudovideo.probe import measure, report, videos
 from pseudovideo.report import composing, drawing
-
-
-def show(name, picture):
-  """Writes NAME.png, and shows it where there is a notebook."""
-  drawing.save_png(f"{name}.png", picture)
-  print(f"{name}.png")
-  if "IPython" in sys.modules:
-    from IPython import display
-
-    display.display(display.Image(f"{name}.png"))
-
 
 # %% [markdown]
 # ## The images
@@ -78,7 +67,9 @@ image_set = data.load(DATASET)
 print(image_set.source)
 print("to train on:", image_set.train_images.shape)
 print("held out:", image_set.test_images.shape)
-show("images", drawing.grid(data.spread(image_set.train_images, 64)))
+notebook.picture(
+  "images", drawing.grid(data.spread(image_set.train_images, 64))
+)
 
 # %% [markdown]
 # ## Every corruption
@@ -97,7 +88,7 @@ strips = {
   label: pictures.pseudo_videos(one, chosen, keys.named(key, label))
   for label, one in variants.items()
 }
-show("augmentations", composing.labelled(strips))
+notebook.picture("augmentations", composing.labelled(strips))
 
 # %% [markdown]
 # ## How far each frame is from the image
@@ -115,7 +106,7 @@ for label, augmentation in variants.items():
   rms = np.sqrt(np.square(error).mean((0, 2, 3, 4)))[::-1]
   cells = [f"{value:.3f}" for value in rms[:8]]
   rows.append([label, *cells, *[""] * (8 - len(cells))])
-print(tables.as_text(["frames before the image", *map(str, range(8))], rows))
+notebook.table(["frames before the image", *map(str, range(8))], rows)
 
 # %% [markdown]
 # ## The idea
@@ -128,7 +119,7 @@ print(tables.as_text(["frames before the image", *map(str, range(8))], rows))
 # one, on held-out images. It takes seconds, and comes before any training.
 # (Blur loses nothing and draws nothing: there it says what linear predictors
 # of a small window can do.) Whether it predicts the scores of trained models
-# is another question, which the README answers.
+# is another question, which `docs/frames.md` answers.
 
 # %%
 found = []
@@ -141,7 +132,7 @@ for name in augmentations.TABLE:
   made = videos.make(source.task, image_set, num=PROBED, seed=0)
   measured = measure.measure(made, measure.Settings(num=PROBED, steps=0))
   found.append({"label": source.label, **measured})
-print(report.text(report.ranking(found)))
+notebook.table(*report.ranking(found))
 print(report.RULE, report.cost(found), sep="\n")
 
 # %% [markdown]

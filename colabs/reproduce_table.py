@@ -49,10 +49,8 @@ SEEDS = "0"  # @param {type:"string"}
 PRESET = os.environ.get("PRESET", PRESET)
 
 # %%
-import html
-import pathlib
-
 from experiments import __main__ as front
+from experiments.reporting import notebook
 
 
 def experiments(*words):
@@ -60,17 +58,6 @@ def experiments(*words):
   print("python -m experiments", *words, flush=True)
   if code := front.main(words):
     raise RuntimeError(f"It ended with exit code {code}; see above.")
-
-
-def show_page(path):
-  """Says where the page is, and shows it where there is a notebook."""
-  print(path)
-  if "IPython" in sys.modules:
-    from IPython import display
-
-    text = html.escape(pathlib.Path(path).read_text())
-    frame = f'<iframe srcdoc="{text}" width="100%" height="700"></iframe>'
-    display.display(display.HTML(f"<div>{frame}</div>"))
 
 
 # %% [markdown]
@@ -112,4 +99,4 @@ experiments("report", TABLE, *chosen, *some)
 
 # %%
 experiments("report", f"--root={ROOT}", f"--out={ROOT}/report.html")
-show_page(f"{ROOT}/report.html")
+notebook.show_file(f"{ROOT}/report.html")

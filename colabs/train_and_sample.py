@@ -56,28 +56,18 @@ import pathlib
 import jax
 
 from configs import video_diffusion
-from experiments.reporting import tables
+from experiments.reporting import notebook
 from experiments.running import work
 from pseudovideo import runs
 from pseudovideo.evaluation import evaluate
-from pseudovideo.report import drawing
+from pseudovideo.report import drawing, page
+from pseudovideo.report import run as run_report
 from pseudovideo.runs import metric_log, sample_files
 from pseudovideo.terminal import command_line
 from pseudovideo.training import loop
 
 command_line.set_up()
 print("devices:", jax.devices())
-
-
-def show(name, picture):
-  """Writes NAME.png, and shows it where there is a notebook."""
-  drawing.save_png(f"{name}.png", picture)
-  print(f"{name}.png")
-  if "IPython" in sys.modules:
-    from IPython import display
-
-    display.display(display.Image(f"{name}.png"))
-
 
 # %% [markdown]
 # ## Where the run lies
@@ -116,13 +106,9 @@ print(f"{WORKDIR}: {'new' if step is None else f'resumes from step {step:,}'}")
 outcome = loop.train(config, WORKDIR)
 if outcome.stopped_by is not None:
   print(command_line.stop_sentence(outcome))
-lines = [
-  [f"{line['step']:,}", f"{line['loss']:.4f}", f"{line['seconds']:.0f}"]
-  for line in metric_log.read_metrics(WORKDIR)
-  if line["split"] == "train"
-]
-stride = -(-len(lines) // 12)
-print(tables.as_text(["step", "loss", "seconds"], lines[::-stride][::-1]))
+curves = page.Report(config.title)
+run_report.add_curves(curves, {"": metric_log.read_metrics(WORKDIR)})
+notebook.show_page(curves, "curves.html")
 
 # %% [markdown]
 # ## Sample and score
@@ -135,21 +121,27 @@ print(tables.as_text(["step", "loss", "seconds"], lines[::-stride][::-1]))
 run = runs.restore(WORKDIR, config=config)
 record = evaluate.evaluate(run)
 drawn = sample_files.load(WORKDIR / sample_files.NAME)
-show("samples", drawing.grid(drawn.images[:64]))
+notebook.picture("samples", drawing.grid(drawn.images[:64]))
 
 # %% [markdown]
 # How they came about: generated videos, the marked last frame is the sample.
 
 # %%
-show("generated_videos", drawing.film_strip(drawn.videos))
+notebook.picture("generated_videos", drawing.film_strip(drawn.videos))
 
 # %% [markdown]
 # What the model was trained on:
 
 # %%
-show("pseudo_videos", drawing.film_strip(evaluate.pseudo_videos(run)))
+notebook.picture(
+  "pseudo_videos", drawing.film_strip(evaluate.pseudo_videos(run))
+)
 
 # %% [markdown]
-# In the run's folder are `report.html` with curves and everything above,
-# `results.json` with what is needed to quote a score, `metrics.jsonl`,
-# `tensorboard/` and `checkpoints/`.
+# ## Everything on one page
+#
+# Beside it in the run's folder are `results.json` with what is needed to quote
+# a score, `metrics.jsonl`, `tensorboard/` and `checkpoints/`.
+
+# %%
+notebook.show_file(WORKDIR / "report.html")

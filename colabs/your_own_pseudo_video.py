@@ -45,29 +45,19 @@ import jax
 import numpy as np
 
 from configs import video_diffusion
-from experiments.reporting import pictures, report
+from experiments.reporting import notebook, pictures, report, tables
 from experiments.rows import base, diffusion
 from experiments.running import runner
 from pseudovideo import augmentations, data
 from pseudovideo.augmentations import common
 from pseudovideo.probe import measure, videos
 from pseudovideo.probe import report as probe_report
-from pseudovideo.report import composing, drawing
-from pseudovideo.runs import sample_files
+from pseudovideo.report import composing, drawing, page
+from pseudovideo.report import run as run_report
+from pseudovideo.runs import metric_log, sample_files
 from pseudovideo.terminal import command_line
 
 command_line.set_up()
-
-
-def show(name, picture):
-  """Writes NAME.png, and shows it where there is a notebook."""
-  drawing.save_png(f"{name}.png", picture)
-  print(f"{name}.png")
-  if "IPython" in sys.modules:
-    from IPython import display
-
-    display.display(display.Image(f"{name}.png"))
-
 
 # %% [markdown]
 # ## Write it
@@ -115,7 +105,7 @@ strips = {}
 for name in ("mosaic", "high_order_blur"):
   made = augmentations.make(name, frames=4)
   strips[name] = pictures.pseudo_videos(made, chosen, jax.random.key(0))
-show("mosaic", composing.labelled(strips))
+notebook.picture("mosaic", composing.labelled(strips))
 
 # %% [markdown]
 # ## Say what must be true of it
@@ -151,7 +141,7 @@ jobs = base.jobs(table.rows, DATASET, PRESET, seeds=[0])
 #
 # How much less error a linear predictor and a small network make of a frame
 # when they are given all earlier frames and not the previous one alone. With
-# real training beside it, see the README on what such a ranking is worth.
+# real training beside it, see `docs/frames.md` on what such a ranking is worth.
 
 # %%
 sizes = {"tiny": (100, 0), "small": (1000, 200)}[PRESET]
@@ -161,7 +151,7 @@ for job in jobs[1:]:
   source = videos.source(job.config, image_set)
   made = videos.make(source.task, image_set, num=settings.num, seed=0)
   found.append({"label": source.label, **measure.measure(made, settings)})
-print(probe_report.text(probe_report.ranking(found)))
+notebook.table(*probe_report.ranking(found))
 print(probe_report.RULE, probe_report.cost(found), sep="\n")
 
 # %% [markdown]
@@ -171,16 +161,24 @@ print(probe_report.RULE, probe_report.cost(found), sep="\n")
 
 # %%
 assert runner.run(jobs, "runs") == 0, "A row did not finish; see above."
+logs = {j.row.label: metric_log.read_metrics(j.workdir("runs")) for j in jobs}
+curves = page.Report(table.title)
+run_report.add_curves(curves, logs)
+notebook.show_page(curves, "curves.html")
 
 # %% [markdown]
 # ## See its row
 
 # %%
 scored = report.collect(jobs, lambda job: job.workdir("runs") / "results.json")
-print(report.report(table, table.rows, DATASET, scored))
+lines = report.score_table(table, table.rows, DATASET, scored)
+notebook.table(*tables.without_dashes(*lines))
+print(*report.notes(table, table.rows, scored), sep="\n\n")
 for job in jobs[1:]:
   drawn = sample_files.load(job.workdir("runs") / sample_files.NAME)
-  show(f"generated_{job.row.name}", drawing.film_strip(drawn.videos))
+  notebook.picture(
+    f"generated_{job.row.name}", drawing.film_strip(drawn.videos)
+  )
 
 # %% [markdown]
 # ## Keep it

@@ -215,8 +215,10 @@ def notes(
   ]
   if said:
     found.append(f"Rows. {'; '.join(said)}.")
-  if records and table.score == "FID" and not any(
-    table.score in r["metrics"]["generated"] for r in records
+  if (
+    records
+    and table.score == "FID"
+    and not any(table.score in r["metrics"]["generated"] for r in records)
   ):
     found.append(
       f"There is no {table.score}: the Inception weights of 2015-12-05 were "

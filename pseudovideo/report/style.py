@@ -62,7 +62,9 @@ img {
   display: grid; gap: 0 2rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr));
 }
-svg { display: block; width: 100%; height: auto; font-size: 12px; }
+svg {
+  display: block; width: 100%; max-width: 640px; height: auto; font-size: 12px;
+}
 svg text { fill: var(--text); }
 svg .tick, svg .xlabel {
   fill: var(--soft); font-variant-numeric: tabular-nums;
