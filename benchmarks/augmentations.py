@@ -134,13 +134,15 @@ def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   values = flags.FlagValues()
   for name, default, meaning in (
-    ("frames", 8, "Number of frames of a video, at least 2."),
-    ("size", 32, "Side of the images, in pixels."),
-    ("batch", 64, "Number of images per call."),
-    ("repeats", 20, "Number of calls that are timed."),
+    ("frames", 8, "Make videos of so many frames, at least 2."),
+    ("size", 32, "Take images of this side, in pixels."),
+    ("batch", 64, "Take so many images per call."),
+    ("repeats", 20, "Time so many calls."),
   ):
     flags.DEFINE_integer(name, default, meaning, flag_values=values)
-  flags.DEFINE_string("out", None, "JSON file of results.", flag_values=values)
+  flags.DEFINE_string(
+    "out", None, "Write results to this JSON file.", flag_values=values
+  )
   return values
 
 

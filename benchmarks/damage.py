@@ -447,9 +447,14 @@ def define_flags() -> flags.FlagValues:
       ",".join(ROWS),
       "Names of rows, with commas between.",
     ),
-    (flags.DEFINE_integer, "damages", 200, "Number of damages of each row."),
-    (flags.DEFINE_integer, "seed", 0, "Seed of the damages."),
-    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+    (flags.DEFINE_integer, "damages", 200, "Damage every row so many times."),
+    (flags.DEFINE_integer, "seed", 0, "Draw the damages from this seed."),
+    (
+      flags.DEFINE_string,
+      "out",
+      None,
+      "Write results and provenance to this JSON file.",
+    ),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])

@@ -153,18 +153,21 @@ def utilization(times: dict[str, float], tflops: float) -> dict[str, float]:
 def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   integers = {
-    "batch": (0, "Number of images or videos per step; 0 for the row's.")
+    "batch": (
+      0,
+      "Take so many images or videos per step; 0: as many as the row.",
+    )
   }
   values = rows.define_flags(ROWS, repeats=10, integers=integers)
   flags.DEFINE_string(
     "peak_tflops",
     "",
-    "Largest TFLOP/s of the device, with --dtype.",
+    "Print shares of this peak, the device's TFLOP/s with --dtype.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "dtype", "float32", typing.get_args(fields.Dtype),
-    "Type that the networks compute in.",
+    "Compute in this type.",
     flag_values=values,
   )  # fmt: skip
   return values

@@ -258,8 +258,13 @@ def define_flags() -> flags.FlagValues:
       12,
       "Number of disks for each row; training has 3.",
     ),
-    (flags.DEFINE_integer, "seed", 0, "Seed of the sizes."),
-    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+    (flags.DEFINE_integer, "seed", 0, "Draw the sizes from this seed."),
+    (
+      flags.DEFINE_string,
+      "out",
+      None,
+      "Write results and provenance to this JSON file.",
+    ),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])

@@ -391,17 +391,22 @@ def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_integer, "kills", 50, "Number of SIGKILLs of one run."),
-    (flags.DEFINE_integer, "sigterm", 10, "Number of SIGTERMs of another run."),
-    (flags.DEFINE_integer, "seed", 0, "Seed of the moments."),
+    (flags.DEFINE_integer, "kills", 50, "Kill one run so many times."),
+    (flags.DEFINE_integer, "sigterm", 10, "Stop another one so many times."),
+    (flags.DEFINE_integer, "seed", 0, "Draw the moments from this seed."),
     (flags.DEFINE_bool, "wait", False, "Train with train.wait_for_saves."),
     (
       flags.DEFINE_string,
       "workdir",
       None,
-      "New folder that keeps the runs; none if absent.",
+      "Keep the runs in this new folder; nowhere if absent.",
     ),
-    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+    (
+      flags.DEFINE_string,
+      "out",
+      None,
+      "Write results and provenance to this JSON file.",
+    ),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])

@@ -259,18 +259,24 @@ def define_flags() -> flags.FlagValues:
   for define, name, default, meaning in (
     (
       flags.DEFINE_string, "rows", "memory,inception",
-      f"Rows, with commas between: {', '.join(ROWS)}.",
+      f"Measure these rows, commas between: {', '.join(ROWS)}.",
     ),
     (
       flags.DEFINE_integer, "images", 0,
-      "Number of images for Inception; 0: 128 on a CPU, 10,000 otherwise.",
+      "Take so many images for Inception; 0: 128 on a CPU, else 10,000.",
     ),
     (
       flags.DEFINE_integer, "stream", 50_000,
-      "Number of images for the row memory.",
+      "Take so many images for the row memory.",
     ),
-    (flags.DEFINE_integer, "repeats", 3, "Number of calls of each distance."),
-    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+    (
+      flags.DEFINE_integer, "repeats", 3,
+      "Time so many calls of each distance.",
+    ),
+    (
+      flags.DEFINE_string, "out", None,
+      "Write results and provenance to this JSON file.",
+    ),
   ):  # fmt: skip
     define(name, default, meaning, flag_values=values)
   return values

@@ -39,16 +39,21 @@ def define_flags(
       flags.DEFINE_string,
       "rows",
       ",".join(names),
-      "Names of rows, with commas between.",
+      "Measure these rows, commas between.",
     ),
     (
       flags.DEFINE_integer,
       "repeats",
       repeats,
-      "Number of calls that are timed.",
+      "Time so many calls.",
     ),
     *((flags.DEFINE_integer, n, *rest) for n, rest in (integers or {}).items()),
-    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+    (
+      flags.DEFINE_string,
+      "out",
+      None,
+      "Write results and provenance to this JSON file.",
+    ),
   ):
     if name == "repeats" and repeats is None:
       continue

@@ -125,16 +125,21 @@ def define_flags() -> flags.FlagValues:
       flags.DEFINE_string,
       "devices",
       "1,2,4,8",
-      "Numbers of devices, with commas between.",
+      "Measure with so many devices, commas between.",
     ),
     (flags.DEFINE_boolean, "plan", True, "Compile the update, for XLA's plan."),
     (
       flags.DEFINE_string,
       "topology",
       "",
-      "TPU to compile for, such as v5e:2x2.",
+      "Compile for this TPU, such as v5e:2x2.",
     ),
-    (flags.DEFINE_string, "out", None, "JSON file of results and provenance."),
+    (
+      flags.DEFINE_string,
+      "out",
+      None,
+      "Write results and provenance to this JSON file.",
+    ),
   ):
     define(name, default, meaning, flag_values=values)
     values.register_key_flag_for_module(sys.argv[0], values[name])

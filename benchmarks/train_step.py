@@ -131,14 +131,17 @@ def define_flags() -> flags.FlagValues:
   """Defines the flags of the command, apart from --config."""
   values = flags.FlagValues()
   flags.DEFINE_integer(
-    "repeats", 50, "Number of updates that are timed.", flag_values=values
+    "repeats", 50, "Time so many updates.", flag_values=values
   )
   run_flags.define_data_dir(values)
   flags.DEFINE_boolean(
     "sampling", False, "Time a batch of samples as well.", flag_values=values
   )
   flags.DEFINE_string(
-    "out", None, "JSON file of results and provenance.", flag_values=values
+    "out",
+    None,
+    "Write results and provenance to this JSON file.",
+    flag_values=values,
   )
   return values
 

@@ -42,12 +42,15 @@ def define_flags() -> flags.FlagValues:
   )
   run_flags.define(values)
   flags.DEFINE_integer(
-    "num_samples", None, "Overrides evaluate.num_samples.", flag_values=values
+    "num_samples",
+    None,
+    "Draw or score so many images; evaluate.num_samples if absent.",
+    flag_values=values,
   )
   flags.DEFINE_string(
     "samples",
     None,
-    "npz file of samples to evaluate instead of drawing new ones.",
+    "Score the images of this npz file instead of drawing new ones.",
     flag_values=values,
   )
   flags.DEFINE_bool(

@@ -231,15 +231,15 @@ def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   values = flags.FlagValues()
   for name, default, meaning in (
-    ("results", "results", "Folder of published results."),
-    ("root", None, "Folder of all runs, which is read instead of --results."),
-    ("out", OUT, "File that the page is written to."),
+    ("results", "results", "Read published results in this folder."),
+    ("root", None, "Read the runs in this folder instead of --results."),
+    ("out", OUT, "Write the page to this file."),
   ):
     flags.DEFINE_string(name, default, meaning, flag_values=values)
   flags.DEFINE_list(
     "tables",
     None,
-    "Names of tables, with commas between; all if absent.",
+    "Show these tables, commas between; all if absent.",
     flag_values=values,
   )
   flags.DEFINE_enum(

@@ -186,7 +186,7 @@ class Job:
     return pathlib.Path(base, f"{dataset}-{self.preset}")
 
   def workdir(self, root: str | pathlib.Path) -> pathlib.Path:
-    """Folder of the run."""
+    """Read or write the run in this folder."""
     return self.folder(root) / self.name
 
   def published(self, base: str | pathlib.Path, family: str) -> pathlib.Path:

@@ -21,26 +21,32 @@ Values = flags.FlagValues
 
 # Name of a flag -> its default and its help.
 STRINGS = {
-  "preset": ("small", "Size of networks and training: small, tiny or paper."),
+  "preset": (
+    "small",
+    "Take networks and budgets of this size: tiny, small or paper.",
+  ),
   "dataset": (
     "digits",
-    "Data set: digits, mnist, cifar10, celeb_a or folder:PATH.",
+    "Train on this set: digits, mnist, cifar10, celeb_a or folder:PATH.",
   ),
-  "root": ("runs", "Folder that all runs are in."),
-  "data_dir": (None, "Folder of TFDS data sets."),
-  "publish": (None, "Folder that results of finished rows are copied to."),
+  "root": ("runs", "Keep all runs in this folder."),
+  "data_dir": (
+    None,
+    "Read TFDS sets from this folder; $PSEUDOVIDEO_DATA_DIR if absent.",
+  ),
+  "publish": (None, "Copy the results of finished rows to this folder."),
   "recipe": (
     "as_published",
-    "Which tokenizers: as_published or recommended.",
+    "Take tokenizers of this recipe: as_published or recommended.",
   ),
   "results": (
     None,
-    "Folder of published results, which are read instead of those in --root.",
+    "Read published results in this folder instead of runs in --root.",
   ),
 }
 LISTS = {
-  "rows": "Names of rows, with commas between; all if absent.",
-  "seeds": "Training seeds, with commas between; each row's own if absent.",
+  "rows": "Take these rows, commas between; all if absent.",
+  "seeds": "Train with these seeds, commas between; each row's own if absent.",
 }
 WHICH_RUNS = ("preset", "dataset", "rows", "seeds", "root")
 RUN_FLAGS = (*WHICH_RUNS, "data_dir", "dry-run", "publish")
@@ -69,7 +75,7 @@ def define_flags(names: Sequence[str]) -> Values:
       flags.DEFINE_list(name, None, LISTS[name], flag_values=values)
   if "format" in names:
     flags.DEFINE_enum(
-      "format", "text", list(report.FORMATS), "How the table is printed.",
+      "format", "text", list(report.FORMATS), "Print the table in this format.",
       flag_values=values,
     )  # fmt: skip
   if "dry-run" in names:

@@ -35,15 +35,15 @@ def define_flags() -> commands.Values:
   for define, name, default, meaning in (
     (
       flags.DEFINE_string, "cluster", "slurm",
-      "Where jobs run: slurm, or local, as processes of this machine.",
+      "Run jobs by slurm, or local: as processes of this machine.",
     ),
     (
       flags.DEFINE_string, "partition", None,
-      "Partition of the cluster; its default if absent.",
+      "Submit to this partition; the cluster's default if absent.",
     ),
-    (flags.DEFINE_integer, "minutes", 1440, "Time limit of a job."),
-    (flags.DEFINE_integer, "gpus", 1, "Number of GPUs of each job."),
-    (flags.DEFINE_integer, "cpus", 8, "Number of CPU cores of each job."),
+    (flags.DEFINE_integer, "minutes", 1440, "End a job after so many minutes."),
+    (flags.DEFINE_integer, "gpus", 1, "Ask for so many GPUs per job."),
+    (flags.DEFINE_integer, "cpus", 8, "Ask for so many CPU cores per job."),
     (
       flags.DEFINE_boolean, "wait", False,
       "Wait until all jobs have ended, and end with their exit code.",

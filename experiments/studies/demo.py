@@ -119,11 +119,11 @@ def define_flags() -> flags.FlagValues:
     "preset",
     "small",
     ["tiny", "small"],
-    "Size of both trainings.",
+    "Train both models at this size.",
     flag_values=values,
   )
   flags.DEFINE_string(
-    "workdir", "runs/demo", "Folder that both runs are in.", flag_values=values
+    "workdir", "runs/demo", "Keep both runs in this folder.", flag_values=values
   )
   return values
 

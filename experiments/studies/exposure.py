@@ -35,13 +35,13 @@ def define_flags() -> flags.FlagValues:
   flags.DEFINE_integer(
     "num_samples",
     None,
-    "Number of samples for each line; the config's if absent.",
+    "Draw so many samples for each line; the config's if absent.",
     flag_values=values,
   )
   flags.DEFINE_string(
     "out",
     None,
-    f"JSON file of the scores; {FILE} in --workdir if absent.",
+    f"Write the scores to this JSON file; WORKDIR/{FILE} if absent.",
     flag_values=values,
   )
   return values

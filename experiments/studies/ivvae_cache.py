@@ -337,7 +337,7 @@ def define_flags(*commands: str) -> flags.FlagValues:
         "format",
         "text",
         list(FORMATS),
-        "How the table is printed.",
+        "Print the table in this format.",
       ),
     ):
       define(name, default, *rest, flag_values=values)
@@ -363,7 +363,7 @@ def define_flags(*commands: str) -> flags.FlagValues:
         "Ways that are measured, with commas between.",
       ),
       *((flags.DEFINE_integer, n, None, m) for n, m in INTEGERS.items()),
-      (flags.DEFINE_integer, "repeats", 1, "Number of calls that are timed."),
+      (flags.DEFINE_integer, "repeats", 1, "Time so many calls."),
       (
         flags.DEFINE_string,
         "out",

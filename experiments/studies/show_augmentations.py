@@ -75,14 +75,17 @@ def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   values = flags.FlagValues()
   flags.DEFINE_string(
-    "dataset", "digits", "Data set, such as cifar10.", flag_values=values
+    "dataset",
+    "digits",
+    "Show images of this data set, such as cifar10.",
+    flag_values=values,
   )
   flags.DEFINE_string(
-    "out", None, "Folder that the picture is written to.", flag_values=values
+    "out", None, "Write the picture to this folder.", flag_values=values
   )
-  flags.DEFINE_integer("num", 4, "Number of images.", flag_values=values)
+  flags.DEFINE_integer("num", 4, "Show so many images.", flag_values=values)
   flags.DEFINE_integer(
-    "seed", 0, "Seed of the choice and of the noise.", flag_values=values
+    "seed", 0, "Draw images and noise from this seed.", flag_values=values
   )
   run_flags.define_data_dir(values)
   return values

@@ -247,19 +247,24 @@ def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
   values = flags.FlagValues()
   flags.DEFINE_float(
-    "variance", 1.0, "Variance of a pixel of the image.", flag_values=values
+    "variance",
+    1.0,
+    "Give every pixel of the image this variance.",
+    flag_values=values,
   )
   flags.DEFINE_integer(
     "num",
     1_000_000,
-    "Number of videos to fit to, and of others to score on.",
+    "Fit to so many videos, and score on as many others.",
     flag_values=values,
   )
-  flags.DEFINE_integer("seed", 0, "Seed of the simulation.", flag_values=values)
+  flags.DEFINE_integer(
+    "seed", 0, "Draw the simulation from this seed.", flag_values=values
+  )
   flags.DEFINE_string(
     "out",
     None,
-    "Folder that numbers and charts are written to; none if absent.",
+    "Write numbers and charts to this folder; nowhere if absent.",
     flag_values=values,
   )
   return values

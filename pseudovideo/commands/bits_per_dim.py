@@ -23,7 +23,10 @@ def define_flags() -> flags.FlagValues:
   values = flags.FlagValues()
   run_flags.define(values)
   flags.DEFINE_integer(
-    "num_images", None, "Held-out images; all if absent.", flag_values=values
+    "num_images",
+    None,
+    "Take so many held-out images; all if absent.",
+    flag_values=values,
   )
   return values
 

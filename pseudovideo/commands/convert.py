@@ -42,14 +42,14 @@ def define_flags() -> flags.FlagValues:
   """The flags, apart from --config."""
   values = flags.FlagValues()
   for name, meaning in (
-    ("weights", "File of weights to make a run of."),
-    ("export", "File to write the weights of a run to."),
+    ("weights", "Make a run of the weights in this file."),
+    ("export", "Write the weights of the run to this file."),
   ):
     flags.DEFINE_string(name, None, meaning, flag_values=values)
   run_flags.define(
     values,
-    step="With --weights, the updates that made them; with --export, the "
-    "checkpoint to use.",
+    step="With --weights, note that so many updates made them; with --export, "
+    "take the checkpoint of this step.",
   )
   return values
 

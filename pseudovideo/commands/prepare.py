@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument("name", choices=sorted(tfds_sets.NAMES))
   parser.add_argument(
     "--data_dir",
-    help="where to; by default $PSEUDOVIDEO_DATA_DIR, else TFDS's default",
+    help="write the set to this folder; $PSEUDOVIDEO_DATA_DIR, or TFDS's own, "
+    "if absent",
   )
   options = parser.parse_args(arguments)
   try:

@@ -50,21 +50,29 @@ def define_flags() -> flags.FlagValues:
     (
       "videos",
       DEFAULTS.num,
-      "Pseudo videos to fit to; as many held-out ones are scored.",
+      "Fit to so many pseudo videos, and score as many held-out ones.",
     ),
-    ("window", DEFAULTS.window, "Side of the windows in pixels, odd."),
-    ("steps", DEFAULTS.steps, "Updates of every network; 0 for none."),
+    (
+      "window",
+      DEFAULTS.window,
+      "Predict from windows of this side, an odd number of pixels.",
+    ),
+    (
+      "steps",
+      DEFAULTS.steps,
+      "Train every network for so many updates; 0: no networks.",
+    ),
     (
       "networks",
       DEFAULTS.networks,
-      "Networks per frame and k, each with a seed of its own.",
+      "Train so many networks per frame and k, with different seeds.",
     ),
-    ("seed", DEFAULTS.seed, "Seed of the corruption."),
+    ("seed", DEFAULTS.seed, "Draw the corruption from this seed."),
   ):
     flags.DEFINE_integer(name, default, meaning, flag_values=values)
   run_flags.define_data_dir(values)
   flags.DEFINE_string(
-    "out", None, "Folder of the numbers and charts.", flag_values=values
+    "out", None, "Write numbers and charts to this folder.", flag_values=values
   )
   return values
 

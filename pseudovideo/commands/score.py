@@ -48,27 +48,39 @@ def define_flags() -> flags.FlagValues:
     (
       "images",
       None,
-      "Images or videos to score: a folder, a file or a data set.",
+      "Score these images or videos: a folder, a file or a data set.",
     ),
-    ("against", None, "Images or videos to compare with."),
-    ("metrics", None, "Names with commas between; FID,KID,IS if absent."),
-    ("samples", "all", "Number of images to score: 10k, 50k, all or a number."),
-    ("resize", "tf1", "How Inception resizes: tf1, pytorch_fid or clean."),
-    ("weights", None, "File of weights, of Inception or I3D."),
-    ("out", None, "JSON file for the scores and where they come from."),
-    ("data_dir", None, "Where TFDS data sets are."),
+    ("against", None, "Compare with these: a folder, a file or a data set."),
+    (
+      "metrics",
+      None,
+      "Compute these metrics, commas between; FID,KID,IS if absent.",
+    ),
+    ("samples", "all", "Score so many images: 10k, 50k, all or a number."),
+    (
+      "resize",
+      "tf1",
+      "Resize for Inception as tf1, pytorch_fid or clean does.",
+    ),
+    ("weights", None, "Read the weights of Inception or I3D from this file."),
+    ("out", None, "Write the scores and their origin to this JSON file."),
+    (
+      "data_dir",
+      None,
+      "Read TFDS sets from this folder; $PSEUDOVIDEO_DATA_DIR if absent.",
+    ),
   ):
     flags.DEFINE_string(name, default, meaning, flag_values=values)
   flags.DEFINE_enum(
     "network",
     "inception",
     NETWORKS,
-    "Network whose features are compared.",
+    "Compare features of this network.",
     flag_values=values,
   )
   for name, number, meaning in (
-    ("dim", 2048, "Features of Inception: 64, 192, 768 or 2048."),
-    ("seed", 0, "Seed of the subsets and splits that metrics draw."),
+    ("dim", 2048, "Take so many features of Inception: 64, 192, 768 or 2048."),
+    ("seed", 0, "Draw the subsets and splits of metrics from this seed."),
   ):
     flags.DEFINE_integer(name, number, meaning, flag_values=values)
   return values

@@ -22,7 +22,7 @@ def define_flags() -> flags.FlagValues:
   values = flags.FlagValues()
   run_flags.define(values)
   flags.DEFINE_string(
-    "out", None, "New folder to write the tokens to.", flag_values=values
+    "out", None, "Write the tokens to this new folder.", flag_values=values
   )
   return values
 

@@ -47,19 +47,19 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "coordinator_address",
     None,
-    "HOST:PORT of process 0, the same for all; on hosts without a scheduler.",
+    "Find process 0 at this HOST:PORT; needed only without a scheduler.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "num_processes",
     None,
-    "Number of processes; on hosts without a scheduler.",
+    "Wait for so many processes; needed only without a scheduler.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "process_id",
     None,
-    "Number of this process, from 0; on hosts without a scheduler.",
+    "Run as this process, from 0 on; needed only without a scheduler.",
     flag_values=values,
   )
 

@@ -7,7 +7,7 @@ from pseudovideo import errors
 
 def define(
   values: flags.FlagValues,
-  step: str = "Checkpoint to use; the newest if absent.",
+  step: str = "Take the checkpoint of this step; the newest if absent.",
 ) -> None:
   """Defines --workdir, --step and --data_dir, for commands about one run.
 
@@ -15,7 +15,9 @@ def define(
     values: flags of the command.
     step: help of --step.
   """
-  flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+  flags.DEFINE_string(
+    "workdir", None, "Read or write the run in this folder.", flag_values=values
+  )
   flags.DEFINE_integer("step", None, step, flag_values=values)
   define_data_dir(values)
 
@@ -23,7 +25,10 @@ def define(
 def define_data_dir(values: flags.FlagValues) -> None:
   """Defines --data_dir, for commands that read data sets."""
   flags.DEFINE_string(
-    "data_dir", None, "Where TFDS data sets are.", flag_values=values
+    "data_dir",
+    None,
+    "Read TFDS sets from this folder; $PSEUDOVIDEO_DATA_DIR if absent.",
+    flag_values=values,
   )
 
 

@@ -39,33 +39,33 @@ def define_flags() -> flags.FlagValues:
   flags.DEFINE_string(
     "out",
     None,
-    "Folder of all results; sampling_budget in --workdir if absent.",
+    "Keep all results in this folder; WORKDIR/sampling_budget if absent.",
     flag_values=values,
   )
   flags.DEFINE_enum(
     "preset",
     "small",
     list(settings.PRESETS),
-    "Number of settings and of samples.",
+    "Sweep as many settings and samples as this size has.",
     flag_values=values,
   )
   flags.DEFINE_integer(
     "num_samples",
     None,
-    "Number of scored images per setting and seed; the preset's if absent.",
+    "Score so many images per setting and seed; the preset's if absent.",
     flag_values=values,
   )
   flags.DEFINE_string(
     "seeds",
     "0,1,2",
-    "Seeds of the samples, two or more, with commas between.",
+    "Sample with these seeds, two or more, commas between.",
     flag_values=values,
   )
   flags.DEFINE_string(
     "reference",
     "",
-    "Steps of the ancestral sampler that others are compared with, such as "
-    "250; all if absent.",
+    "Compare with the ancestral sampler of these steps, such as 250; all if "
+    "absent.",
     flag_values=values,
   )
   return values
