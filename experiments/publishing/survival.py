@@ -64,7 +64,7 @@ def _damages() -> list[list[str]]:
         f"`benchmarks.damage`: {row['damages']} bits flipped, bytes zeroed, "
         "files cut, removed, replaced",
         f"{fates['silent']} silent"
-        + (f", {unread} of bytes that nothing reads" if unread else ""),
+        + (f" ({unread} in bytes that nothing reads)" if unread else ""),
       ]
     )
   return lines
