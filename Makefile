@@ -32,7 +32,7 @@ $(VENV)/.installed: setup.py pyproject.toml constraints.txt
 	@touch $@
 
 install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare, video or colab as well
-	@$(PIP) -e '.$(if $(EXTRA),[$(EXTRA)])' && \
+	@$(PIP) -c constraints.txt -e '.$(if $(EXTRA),[$(EXTRA)])' && \
 	  echo "make install: $(VENV) is ready."
 
 demo: $(VENV)/.installed ## the motivating experiment on digits; PRESET=tiny: 2 minutes

@@ -445,7 +445,7 @@ def define_flags() -> flags.FlagValues:
       flags.DEFINE_string,
       "rows",
       ",".join(ROWS),
-      "Names of rows, with commas between.",
+      "Damage these rows, commas between.",
     ),
     (flags.DEFINE_integer, "damages", 200, "Damage every row so many times."),
     (flags.DEFINE_integer, "seed", 0, "Draw the damages from this seed."),

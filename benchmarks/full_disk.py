@@ -251,12 +251,17 @@ def define_flags() -> flags.FlagValues:
   names = ",".join([*ROWS, "training"])
   values = flags.FlagValues()
   for define, name, default, meaning in (
-    (flags.DEFINE_string, "rows", names, "Names of rows, with commas between."),
+    (
+      flags.DEFINE_string,
+      "rows",
+      names,
+      "Fill disks of these rows, commas between.",
+    ),
     (
       flags.DEFINE_integer,
       "sizes",
       12,
-      "Number of disks for each row; training has 3.",
+      "Fill so many disks of each row; training has 3.",
     ),
     (flags.DEFINE_integer, "seed", 0, "Draw the sizes from this seed."),
     (

@@ -114,7 +114,7 @@ def _product(weights: jax.Array, images: jax.Array) -> tuple[jax.Array, ...]:
   return tuple(jnp.split(pixels @ weights, [DIM], axis=1))
 
 
-def stand_in() -> features.FeatureNetwork:
+def random_network() -> features.FeatureNetwork:
   """A network with outputs of Inception's size, at the cost of one product."""
   size = (math.prod(SHAPE), DIM + model.NUM_CLASSES)
   weights = np.random.default_rng(0).standard_normal(size, np.float32)
@@ -156,7 +156,7 @@ def gflop(lowered: jax.stages.Lowered) -> float:
 def measure_memory(num: int) -> dict[str, float]:
   """Measures the row `memory`: resident memory at 10, 50, 100 %, growth."""
   watched = Watched(num)
-  summary.summarize(stand_in(), watched.source, keep=())
+  summary.summarize(random_network(), watched.source, keep=())
   return {"images": num, **watched.memory_at(10, 50, 100)}
 
 

@@ -127,7 +127,12 @@ def define_flags() -> flags.FlagValues:
       "1,2,4,8",
       "Measure with so many devices, commas between.",
     ),
-    (flags.DEFINE_boolean, "plan", True, "Compile the update, for XLA's plan."),
+    (
+      flags.DEFINE_boolean,
+      "plan",
+      True,
+      "Compile the update and print XLA's plan; --noplan leaves it out.",
+    ),
     (
       flags.DEFINE_string,
       "topology",

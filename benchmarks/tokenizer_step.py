@@ -109,7 +109,7 @@ def measure(config: Any, task: base.Task, *, repeats: int) -> dict[str, float]:
 
 def define_flags() -> flags.FlagValues:
   """Defines the flags of the command."""
-  integers = {"width": (512, "Width of the network.")}
+  integers = {"width": (512, "Take networks of this width.")}
   return rows.define_flags(ROWS, repeats=3, integers=integers)
 
 

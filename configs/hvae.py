@@ -7,17 +7,17 @@ Arguments, each optional:
   dataset  digits (default) | mnist | cifar10 | celeb_a | folder:PATH
   encoder  heat (default): fixed by the heat equation, Eq. 11
            learned: bottom-up, Eq. 4
-  network  default: the preset's; small: that of 3,704,129 parameters, which the
-           published code has beside its own of 42,082,049 (preset=paper)
+  network  default: the preset's; small: the published code's smaller network,
+           3,704,129 parameters instead of 42,082,049 (preset=paper)
   preset   small (default): minutes on two cores or on a GPU
            tiny: a few steps, seconds
            paper: network and schedule of Rissanen et al. (2022), which the
            pseudo-video paper takes over
 
-MNIST is binarized, drawn anew at every step, and its last step a Bernoulli.
+MNIST is binarized with new draws at every step, and p(x_0 | x_1) is Bernoulli.
 
 Paper, binarized MNIST: Inception Score 9.32 (heat) against 7.27 (learned), with
-a classifier that it does not name. Ours: see README, Table 1.
+a classifier that it does not name. Ours: docs/systems/hvae.md.
 """
 
 import ml_collections
@@ -68,7 +68,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:
-  """Digits in 2.5 minutes on two cores; larger images want a GPU."""
+  """The small preset: digits take 2.5 minutes on two cores; others a GPU."""
   config = _sections()
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(
@@ -116,7 +116,7 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
 
 
 def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
-  """The small preset for images of 28 pixels and more.
+  """Adapts the small preset to images of 28 pixels and more.
 
   The learning rate of 2e-3 that suits digits makes CIFAR-10 diverge at batch
   16 and sit on a plateau for 5,000 steps at batch 128.
@@ -165,10 +165,11 @@ def _tiny(dataset: str) -> ml_collections.ConfigDict:
 
 
 def _paper(dataset: str) -> ml_collections.ConfigDict:
-  """Binarized MNIST after Rissanen et al.; T = 18 as in the pseudo-video paper.
+  """The paper preset: Rissanen et al., T = 18 as in the pseudo-video paper.
 
-  That paper gives neither network nor training length ("similar architecture");
-  these are the reference implementation's, with 18 instead of 100 levels.
+  The pseudo-video paper gives neither network nor training length ("similar
+  architecture"). Both are taken from the reference implementation, with 18
+  instead of 100 levels.
   """
   config, images = _small(dataset), named.facts(dataset)
   config.task.update(

@@ -4,22 +4,21 @@
       --config=configs/latent_diffusion.py:dataset=digits,preset=small \\
       --config.autoencoder.workdir=runs/iv_vae_5
 
-The run of configs/video_vae.py that is named says how many frames there are,
-how they are made, in which order they are encoded and how large latents are;
-none of it is set here. One of frames=1 gives the latent diffusion of images,
-the baseline.
+The named run of configs/video_vae.py fixes the number of frames, how they are
+made, the order in which they are encoded and the size of the latents; none of
+these is set here. A run with frames=1 gives latent diffusion of images, the
+baseline.
 
 Arguments, each optional:
   dataset  digits (default) | mnist | cifar10 | celeb_a | folder:PATH
-           the images that are learned, as a rule the VAE's
-  preset   small (default): digits in minutes on two cores; larger images want
+           the images to train on, as a rule the VAE's
+  preset   small (default): digits in minutes on two cores; larger images need
            a GPU
            tiny: a few steps, seconds
-           paper: base width, steps and training of the pseudo videos' diffusion
-           in pixels
+           paper: base width, steps and training of configs/video_diffusion.py
 
-A latent image of an odd side, as of mnist, takes a network of one level; others
-have two. Neither paper trains this: levels, widths and training are our choice.
+The network has two levels, but one where the latents have an odd side, as for
+mnist. Neither paper trains this: levels, widths and training are our choice.
 With task.latents=means the network learns the VAE's means instead of samples.
 """
 
@@ -46,12 +45,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:
-  """Digits in minutes on two cores; larger images want a GPU."""
+  """The small preset: digits in minutes on two cores, others on a GPU."""
   config = ml_collections.ConfigDict(dict(title=""))
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(name="latent_diffusion", latents="sampled")
   config.autoencoder = dict(workdir="")
-  # Latents of 2x2 and of 7x7.
+  # Latents of 2x2 and of 7x7 places.
   one = named.facts(dataset).image_shape[0] < 32
   config.model = dict(
     channels=32 if one else 64,

@@ -4,8 +4,8 @@
       --config=configs/token_prior.py:dataset=digits,order=next \\
       --config.tokenizer.workdir=runs/tokenizer_8
 
-The run of configs/tokenizer.py that is named says how many frames there are,
-how many codes and what grid; none of it is set here.
+The named run of configs/tokenizer.py fixes the number of frames, the number of
+codes and the grid of tokens; none of these is set here.
 
 Arguments, each optional:
   dataset  digits (default) | mnist | cifar10 | celeb_a | folder:PATH
@@ -16,10 +16,10 @@ Arguments, each optional:
            tiny: a few steps, seconds
            paper: Tables 8 and 9
 
-Passes, temperatures and the like are in the section sampler, and may change
-after training. masked decodes as MaskGit does, in the preset paper as Phenaki
-does (rule=phenaki, 18 passes). From models trained for minutes the latter draws
-images of one colour, as far as we have seen.
+Passes and temperatures are in the section sampler and may change after
+training. order=masked decodes as MaskGit does, with preset=paper as Phenaki
+does (rule=phenaki, 18 passes). With models trained for minutes, Phenaki's rule
+has drawn images of one colour in all runs that we have seen.
 
 Paper, FID of samples with 1, 8 and 18 frames: next 91.65, 54.60 and 69.23 on
 CIFAR-10; 32.98, 30.19 and 28.08 on CelebA. masked 89.78, 35.50 and 47.65 on
@@ -94,7 +94,7 @@ def _masked(config: ml_collections.ConfigDict) -> None:
 
 
 def _small_training(config: ml_collections.ConfigDict) -> None:
-  """Minutes on two cores."""
+  """The training of the small preset: minutes on two cores."""
   config.optimizer = dict(
     learning_rate=1e-3,
     schedule="cosine",
@@ -134,7 +134,7 @@ def _tiny(config: ml_collections.ConfigDict) -> None:
 
 
 def _paper(config: ml_collections.ConfigDict, order: str, dataset: str) -> None:
-  """Tables 8 and 9; what they leave open is as in the published code."""
+  """The paper preset: Tables 8 and 9, the rest as in the published code."""
   if order == "next":
     config.model.update(
       dict(width=144, layers=8, dropout=0.2, attention_dropout=0.3)

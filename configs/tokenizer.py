@@ -7,13 +7,13 @@ Arguments, each optional:
   dataset  digits (default) | mnist | cifar10 | celeb_a | folder:PATH
   frames   1 (default): the image model, VQ-VAE
            8 | 18: C-ViViT on recursively blurred pseudo videos
-  recipe   recommended (default): slow codebook averages, unused codes start
-           again, a discriminator for every number of frames (not on mnist,
-           whose 28 pixels it does not take) that counts little, and from half
-           of the training on
-           as_published: as the code that the paper builds on, where few codes
-           are used, the discriminator moves the network as much as the squared
-           error does, from the first update on, and images train without it
+  recipe   recommended (default): slow codebook averages; unused codes are
+           restarted; for every number of frames a discriminator, with a small
+           weight and from half of the training on (not on mnist: it does not
+           take 28 pixels)
+           as_published: as the code that the paper builds on: few codes are
+           used; the discriminator moves the network as much as the squared
+           error does, from the first update on; for images there is none,
            because its weight is always 0
   preset   small (default): minutes on two cores or on a GPU
            tiny: a few steps, seconds
@@ -77,7 +77,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:
-  """A narrow network; minutes on two cores."""
+  """The small preset: a narrow network; minutes on two cores."""
   config = ml_collections.ConfigDict(dict(title=""))
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(
@@ -144,7 +144,7 @@ def _can_be_judged(dataset: str) -> bool:
 
 
 def _narrow(config: ml_collections.ConfigDict) -> None:
-  """The small preset for 8x8 pixels, in patches of 2x2."""
+  """Adapts the small preset to 8x8 pixels, in patches of 2x2."""
   config.model.patch = (2, 2, 2)
   config.quantizer.codes = 64
   config.discriminator.attention = 8
@@ -169,7 +169,7 @@ def _tiny(dataset: str) -> ml_collections.ConfigDict:
 
 
 def _paper(dataset: str) -> ml_collections.ConfigDict:
-  """Table 7; what it does not say is as in the published code."""
+  """The paper preset: Table 7, the rest as in the published code."""
   config = _small(dataset)
   config.model.update(
     dict(width=512, heads=8, head_width=64, spatial_layers=4, temporal_layers=4)

@@ -8,17 +8,17 @@ Arguments, each optional:
   frames        4 (default) | 1 | 2 | 8 | 12 | 18: length of the pseudo video;
                 1 is the image baseline, improved DDPM
   augmentation  high_order (default) | first_order | matched_snr | blur |
-                high_order_blur | heat: what the other frames are; not with
-                frames=1
+                high_order_blur | heat: how the other frames are made; not
+                with frames=1
   preset        small (default): digits in minutes on two cores; larger images
-                want a GPU
+                need a GPU
                 tiny: a few steps, seconds
                 paper: network, schedule and training of Sec. 4.2 and Table 10
 
-Paper, last-frame FID with 10,000 samples, CIFAR-10: 12.90 (1 frame), 12.58
-(4 frames, high_order), 17.30 (4 frames, first_order). Where the paper is
-silent: linear betas, fixed large variances, dropout 0, EMA 0.9999, no flips.
-The context is half the video: 2 of 4 frames, 4 of 8.
+Paper, last-frame FID with 10,000 samples, CIFAR-10: 12.90 (1 frame), 12.58 (4
+frames, high_order), 17.30 (4 frames, first_order). What the paper leaves open
+is our choice: linear betas, fixed large variances, dropout 0, EMA 0.9999, no
+flips. The context is half the video: 2 of 4 frames, 4 of 8.
 """
 
 import ml_collections
@@ -79,7 +79,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:
-  """Digits in minutes on two cores; larger images want a GPU."""
+  """The small preset: digits in minutes on two cores, others on a GPU."""
   config = ml_collections.ConfigDict(dict(title=""))
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(name="image_diffusion")
@@ -124,7 +124,7 @@ def _small(dataset: str) -> ml_collections.ConfigDict:
 
 
 def _widen(config: ml_collections.ConfigDict, dataset: str) -> None:
-  """The small preset for images of 28 pixels and more."""
+  """Adapts the small preset to images of 28 pixels and more."""
   grey = named.facts(dataset).is_grey
   config.model.update(
     dict(

@@ -15,15 +15,16 @@ Arguments, each optional:
            paper; augmentation.frames may then be any number
   network  iv_vae (default): key and motion branch, attention wherever the
            published code has it, parallel dilated convolutions
-           image: every frame by itself; with frames=1, what iv_vae and
-           motion_motion can be inflated from, with half of their latents
+           image: every frame by itself; with frames=1 it is the image VAE that
+           iv_vae and motion_motion can be inflated from, with half of their
+           latent channels
            causal: one branch, causal convolutions
            group_causal: one branch, causal in groups of frames
            key_motion: iv_vae with the two attention layers of causal and
            without dilated convolutions
            motion_motion: iv_vae with 3-D convolutions in both branches
-           tae: Movie Gen's temporal autoencoder, the task video_tae: layers
-           over time behind those of an image VAE, not causal
+           tae: Movie Gen's temporal autoencoder, the task video_tae: an image
+           VAE with layers over time behind its own, not causal
   preset   small (default): base 16, a quarter of the side, 8 latent channels;
            minutes on a GPU, and on two cores for digits of 5 frames
            tiny: a few steps, seconds
@@ -31,22 +32,27 @@ Arguments, each optional:
            tae: base 128, 16 latent channels
 
 Four frames become one latent frame, eight with network=tae,preset=paper (digits
-and mnist: four). To inflate from a trained image VAE, set task.start to its
-folder. The image VAE of causal and group_causal is network=image with
-model.latent_channels=8, model.attention="('middle',)" and model.rates="()",
-that of key_motion with the latter two, that of tae with all three (paper
-preset: model.base=128 and model.latent_channels=16).
+and mnist: four).
 
-The paper publishes no weights of its losses, no optimizer and no batch size:
-those here are our choice. It adds a discriminator in a last stage; of the
-presets only paper does, others with task.adversarial=True and
+To inflate from a trained image VAE, set task.start to its folder. The image VAE
+is network=image with these fields:
+  iv_vae, motion_motion  no others
+  causal, group_causal   model.latent_channels=8,
+                         model.attention="('middle',)" and model.rates="()"
+  key_motion             model.attention="('middle',)" and model.rates="()"
+  tae                    as causal; with preset=paper model.base=128 and
+                         model.latent_channels=16
+
+The paper gives no weights of its losses, no optimizer and no batch size; all of
+them are our choice. It adds a discriminator in a last stage. Of the presets
+only paper does so; in the others set task.adversarial=True and
 task.adversarial_from. The perceptual loss is off: set task.perceptual=vgg16
 where its published weights are on the machine, or task.perceptual=classifier.
 
-Of Movie Gen's autoencoder our source has the layers, 16 latent channels, and
-one batch of images to three of videos (task.image_share=0.25). Widths are those
-of latent diffusion; time is halved wherever sides are in the paper preset; the
-rest is as for iv_vae.
+Of Movie Gen's autoencoder our source gives the layers, 16 latent channels, and
+one batch of images to three of videos (task.image_share=0.25). The widths are
+taken from latent diffusion. With preset=paper, time is halved wherever sides
+are. The rest is as for iv_vae.
 """
 
 import ml_collections
@@ -126,7 +132,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _clips(dataset: str, frames: int) -> str:
-  """The name of the data set of clips of so many frames."""
+  """The name of the data set, with the number of frames of its clips."""
   if "frames=" in dataset:
     raise errors.UserError(
       "The argument frames says how many frames clips have; leave 'frames=' "
@@ -145,7 +151,7 @@ def _take_clips(config: ml_collections.ConfigDict, frames: int) -> None:
 def _choose(
   model: ml_collections.ConfigDict, network: str, latent_side: int
 ) -> None:
-  """Makes an IV-VAE the network of that name."""
+  """Turns the IV-VAE of a config into the network of that name."""
   model.attention, model.rates = _ATTENTION, ()
   if network in ("causal", "group_causal", "key_motion"):
     model.attention = ("middle",)
@@ -163,7 +169,7 @@ def _choose(
 
 
 def _choose_tae(config: ml_collections.ConfigDict, preset: str) -> None:
-  """Makes an IV-VAE a TAE."""
+  """Turns the IV-VAE of a config into a TAE."""
   config.task.name = "video_tae"
   if preset == "paper":
     model = config.model
@@ -172,7 +178,7 @@ def _choose_tae(config: ml_collections.ConfigDict, preset: str) -> None:
 
 
 def _small(dataset: str) -> ml_collections.ConfigDict:
-  """A narrow network."""
+  """The small preset: a narrow network."""
   config = ml_collections.ConfigDict(dict(title=""))
   config.data = dict(name=dataset, binarize="none")
   config.task = dict(
@@ -241,7 +247,7 @@ def _tiny(dataset: str) -> ml_collections.ConfigDict:
 
 
 def _paper(dataset: str) -> ml_collections.ConfigDict:
-  """The published network; how it is trained is our choice."""
+  """The paper preset: the published network; its training is our choice."""
   config = _small(dataset)
   config.model.base = 64
   if named.facts(dataset).image_shape[0] >= 32:

@@ -79,7 +79,8 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  if not argv or argv[0] in ("--help", "-help", "-h"):
+  asked = set(argv[:2]) & {"--help", "-help", "-h"}
+  if not argv or (asked and argv[0] != "report"):
     print(__doc__)
     return 0
   return command_line.exit_code(run, argv)

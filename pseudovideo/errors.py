@@ -1,4 +1,4 @@
-"""The one kind of error that `main` prints as a sentence, no traceback."""
+"""The errors that `main` prints as a sentence, without a traceback."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ def unknown(kind: str, name: object, allowed: Iterable[str]) -> UserError:
 
 
 def look_up(kind: str, name: str, table: Mapping[str, Any]) -> Any:
-  """`table[name]`.
+  """Looks up `table[name]`.
 
   Raises:
     UserError: there is no such name; the message lists the choices.

@@ -27,8 +27,8 @@ Count = Annotated[int, Ge(1)]
 NotNegativeInt = Annotated[int, Ge(0)]
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Width = Annotated[int, Ge(1), Le(2**16)]
-"""Channels, heads and the like. Larger ones are slips of the keyboard, and
-would fill the memory; the same holds of `Depth` and `Codes`."""
+"""Channels, heads and the like. Larger numbers are typing errors and would
+fill the memory; so for `Depth` and `Codes`."""
 Depth = Annotated[int, Ge(1), Le(1000)]
 """Layers, or what a loop repeats."""
 Codes = Annotated[int, Ge(2), Le(2**24)]
@@ -198,7 +198,7 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 
 def _is_too_long(value: Any) -> bool:
-  """True if arrays would drop bits of an integer without a word."""
+  """True if arrays would silently drop bits of an integer."""
   return type(value) is int and abs(value) >= 2**32
 
 
@@ -265,7 +265,7 @@ def _check_float32(value: Any, path: str) -> None:
 
 
 def _in_float32(number: float) -> float:
-  """The number as a device rounds it, which takes the least ones for 0."""
+  """The number as a device rounds it: the smallest numbers become 0."""
   with np.errstate(over="ignore", under="ignore"):
     rounded = np.float32(number)
   return float(rounded) if abs(rounded) >= np.finfo("float32").tiny else 0.0

@@ -1,9 +1,9 @@
 """Learning-rate schedules and the optimizer, from the config.
 
-Where two networks play against each other their parameters are two groups of
+Where two networks play against each other, their parameters are two groups of
 one tree, `DISCRIMINATOR` and the rest, each with an optimizer of its own. One
-step updates both, from one evaluation of the loss, in which what belongs to the
-opponent is held fixed by `stop_gradient`.
+step updates both, from one evaluation of the loss, in which `stop_gradient`
+holds the opponent of each fixed.
 """
 
 import dataclasses
@@ -22,15 +22,15 @@ class AdamConfig:
   """Section `discriminator_optimizer`: AdamW with clipping.
 
   Attributes:
-    learning_rate: its peak.
+    learning_rate: peak of the learning rate.
     schedule: `constant`, or `cosine` or `linear` decay to 0 at the last step.
     warmup_steps: linear growth from 0 before that.
     clip_norm: largest global norm of the gradient; 0 switches clipping off.
-    weight_decay: decoupled.
+    weight_decay: decoupled weight decay.
     b1: decay of the first moment.
     b2: decay of the second moment.
-    eps: added to the root of the second moment, above 0: where a gradient is
-      0, as behind layers that start at 0, it is what is divided by.
+    eps: added to the root of the second moment. It must be above 0: where a
+      gradient is 0, as behind layers that start at 0, it is the divisor.
   """
 
   learning_rate: Positive = 1e-4
@@ -94,8 +94,8 @@ def for_players(
   Args:
     config: settings for the parameters that are not the discriminator's.
     steps: length of the run, for schedules.
-    opponent: settings for those below `DISCRIMINATOR`; None for a task that has
-      no discriminator.
+    opponent: settings for the parameters below `DISCRIMINATOR`; None for a task
+      that has no discriminator.
   """
   own = make_optimizer(config, make_schedule(config, steps))
   if opponent is None:
@@ -114,7 +114,7 @@ def for_players(
 def make_optimizer(
   config: AdamConfig, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-  """Clipping by global norm (when asked for), then AdamW."""
+  """The optimizer: clipping by global norm (when asked for), then AdamW."""
   adam = optax.adamw(
     schedule,
     b1=config.b1,

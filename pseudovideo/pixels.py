@@ -1,4 +1,4 @@
-"""uint8 images to floats and back: the only place that converts.
+"""Converts uint8 images to floats and back; nothing else does.
 
 Works on jax and numpy arrays alike, inside jit or outside.
 """
@@ -40,9 +40,9 @@ def to_uint8(
 ) -> UInt8[Array, "*rest"]:
   """8-bit pixels of floats in `value_range`, clipped and rounded to nearest.
 
-  The inverse of `to_float`: a uint8 image survives the round trip unchanged.
-  Clips values outside the range. (The peers truncate instead, which darkens
-  every image by half a grey level.)
+  It is the inverse of `to_float`: a uint8 image survives the round trip
+  unchanged. Values outside the range are clipped. (Other implementations
+  truncate instead, which darkens every image by half a grey level.)
   """
   low, high = value_range
   scaled = (images.astype(jnp.float32) - low) * (255 / (high - low))

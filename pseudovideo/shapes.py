@@ -35,10 +35,10 @@ def last_frame(
 
 
 def known_channels(channels: int | None) -> int:
-  """The channels of images, which a config may leave open: None.
+  """Returns the channels of images, which a config may leave open as None.
 
   Raises:
-    ValueError: they are open still.
+    ValueError: they are still open.
   """
   if channels is None:
     raise ValueError("A network needs the channels of its images; got None.")

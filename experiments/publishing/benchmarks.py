@@ -272,10 +272,10 @@ def costs() -> Sheet:
       for label, row in found["values"].items()
     ],
     notes=[
-      "Costs: hours of one accelerator that sustains "
-      f"{found['sustained_flops'] / 1e12:.0f} TFLOP/s, an assumption; only "
-      "matrix products and convolutions are counted. Data, evaluations and "
-      "first stages come on top."
+      "Hours = updates x FLOPs / "
+      f"{found['sustained_flops'] / 1e12:.0f} TFLOP/s, the same assumed rate "
+      "of one accelerator for every row. Only matrix products and convolutions "
+      "are counted. Data, first stages and evaluations come on top."
     ],
   )
 

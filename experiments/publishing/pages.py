@@ -9,6 +9,7 @@ from experiments.publishing import (
   address,
   benchmarks,
   claims,
+  origins,
   scores,
   sheets,
   studies,
@@ -20,6 +21,7 @@ RESULTS = {
   **scores.TABLES,
   **studies.TABLES,
   **survival.TABLES,
+  **origins.TABLES,
 }
 BENCHMARKS = benchmarks.TABLES
 TABLES: Mapping[str, Callable[[], sheets.Sheet]] = {
@@ -41,20 +43,20 @@ def marked() -> list[pathlib.Path]:
 def filled(path: pathlib.Path) -> str:
   """The text of a page with every table written between its marks.
 
-  A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the notes
-  of all tables stand below the last, each once.
+  A table stands between `<!-- table: NAME -->` and `<!-- end -->`, with its
+  notes below it. A note of several tables stands below the first.
   """
   text = path.read_text()
   names = re.findall(r"<!-- table: (\w+) -->", text)
   made = {name: TABLES[name]() for name in names}
-  below = notes(made.values())
+  said: set[str] = set()
 
   def fill(match: re.Match[str]) -> str:
     name = match.group(1)
     sheet = made[name]
     parts = [sheets.markdown(*sheet.narrow(), sheet.not_run)]
-    if name == names[-1]:
-      parts += below
+    parts += [note for note in sheet.notes if note not in said]
+    said.update(sheet.notes)
     body = _relative("\n\n".join(parts), path.parent)
     return f"<!-- table: {name} -->\n\n{body}\n\n<!-- end -->"
 

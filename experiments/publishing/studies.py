@@ -118,8 +118,9 @@ def expectations() -> Sheet:
     header,
     rows,
     notes=[
-      "Seconds with compilation, logs and checkpoints; cpu is two cores "
-      "beside other work."
+      "Seconds with compilation, logs and checkpoints. A cpu is two cores that "
+      "other programs shared: these seconds are upper bounds, by up to ten "
+      "times, and compare nothing."
     ],
   )
 

@@ -84,7 +84,9 @@ def _about_network(network: Record) -> str:
     )
   return (
     f"Scores named {network['name']} are over a classifier trained by the "
-    f"project, {network['held_out_accuracy']:.1%} accurate on held-out images."
+    f"project, {network['held_out_accuracy']:.1%} accurate on held-out images; "
+    f"its weights hash to {network['weights_hash'][:8]}, and scores over other "
+    "weights cannot be compared with them."
   )
 
 
@@ -109,9 +111,11 @@ def of_runs(records: Sequence[Record]) -> str:
   )
   spread = "Means \N{PLUS-MINUS SIGN} standard deviations over training seeds. "
   averaged = any(numbers(records, "config", "optimizer", "ema_decay"))
-  weights = "Averaged weights" if averaged else "Weights of the last update"
+  weights = (
+    "Averaged (EMA) weights" if averaged else "Weights of the last update"
+  )
   return (
-    f"{spread if several else ''}{weights}; evaluations of the network "
-    f"are per sample, seconds are of training; "
+    f"{spread if several else ''}{weights}. Evaluations of the network (NFE) "
+    "are per sample, seconds are of training. Trained on "
     f"{'; '.join(sorted(devices))}."
   )

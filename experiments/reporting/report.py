@@ -75,7 +75,10 @@ def report(
   cells = score_table(table, shown, dataset, scored)
   parts = [FORMATS[style](*tables.without_dashes(*cells))]
   if not scored:
-    parts.append("Nothing has been run; the scores are the paper's.")
+    parts.append(
+      "Nothing has been run here; the scores are the paper's. "
+      "--results=results shows published runs."
+    )
   elif left := not_run(rows, dataset, scored):
     parts.append(f"Not run: {'; '.join(left)}.")
   parts += notes(table, shown, scored)

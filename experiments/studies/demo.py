@@ -1,4 +1,4 @@
-"""The motivating experiment (Table 1, Figure 2) on digits, in ten minutes.
+"""The motivating experiment (Table 1, Figure 2) on digits: five minutes.
 
   make demo          or:  python -m experiments.demo [--preset=tiny]
 

@@ -314,10 +314,10 @@ def note(record: Mapping[str, Any]) -> str:
 FORMATS = {"text": tables.as_text, "md": tables.as_markdown}
 # Flags that change the preset.
 INTEGERS = {
-  "side": "Side of the frames, in pixels; the preset's if absent.",
-  "base": "Base width of the network; the preset's if absent.",
-  "latent_channels": "Number of latent channels; the preset's if absent.",
-  "chunk": "Number of frames of a piece; the preset's if absent.",
+  "side": "Take frames of this side, in pixels; the preset's if absent.",
+  "base": "Take a network of this base width; the preset's if absent.",
+  "latent_channels": "Take so many latent channels; the preset's if absent.",
+  "chunk": "Cut clips into pieces of so many frames; the preset's if absent.",
 }
 
 
@@ -330,7 +330,7 @@ def define_flags(*commands: str) -> flags.FlagValues:
         flags.DEFINE_string,
         "results",
         None,
-        "File that `run` has written with --out.",
+        "Read the measurements of this file, written with --out.",
       ),
       (
         flags.DEFINE_enum,
@@ -348,19 +348,19 @@ def define_flags(*commands: str) -> flags.FlagValues:
         "preset",
         "small",
         list(PRESETS),
-        "Size of the network and of the clips.",
+        "Take a network and clips of this size.",
       ),
       (
         flags.DEFINE_list,
         "frames",
         None,
-        "Lengths of the clips, with commas between; the preset's if absent.",
+        "Take clips of these lengths, commas between; the preset's if absent.",
       ),
       (
         flags.DEFINE_list,
         "ways",
-        list(WAYS),
-        "Ways that are measured, with commas between.",
+        ",".join(WAYS),
+        "Measure these ways, commas between.",
       ),
       *((flags.DEFINE_integer, n, None, m) for n, m in INTEGERS.items()),
       (flags.DEFINE_integer, "repeats", 1, "Time so many calls."),
@@ -368,7 +368,7 @@ def define_flags(*commands: str) -> flags.FlagValues:
         flags.DEFINE_string,
         "out",
         None,
-        "JSON file that results are written to.",
+        "Write results to this JSON file.",
       ),
     ):
       define(name, default, *rest, flag_values=values)

@@ -24,11 +24,11 @@ from pseudovideo.shapes import AnyArray
 
 @runtime_checkable
 class Augmentation(Protocol):
-  """The objects that the entries of `TABLE` make."""
+  """An augmentation: what every entry of `TABLE` makes."""
 
   @property
   def frames(self) -> int:
-    """T, the image among them."""
+    """T, the number of frames, the image included."""
 
   def __call__(
     self, images: Float32[AnyArray, "B H W C"], *, key: keys.Keys

@@ -7,9 +7,9 @@ image x_T backwards, t = 1 .. T - 1, with s_t = exp(rate (t - 1)):
   recursive    x_{T-t} = K_{s_t} x_{T-t+1}
   high order   x_{T-t} = K_{s_t} mean(x_{T-t+1} .. x_T)
 
-The paper defines the first only up to padding and the first exponent, the
-second (Table 5) not at all; both are our readings, with the routine of
-Bansal et al. 2022 ("Cold diffusion") behind them.
+The paper defines the recursive blur, except for padding and the first exponent,
+and says nothing about the high-order blur (Table 5). Both are our readings,
+after the routine of Bansal et al. 2022 ("Cold diffusion").
 
 A kernel is separable and its convolution is linear, padding included, so a
 blur is M_H x M_W^T for matrices M of side x side. Their products over t give
@@ -114,7 +114,7 @@ class Blur(common.Corruption):
   padding: Padding = "reflect"
 
   def check(self) -> None:
-    """Refuses a rate at which the kernels of so many frames are too wide."""
+    """Refuses a rate that makes the widest kernel too wide."""
     _check_width(self.frames, self._rate())
 
   def _rate(self) -> float:
@@ -154,7 +154,7 @@ class HighOrderBlur(common.Corruption):
   padding: Padding = "reflect"
 
   def check(self) -> None:
-    """Refuses a rate at which the kernels of so many frames are too wide."""
+    """Refuses a rate that makes the widest kernel too wide."""
     _check_width(self.frames, self.rate)
 
   def __call__(

@@ -149,16 +149,16 @@ class Heat(common.Corruption):
   Attributes:
     frames: T, at least 2: T - 1 blurred frames and the image.
     sigma_min: standard deviation of the blur next to the image, in pixels.
-    sigma_max: standard deviation at frame 0; those between have equal ratios.
-      Rissanen et al. take 0.5 and 20 for 28 x 28 pixels, 0.5 and 24 for
-      32 x 32. With T = 2 only `sigma_min` is used.
+    sigma_max: standard deviation at frame 0, in pixels. From frame to frame the
+      deviation grows by the same factor. Rissanen et al. take 0.5 and 20 for 28
+      x 28 pixels, 0.5 and 24 for 32 x 32. With T = 2 only `sigma_min` is used.
   """
 
   sigma_min: Positive = 0.5
   sigma_max: Positive = 20.0
 
   def check(self) -> None:
-    """Refuses a least blur above the largest."""
+    """Refuses a `sigma_min` above `sigma_max`."""
     common.check_order("sigma_min", self.sigma_min, "sigma_max", self.sigma_max)
 
   def __call__(

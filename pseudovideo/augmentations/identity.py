@@ -12,10 +12,10 @@ from pseudovideo.shapes import AnyArray
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-  """A video of the image alone; of a data set of clips, the clip.
+  """The image as a video of one frame; a clip as it is.
 
   Attributes:
-    frames: 1 of images, T of clips.
+    frames: 1 for images, T for clips.
   """
 
   frames: common.Frames = 1
@@ -40,7 +40,7 @@ class Identity:
     if video.shape[1] != self.frames:
       raise UserError(
         f"The augmentation 'identity' with frames={self.frames} was given "
-        f"examples of {video.shape[1]}; a model of clips takes clips of its "
-        "own length only, so use one of pseudo videos for images."
+        f"examples of {video.shape[1]} frames; a model of clips takes clips of "
+        "its own length only, so for images use a model of pseudo videos."
       )
     return common.append_image(video[:, :-1], video[:, -1])

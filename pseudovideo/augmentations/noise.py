@@ -7,11 +7,11 @@ image x_T backwards, t = 1 .. T - 1:
   first order   source_t = x_{T-t+1}
   high order    source_t = mean(x_{T-t+1}, .., x_T)
 
-The smallest beta makes the frame next to the image. High-order frames are not
-only no Markov chain but also cleaner than first-order frames of the same
-betas. The control for that is a first-order chain of the same signal-to-noise
-ratios. Every frame is a_t x_T + noise of variance v_t; with the high-order
-frames' SNR_t = a_t^2 / v_t,
+The smallest beta makes the frame next to the image. High-order frames are no
+Markov chain, and they are cleaner than first-order frames of the same betas.
+The control for the latter is a first-order chain with the same signal-to-noise
+ratios. Every frame is a_t x_T + noise of variance v_t; with SNR_t = a_t^2 / v_t
+of the high-order frames,
 
   matched       alphabar_t = SNR_t / (1 + SNR_t),  alphabar_0 = 1,
                 beta_t = 1 - alphabar_t / alphabar_{t-1}.
@@ -43,11 +43,11 @@ def weights(
 
   Args:
     betas: beta_1 .. beta_{T-1}.
-    high_order: whether the high-order chain is meant, else the first-order one.
+    high_order: True for the high-order chain, False for the first-order chain.
 
   Returns:
     (T - 1, T). Row t - 1 belongs to frame x_{T-t}; column 0 is the coefficient
-    of x_T, column s the one of eps_s.
+    of x_T, column s the coefficient of eps_s.
   """
   image, *noises = np.eye(len(betas) + 1)
   frames = [image]
@@ -90,10 +90,10 @@ class _Noise(common.Corruption):
   beta_max: Beta = 0.05
 
   high_order: ClassVar[bool] = False
-  """True: a frame's source is the mean of all later ones; False: the next."""
+  """True: a frame's source is the mean of all later frames; False: the next."""
 
   def check(self) -> None:
-    """Refuses a first beta above the last."""
+    """Refuses a `beta_min` above `beta_max`."""
     common.check_order("beta_min", self.beta_min, "beta_max", self.beta_max)
 
   def betas(self) -> tuple[float, ...]:
@@ -135,5 +135,5 @@ class MatchedSNR(FirstOrder):
   """A first-order chain with the signal-to-noise ratios of `HighOrder`."""
 
   def betas(self) -> tuple[float, ...]:
-    """beta_1 .. beta_{T-1}, matched; their first is `beta_min` again."""
+    """The matched beta_1 .. beta_{T-1}; the first is `beta_min`."""
     return matched_betas(self.frames, self.beta_min, self.beta_max)

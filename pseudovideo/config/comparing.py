@@ -1,4 +1,4 @@
-"""Forms of a config, and in which fields two of them may differ."""
+"""Forms of a config, and the fields in which two configs may differ."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ RESUMABLE = (
   "tokenizer.tokens",
   "autoencoder.workdir",
 )
-# Fields where None stands for what follows from the data.
+# Fields whose None stands for a value that follows from the data.
 FROM_DATA = ("model.channels", "model.image_channels")
 
 
@@ -60,11 +60,11 @@ def flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def differences(
   saved: Mapping[str, Any], given: Mapping[str, Any]
 ) -> list[str]:
-  """Fields in which two configs differ, except those that may change.
+  """The fields in which two configs differ, except fields that may change.
 
-  A run with a constant learning rate may also be made longer or shorter. A
-  config whose tokenizer or autoencoder has not been looked up says nothing of
-  it.
+  A run with a constant learning rate may also be made longer or shorter. The
+  tokenizer or autoencoder of the given config is compared only if it has been
+  looked up.
 
   Returns:
     Sentences such as "train.seed is 1, was 0".

@@ -27,7 +27,7 @@ class Schema(NamedTuple):
 
   Attributes:
     cls: a dataclass or Linen module.
-    left_out: its fields that no config sets.
+    left_out: the class's fields that no config sets.
   """
 
   cls: type
@@ -49,12 +49,12 @@ class Filled(NamedTuple):
 def fill(raw: Mapping[str, Any]) -> Filled:
   """Writes out every default.
 
-  So that any field can be overridden on the command line, and a saved config
-  does not depend on later defaults. Fields have their names of today. Channels
+  Any field can then be overridden on the command line, and a saved config does
+  not depend on later defaults. Renamed fields get their present names. Channels
   that follow from the data are None.
 
   Raises:
-    UserError: a section or a field that there is not.
+    UserError: there is no such section or field.
   """
   raw = renamed.translated(comparing.plain(raw))
   schemas = schemas_of(raw)
@@ -82,13 +82,13 @@ def fill(raw: Mapping[str, Any]) -> Filled:
 def switched(filled: Filled, changes: Mapping[str, Any]) -> Filled:
   """The config with other kinds of `task`, `augmentation` and so on.
 
-  Fields that both kinds have keep their values if the new one takes them, those
-  of networks if one of them is a form of the other; others have their defaults.
-  The title says what was exchanged.
+  Fields that both kinds have keep their values if the new kind takes them; for
+  networks, only if one of the two is a subclass of the other. All other fields
+  get their defaults. The title says what was exchanged.
 
   Args:
     filled: a config.
-    changes: field -> another value; read are those such as `task.name`.
+    changes: field -> another value; only fields such as `task.name` are read.
 
   Raises:
     UserError: there is no such kind.
@@ -197,7 +197,7 @@ def schemas_of(raw: Mapping[str, Any]) -> dict[str, Schema]:
   """The classes that the sections of a config become, by name.
 
   Raises:
-    UserError: a section is none, or names nothing that there is.
+    UserError: a section is no mapping, or its `name` is unknown.
   """
   for section, given in raw.items():
     if section == "title":
@@ -226,7 +226,7 @@ def schemas_of(raw: Mapping[str, Any]) -> dict[str, Schema]:
 
 
 def _kind(raw: Mapping[str, Any], section: str) -> type:
-  """The class that the name in a section says."""
+  """The class that the name in a section stands for."""
   table, name = NAMED[section], raw.get(section, {}).get("name")
   if name is None:
     raise errors.UserError(

@@ -1,6 +1,6 @@
 """Changes of a config on the command line, `--config.FIELD=VALUE`.
 
-Texts become values as `ml_collections.config_flags` reads them.
+Texts are read as `ml_collections.config_flags` reads them.
 """
 
 import re
@@ -18,13 +18,13 @@ PREFIX = "--config."
 
 
 def spelled_out(argv: Sequence[str]) -> list[str]:
-  """The arguments with those of a config written `--config...=VALUE`.
+  """The arguments, with every field of the config as `--config...=VALUE`.
 
-  A value may follow as the next argument, one dash do for two, and
-  `--noconfig.FIELD` stand for `--config.FIELD=False`.
+  In `argv` a value may also be the next argument, one dash may stand for two,
+  and `--noconfig.FIELD` for `--config.FIELD=False`.
 
   Raises:
-    UserError: a value is missing, or is one too many.
+    UserError: a value is missing, or is given to `--noconfig`.
   """
   left, found = list(argv), []
   while left:
@@ -55,8 +55,8 @@ def parse(
 ) -> parsing.Config:
   """The config of a file with some fields changed.
 
-  Another kind of augmentation, say, brings its own fields, which other
-  overrides may set.
+  An override may choose another kind of augmentation, for instance; others may
+  then set the fields of the new kind.
 
   Args:
     raw: what `get_config` returns.
@@ -74,9 +74,9 @@ def parse(
 
 
 def _value(text: str, present: Any, hint: Any, path: str) -> Any:
-  """The value that a text says, of the type of the present one.
+  """The value of a text, in the type of the present value.
 
-  Flags know no None, which is read here.
+  Flags know no None; it is read here.
   """
   if text == "None" and (fields.allows_none(hint) or hint is str):
     return fields.read(None, hint, path)

@@ -1,4 +1,4 @@
-"""From an `ml_collections` config to one checked `Config`.
+"""Parses an `ml_collections` config into one checked `Config`.
 
 A config file returns a ConfigDict with the sections
 
@@ -32,11 +32,11 @@ from pseudovideo.tasks import base, first_stage
 class Config:
   """A whole config: all sections, checked, and their JSON form.
 
-  Two of equal JSON are equal.
+  Two configs are equal if their JSON is.
 
   Attributes:
     json: the whole config as JSON text, with every default written out.
-    title: what the run is called in logs and reports.
+    title: title of the run in logs and reports.
     data: section `data`.
     task: name of the task.
     task_fields: its fields that do not depend on the data.
@@ -62,7 +62,7 @@ class Config:
 
   @property
   def raw(self) -> dict[str, Any]:
-    """The JSON form, a copy; for a config with other values see `replaced`."""
+    """A copy of the JSON form; for other values see `replaced`."""
     return json.loads(self.json)
 
   def replaced(self, section: str, **values: Any) -> "Config":
@@ -89,7 +89,7 @@ class Config:
     """The task for images of the given (H, W, C), checked.
 
     Raises:
-      UserError: they do not fit, or fields do not fit each other.
+      UserError: the images do not fit, or fields do not fit each other.
     """
     values = dict(self.resolved(image_shape).task_fields)
     kind = first_stage.kind_of(values)
@@ -136,7 +136,7 @@ def complete(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(filled: filling.Filled) -> Config:
-  """Reads all fields as their types, and refuses what does not go together.
+  """Reads all fields as their types; refuses fields that do not go together.
 
   Raises:
     UserError: the first mistake found, in one sentence.
@@ -163,7 +163,7 @@ def checked(filled: filling.Filled) -> Config:
 
 
 def _check_relations(config: Config) -> None:
-  """Refuses what does not go together, as far as no data are needed."""
+  """Refuses fields that do not go together, as far as no data are needed."""
   config.train.check()
   config.evaluate.check()
   optimizers.make_schedule(config.optimizer, config.train.steps)
@@ -174,13 +174,13 @@ def _check_relations(config: Config) -> None:
   if isinstance(chosen, identity.Identity) and chosen.frames != (frames or 1):
     raise errors.UserError(
       f"augmentation.frames must be {frames or 1} with the augmentation "
-      f"'identity', since the examples of {config.data.name!r} have as many; "
-      f"got {chosen.frames}."
+      f"'identity', the number of frames of {config.data.name!r}; got "
+      f"{chosen.frames}."
     )
 
 
 def _check_clips(config: Config, frames: int) -> None:
-  """Refuses clips where images are learned from, before any is decoded."""
+  """Refuses clips for tasks that learn from images, before any is decoded."""
   name = config.data.name
   able = [n for n, task in tasks.TABLE.items() if base.can(task, "clips")]
   if config.task not in able:

@@ -1,10 +1,10 @@
-"""Fields of earlier versions' configs that have another name now, or none."""
+"""Fields of configs that earlier versions named otherwise, or had besides."""
 
 from typing import Any
 
 # Old -> new.
 FIELDS = {"task.last_step": "task.reconstruction_likelihood"}
-# What saved configs have None for where it cannot be set any more.
+# Fields that can no longer be set; saved configs have None for them.
 GONE = ("model.out_channels",)
 
 

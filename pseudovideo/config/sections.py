@@ -42,16 +42,17 @@ class TrainConfig:
     eval_every: steps between held-out losses and sample grids; 0 for none.
     save_every: steps between checkpoints.
     wait_for_saves: whether training waits until a checkpoint is on disk, so
-      that a kill costs at most one interval; otherwise it continues meanwhile,
-      and a kill in the middle of writing costs those steps too.
+      that a kill costs at most one interval. Otherwise it continues meanwhile,
+      and a kill while a checkpoint is written also costs the interval before
+      it.
     keep: how many of the newest checkpoints stay.
-    keep_every: steps divisible by it stay too; 0 for no others.
+    keep_every: checkpoints of steps divisible by it stay too; 0 for none.
     grid: images in the sample grids.
     fsdp: whether the weights, their average and the optimizer's moments are
-      cut over the devices, instead of a copy on each.
-    skip_bad_steps: how many steps in a row may be left out because their loss
-      or gradient is not finite; one more ends the run, as the first does if
-      this is 0.
+      sharded over the devices, instead of a copy on each.
+    skip_bad_steps: how many updates in a row may be left out because their loss
+      or gradient is not finite; one more ends the run. With 0 the first ends
+      it.
   """
 
   steps: Steps
@@ -85,7 +86,7 @@ class EvaluateConfig:
     num_samples: images that are generated and scored.
     batch_size: images per call of the sampler.
     seed: seed of the samples and of the metrics that draw subsets.
-    metrics: names of `metrics.set_metrics.METRICS` with commas between.
+    metrics: names from `metrics.set_metrics.METRICS`, separated by commas.
     inception: `auto`: FID too, for colour images where the published weights
       are on this machine; `always` or `never`.
   """
@@ -102,6 +103,6 @@ class EvaluateConfig:
     return tuple(name.strip() for name in self.metrics.split(","))
 
   def check(self) -> None:
-    """Raises `UserError` for a metric that there is not."""
+    """Raises `UserError` for an unknown metric."""
     for name in self.metric_names:
       errors.look_up("metric in evaluate.metrics", name, set_metrics.METRICS)

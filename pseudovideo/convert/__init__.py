@@ -1,13 +1,13 @@
-"""Weights of the published PyTorch networks to our form, and the reverse.
+"""Converts weights of the published PyTorch networks to our form, and back.
 
   state_dict = convert.read("ema_0.9999_500000.pt")
   params = convert.to_flax(state_dict, unet.UNet(), channels=3)
   convert.write("weights.safetensors", convert.to_torch(params, unet.UNet()))
 
 `UNet` takes the weights of improved DDPM (Nichol & Dhariwal 2021), `VideoUNet`
-those of flexible video diffusion (Harvey et al. 2022), `IVVAE` those of IV-VAE
-(Wu et al. 2024). PyTorch is not needed. As a command,
-`python -m pseudovideo.convert`, see `--help`.
+the weights of flexible video diffusion (Harvey et al. 2022), `IVVAE` the
+weights of IV-VAE (Wu et al. 2024). PyTorch is not needed. The command is
+`python -m pseudovideo.convert`; see its `--help`.
 
 May import `models`, `files` and small things.
 """

@@ -1,10 +1,10 @@
 """Names of IV-VAE's public code (Wu et al. 2024) for our video VAE.
 
-There, everything up to the middle of the encoder is one list (`downsamples`:
-residual blocks, attention, and what halves sides and time), and everything
-behind the middle of the decoder another (`upsamples`). The key branch is `2d`,
-the motion branch `3d`. The first `conv1` and `conv2` stand between encoder and
-decoder.
+In that code everything up to the middle of the encoder is one list
+(`downsamples`: residual blocks, attention, and the layers that halve sides and
+time), and everything behind the middle of the decoder is another (`upsamples`).
+The key branch is `2d`, the motion branch `3d`. The first `conv1` and `conv2`
+stand between encoder and decoder.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,7 +59,8 @@ def _check(net: IVVAE) -> None:
       "encoder; got model.rates=(), and weights without them cannot be "
       "converted."
     )
-  # There, a deepest level that changes the width has other shortcuts.
+  # The published code has other shortcuts where the deepest level changes
+  # width.
   if net.multipliers[-1] != net.multipliers[-2]:
     raise errors.UserError(
       "IV-VAE's published code has equal widths at the two deepest levels; got "

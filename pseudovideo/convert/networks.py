@@ -1,4 +1,4 @@
-"""Whole networks: state dicts to parameters, and the reverse."""
+"""Converts state dicts of whole networks to parameters, and back."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -25,9 +25,10 @@ def to_flax(
 ) -> dict[str, Any]:
   """Parameters of `net` from the published network's state dict.
 
-  The arrays do not tell everything: the published diffusion networks have
-  `groups=32`, `conditioning="scale_shift"` and, those of video diffusion,
-  `residual_on_normed=True`; other fields take them and compute something else.
+  The arrays do not show every field: the published diffusion networks have
+  `groups=32` and `conditioning="scale_shift"`, and the video networks also have
+  `residual_on_normed=True`. Networks with other values take the arrays too, and
+  compute something else.
 
   Args:
     state_dict: floating-point arrays by name: of improved DDPM for a `UNet`,
@@ -75,7 +76,7 @@ def to_torch(params: Mapping[str, Any], net: Network) -> dict[str, Any]:
     {name: float32 array}, in the order of the published state dict.
 
   Raises:
-    UserError: the parameters are those of another network, or the published
+    UserError: the parameters belong to another network, or the published
       code has no such `IVVAE`.
   """
   given = traverse_util.flatten_dict(dict(params))
@@ -83,7 +84,7 @@ def to_torch(params: Mapping[str, Any], net: Network) -> dict[str, Any]:
   expected = _our_shapes(net, channels)
   if {path: np.shape(array) for path, array in given.items()} != expected:
     raise errors.UserError(
-      f"The parameters are not those of this {type(net).__name__}: "
+      f"The parameters do not belong to this {type(net).__name__}: "
       f"{_difference(given, expected)}; give the model that they belong to."
     )
   return {
@@ -97,7 +98,7 @@ def to_torch(params: Mapping[str, Any], net: Network) -> dict[str, Any]:
 def _pairs(
   net: Network, shapes: Mapping[_Path, _Shape]
 ) -> Iterator[tuple[str, _Path, layouts.Transform, layouts.Transform]]:
-  """Name there, path here, and the two transforms, for every array."""
+  """Yields each array's published name, our path, and the two transforms."""
   for layer in _layers(net):
     layout, theirs = layer.layout, layer.theirs
     weight, bias = (*layer.ours, layout.name), (*layer.ours, "bias")
@@ -137,7 +138,7 @@ def _their_shape(shape: _Shape, back: Callable) -> _Shape:
 
 
 def _image_channels(params: Mapping[_Path, Any], net: Network) -> int:
-  """Read off the first convolution; a `VideoUNet` adds a channel."""
+  """The images' channels, by the first convolution; a `VideoUNet` adds one."""
   shape = np.shape(params.get(("stem", "kernel"), 0))
   given = shape[2] if len(shape) == 4 else 0
   return max(1, given - isinstance(net, video_unet.VideoUNet))
@@ -146,7 +147,7 @@ def _image_channels(params: Mapping[_Path, Any], net: Network) -> int:
 def _check_names(given: Iterable[str], expected: Iterable[str]) -> None:
   if differences := layouts.name_differences(given, expected):
     raise errors.UserError(
-      f"The state dict is not that of this model: {differences}; check the "
+      f"The state dict does not fit this model: {differences}; check the "
       "config's section model."
     )
 

@@ -1,12 +1,12 @@
-"""Names of the published diffusion U-Nets for ours.
+"""Names of the layers of our U-Nets in the published diffusion code.
 
-The names of improved DDPM (Nichol & Dhariwal 2021) for `UNet`, and of
-flexible video diffusion (Harvey et al. 2022) for `VideoUNet`: all but attention
-is named alike.
+`UNet` has the names of improved DDPM (Nichol & Dhariwal 2021), `VideoUNet` the
+names of flexible video diffusion (Harvey et al. 2022). They differ in the
+attention only.
 
-There, the encoder is one list (`input_blocks`: the stem, the residual blocks,
+In both, the encoder is one list (`input_blocks`: the stem, the residual blocks,
 the convolutions that halve the side) and the decoder another, whose blocks also
-hold the convolutions that double it.
+hold the convolutions that double the side.
 """
 
 import functools

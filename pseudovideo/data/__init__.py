@@ -76,9 +76,9 @@ def load(name: str, *, data_dir: str | os.PathLike | None = None) -> ImageSet:
 
 
 def clip_frames(name: str) -> int | None:
-  """T of a data set of clips, as its name says it; None of one of images.
+  """The frames T of a data set of clips, from its name; None for images.
 
   Raises:
-    UserError: the name is of clips and does not say it.
+    UserError: the name is of clips and does not give T.
   """
   return named.facts(name).frames

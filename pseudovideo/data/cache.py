@@ -1,12 +1,11 @@
 """Arrays on disk: written once, memory-mapped, checked at load.
 
-Decoded image sets are kept so, and what networks see in them. A set is a
-folder `<name>-<key>` below `atomic.cache_dir(kind)`:
+Decoded image sets are kept here, and the features that networks give for them.
+A set is a folder `<name>-<key>` below `atomic.cache_dir(kind)`:
 
   <array>.npy   the arrays
   meta.json     the SHA-256 of every array file, the fingerprint of the set,
-                what else its writer says about it, and a SHA-256 of these facts
-                themselves
+                further facts from its writer, and a SHA-256 of all these facts
 
 The key is a hash of what the set was made from, so changed sources give
 another folder. A folder is written under a temporary name, flushed to disk and
@@ -112,7 +111,7 @@ def write(
     about: facts that `read` will return; anything that JSON can write.
 
   Raises:
-    FileExistsError: there is something in the folder, by now.
+    FileExistsError: the folder is no longer empty.
     UserError: the folder cannot be written.
   """
   with _temporary(folder) as temporary:
@@ -129,7 +128,7 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     `files`, the SHA-256 of each, and `about`.
 
   Raises:
-    DamagedError: says what is not as it was written.
+    DamagedError: something is not as it was written; says what.
   """
   facts = {"about": {}, **_read_facts(folder / "meta.json")}
   _check_facts(facts)
@@ -318,7 +317,7 @@ def _discard(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _writing(folder: pathlib.Path) -> Iterator[None]:
-  """A full disk, and whatever else refuses, as a sentence."""
+  """Turns a full disk, or another refusal to write, into a `UserError`."""
   try:
     yield
   except OSError as error:

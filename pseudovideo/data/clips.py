@@ -1,10 +1,10 @@
 """A folder of videos as clips of one length and size.
 
 Every video is cut into clips, one after another, of T frames at a distance of
-`interval` frames of the video, so that a clip spans 1 + (T - 1) interval of
-them and the next one starts T interval later. What is left at the end of a
-video is dropped. Frames are resized by their shorter side and cropped around
-the centre, see `decoding.square`.
+`interval` frames of the video. A clip spans 1 + (T - 1) interval frames, and
+the next clip starts T interval frames later. Frames left at the end of a video
+are dropped. Frames are resized by their shorter side and cropped around the
+centre, see `decoding.square`.
 """
 
 import contextlib
@@ -32,9 +32,8 @@ class ClipSet:
   Attributes:
     clips: (N, T, S, S, 3) uint8, read-only, in the order of `names` and of
       time.
-    video: (N,) int32, ascending, of which video each clip is: its place in
-      `names`.
-    names: paths of all videos, relative to the folder; those that are too
+    video: (N,) int32, ascending: the place in `names` of each clip's video.
+    names: paths of all videos, relative to the folder; videos that are too
       short have no clip.
     fingerprint: SHA-256 (hexadecimal) of the arrays.
   """
@@ -51,7 +50,7 @@ class Cut:
 
   Attributes:
     frames: T >= 1.
-    side: S >= 1, of the frames, in pixels; nothing is enlarged.
+    side: S >= 1, the side of the frames in pixels; nothing is enlarged.
     interval: >= 1; 3 takes frames 0, 3, 6 and so on.
     per_video: the number of clips of each video, its first ones, at most; None
       for all of them.
@@ -66,7 +65,7 @@ class Cut:
     for name, value in dataclasses.asdict(self).items():
       if value is not None and value < 1:
         raise errors.UserError(
-          f"Clips are to have {name}={value}; give a number of 1 or more."
+          f"Clips cannot have {name}={value}; give a number of 1 or more."
         )
 
   @property
@@ -127,7 +126,7 @@ def _build(
   cut: Cut,
   new_array: cache.NewArray,
 ) -> None:
-  """Clips go through a file without a name, as their number is unknown."""
+  """Writes clips through a nameless file, as their number is unknown."""
   import tqdm
 
   _check(root, found, cut.side)
@@ -179,7 +178,7 @@ def _check(
 
 
 def _clips(files: list[pathlib.Path], cut: Cut) -> Iterator[np.ndarray]:
-  """(T, S, S, 3) uint8, one after another; only one is in memory."""
+  """Yields clips (T, S, S, 3) uint8; only one is in memory."""
   frames = (
     decoding.to_array(image, 3, cut.side)
     for image in videos.frames(files, cut.interval)

@@ -1,4 +1,4 @@
-"""Image files and records to uint8 arrays, by Pillow, in several threads."""
+"""Decodes image files and records to uint8, by Pillow, in several threads."""
 
 import concurrent.futures
 import contextlib
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 # A decompression bomb is refused before it is decoded; below Pillow's own
 # bound, which only warns.
 MAX_PIXELS = 2**26
-# Images of more pixels are decoded one after another: with all that is made of
-# them, they take 12 bytes per pixel.
+# Images of more pixels are decoded one after another: with all intermediate
+# arrays they take 12 bytes per pixel.
 LARGE = 2**22
-# Of Pillow's formats. It knows others that run programs, as EPS does.
+# The formats that Pillow may read; others, such as EPS, can run programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "F")  # and I;16, I;16B, ...
-# Each scan of a JPEG goes over all its pixels and can have but 95 bytes;
+# Each scan of a JPEG goes over all its pixels and can be as short as 95 bytes;
 # progressive ones have about ten.
 MAX_SCANS = 100
 BLOCK = 256
@@ -46,7 +46,7 @@ def opened(
   Args:
     source: a path or an open file.
     where: name of the image in an error.
-    formats: Pillow's names of those that are tried, whatever the file's ending.
+    formats: Pillow's names of the formats to try, whatever the file's ending.
 
   Raises:
     UserError: not an image, a broken one, too large, or more than 8 bits per
@@ -108,9 +108,9 @@ def _check_scans(image: "Image.Image", file: IO[bytes], where: str) -> None:
 def square(image: "Image.Image", side: int) -> "Image.Image":
   """Makes a side x side image: halved, resized, cropped around its centre.
 
-  So improved-diffusion (Nichol & Dhariwal 2021) prepares its images: halve by
-  a box filter while the shorter side is at least 2 * side, then resize so that
-  it is `side` (bicubic), then crop.
+  As improved-diffusion (Nichol & Dhariwal 2021) does: halve by a box filter
+  while the shorter side is at least 2 * side, resize the shorter side to `side`
+  (bicubic), crop.
 
   Args:
     image: a Pillow image of mode L or RGB, its shorter side >= 1.

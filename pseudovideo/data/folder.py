@@ -1,10 +1,10 @@
 """Any folder of images as a data set.
 
-`folder:PATH` takes every png, jpg, jpeg, webp and bmp below PATH, sorted by
-its path relative to PATH. If PATH has sub-folders `train` and `test` they are
-the splits, and if every image of both lies in a sub-folder of its split, those
-are the classes. Otherwise a tenth of the images is held out: those whose
-relative paths have the smallest SHA-256.
+`folder:PATH` takes every png, jpg, jpeg, webp and bmp below PATH, sorted by its
+path relative to PATH. If PATH has sub-folders `train` and `test` they are the
+splits, and if every image of both lies in a sub-folder of its split, these
+sub-folders are the classes. Otherwise a tenth of the images is held out: the
+images whose relative paths have the smallest SHA-256.
 """
 
 import dataclasses

@@ -13,7 +13,7 @@ import numpy as np
 class ImageSet:
   """Images and labels of two splits, in host memory or memory-mapped.
 
-  Of a set of videos each image is a clip, (T, H, W, C), in the order of time;
+  In a set of videos each image is a clip, (T, H, W, C), in the order of time;
   `last_frames` makes it a set of images.
 
   Attributes:

@@ -1,4 +1,4 @@
-"""What is known of data sets before they are read: one table, and their names.
+"""Facts about data sets before they are read, from one table and their names.
 
 Configs choose sizes of networks by it. To add a set, enter its facts here and
 its loader in `data.SETS`.
@@ -14,11 +14,11 @@ class Facts:
   """The facts of a data set.
 
   Attributes:
-    image_shape: (H, W, C), of clips for each frame.
+    image_shape: (H, W, C) of an image, or of each frame of a clip.
     classes: number of classes of the labels; None if there are no labels.
-    frames: T of a set of clips; None of images.
+    frames: T for clips; None for images.
     title: name of the set in prose.
-    scaled: whether images are made as large when they are read.
+    scaled: whether images are scaled to `image_shape` when they are read.
   """
 
   image_shape: tuple[int, int, int]
@@ -49,13 +49,13 @@ FACTS = {
   "cifar10": Facts((32, 32, 3), classes=10, title="CIFAR-10"),
   "celeb_a": Facts((64, 64, 3), title="CelebA 64x64", scaled=True),
 }
-# Sides and channels where nothing is known: sizes of networks alone depend on
-# them, never the channels of images.
+# Sides and channels where nothing is known: only the sizes of networks depend
+# on them, never the channels of images.
 UNKNOWN = Facts((32, 32, 3))
 
 
 def facts(name: str) -> Facts:
-  """The facts of a data set, in the table or in the name itself.
+  """The facts of a data set, from the table or from the name itself.
 
   Raises:
     UserError: the name of a folder is written in another way.

@@ -41,8 +41,8 @@ class Batches:
     """Checks and keeps its arguments.
 
     Args:
-      images: (N, H, W, C) uint8, in memory or memory-mapped; N >= 1. Or what
-        else a task learns from, such as their tokens.
+      images: (N, H, W, C) uint8, in memory or memory-mapped; N >= 1. Or other
+        examples that a task learns from, such as tokens.
       labels: (N,) integers or None.
       batch_size: images per step over all processes.
       seed: seed of the order, 0 .. 2^64 - 1.
@@ -51,7 +51,7 @@ class Batches:
       process_count: number of processes, which share the rows equally.
 
     Raises:
-      UserError: the batch cannot be cut, or there are no images.
+      UserError: the batch cannot be divided evenly, or there are no images.
     """
     if batch_size < 1 or batch_size % process_count:
       raise errors.UserError(
@@ -72,8 +72,8 @@ class Batches:
     """Makes the rows of one step, b = batch_size / process_count of them.
 
     Returns:
-      `image` (b, H, W, C) uint8, or as it is named, `index` (b,) int32, their
-      places in the set, and, if there are labels, `label` (b,) int32.
+      `image` (or `name`), (b, H, W, C) uint8; `index`, (b,) int32, their places
+      in the set; and, if there are labels, `label`, (b,) int32.
     """
     positions = step * self._batch_size + self._rows
     epochs, entries = np.divmod(positions, self._num)
@@ -88,16 +88,16 @@ class Batches:
 
 
 def permutation(seed: int, num: int, epoch: int) -> np.ndarray:
-  """(num,) integers, a permutation of 0 .. num - 1.
+  """A permutation of 0 .. num - 1, (num,) integers.
 
-  The order of raw Philox output, which NumPy guarantees never to change.
+  It is the order of raw Philox output, which NumPy guarantees never to change.
   """
   draws = np.random.Philox(key=[seed, epoch]).random_raw(num)
   return np.argsort(draws, kind="stable")
 
 
 def _named(images: np.ndarray, labels: np.ndarray | None, name: str) -> Batch:
-  """The arrays that batches are rows of."""
+  """The arrays whose rows make batches."""
   arrays = {name: images}
   if labels is not None:
     arrays["label"] = np.asarray(labels, np.int32)
@@ -160,8 +160,8 @@ def held_out(
     name: name of `images` in a batch.
 
   Yields:
-    `image`, or as it is named, `label` if there are labels, and `mask`
-    (batch_size,) float32, which is 0 for the copies.
+    `image` (or `name`); `label`, if there are labels; and `mask`, (batch_size,)
+    float32, which is 0 for the copies.
   """
   arrays = _named(images, labels, name)
   for start in range(0, len(images), batch_size):

@@ -21,7 +21,7 @@ from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import untrusted
 
 SPLITS = ("train", "test")
-INFO_LIMIT = 2**24  # bytes of a JSON file; those of the sets have some 1,000
+INFO_LIMIT = 2**24  # bytes of a JSON file; the sets' files have some 1,000
 FEATURES = "tensorflow_datasets.core.features."
 CLASS_KEYS = ("type", "pythonClassName", "python_class_name")
 OPTIONAL = ("fileFormat", "moduleName", "description")
@@ -86,7 +86,7 @@ def find_data_dir(data_dir: str | None) -> pathlib.Path:
     or os.environ.get("TFDS_DATA_DIR")
     or "~/tensorflow_datasets"
   )
-  # Which, unlike pathlib's, leaves the home of a user that there is none as is.
+  # Unlike pathlib's, this leaves the home of an unknown user as it is.
   return pathlib.Path(os.path.expanduser(found))
 
 
@@ -113,7 +113,7 @@ def _find(name: str, data_dir: pathlib.Path) -> pathlib.Path:
 
 
 def _read_info(folder: pathlib.Path) -> dict[str, Any]:
-  """Reads dataset_info.json, whose entries have the types that are used."""
+  """Reads dataset_info.json and checks the types of the entries in use."""
   info = _read_json(folder, "dataset_info.json")
   texts = {"name": None, "version": None, **dict.fromkeys(OPTIONAL, "")}
   good = all(type(info.get(k, texts[k])) is str for k in texts)
@@ -209,7 +209,7 @@ def _record_files(
 
 
 def _source(facts: named.Facts, info: dict[str, Any]) -> str:
-  """One sentence; an unofficial copy is quoted with its own description."""
+  """The origin in a sentence; an unofficial copy is quoted as it says."""
   source = f"{facts.title} through TFDS {info['version']}"
   official = info.get("moduleName", "").startswith("tensorflow_datasets.")
   if official or not info.get("moduleName"):
@@ -239,7 +239,7 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
       _decode(facts, where, split, records, new_array)
   except (errors.UserError, OSError):
     raise
-  except Exception as error:  # Of TFDS, protobuf and array_record.
+  except Exception as error:  # From TFDS, protobuf or array_record.
     raise _damaged(folder, untrusted.reason(error)) from error
 
 
@@ -296,7 +296,7 @@ def _decode(
         )
 
   decoding.in_blocks(work, total, f"decoding {split}")
-  # Stable: without ids, which are all equal then, nothing moves.
+  # A stable sort: without ids all keys are equal, and nothing moves.
   order = np.argsort(ids, kind="stable")
   if ids.any():
     images[:] = images[order]

@@ -1,13 +1,13 @@
 """Any folder of videos as a data set of clips.
 
 `videos:PATH?size=32&frames=9` cuts every video below PATH into clips of 9
-frames of 32x32 pixels, see `videos.find` and `clips`. With `&interval=2` they
-are every second frame of the video, and with `&per_video=5` a video gives its
-first five clips at most.
+frames of 32x32 pixels, see `videos.find` and `clips`. With `&interval=2` a clip
+has every second frame of the video, and with `&per_video=5` a video gives at
+most its first five clips.
 
 All clips of a video are in one split. If PATH has sub-folders `train` and
-`test` they are the splits. Otherwise a tenth of the videos is held out: those
-whose relative paths have the smallest SHA-256.
+`test` they are the splits. Otherwise a tenth of the videos is held out: the
+videos whose relative paths have the smallest SHA-256.
 """
 
 import os
@@ -22,7 +22,7 @@ from pseudovideo.data import clips, image_set, videos
 from pseudovideo.data.image_set import ImageSet
 
 SYNTAX = "`videos:PATH?size=32&frames=9`"
-# What may stand behind the question mark, and what `clips.Cut` calls it.
+# Settings behind the question mark -> fields of `clips.Cut`.
 FIELDS = {
   "size": "side",
   "frames": "frames",
@@ -35,7 +35,7 @@ def load(argument: str) -> ImageSet:
   """Loads the clips of the videos below a folder, in colour.
 
   Args:
-    argument: `PATH?size=32&frames=9`, see above.
+    argument: `PATH?size=32&frames=9`, see the module.
 
   Returns:
     A set whose images are clips (N, T, S, S, 3), in the order of the videos'

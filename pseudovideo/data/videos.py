@@ -1,10 +1,10 @@
 """Videos as streams of frames: video files, gifs, and folders of images.
 
-FFmpeg decodes the video files. It comes with PyAV (the extra `video`), which
-is imported at the first of them. It expects the container of the file's ending,
+FFmpeg decodes the video files. It comes with PyAV (the extra `video`), which is
+imported at the first of them. It expects the container of the file's ending,
 and gets an open file instead of a name, so that no playlist or link in a file
-leads it to others. Pillow reads the rest; it notices damage
-to gifs that FFmpeg shows as pictures.
+leads it to other files. Pillow reads gifs and images; unlike FFmpeg it notices
+damage to gifs.
 """
 
 import contextlib
@@ -76,8 +76,8 @@ def frames(files: list[pathlib.Path], interval: int) -> Iterator["Image.Image"]:
   """Frames 0, interval, 2 interval and so on, one in memory at a time.
 
   Frames of a file are counted as they are stored, whatever their durations.
-  They are turned as the file says that they be shown, their pixels are taken
-  to be square, and transparency is dropped.
+  They are rotated as the file asks for, pixels are taken to be square, and
+  transparency is dropped.
 
   Args:
     files: files of one video, as `find` returns them.
@@ -103,7 +103,7 @@ def frames(files: list[pathlib.Path], interval: int) -> Iterator["Image.Image"]:
 def _read(
   files: list[pathlib.Path], interval: int
 ) -> Iterator[tuple[str, "Image.Image"]]:
-  """Frames and what to call them in an error."""
+  """Yields the name of each frame in errors, and the frame."""
   suffix = files[0].suffix.lower()
   if suffix in CONTAINERS:
     yield from _of_file(files[0], interval)
@@ -122,7 +122,7 @@ def _of_file(
     number = None
     for number, frame in enumerate(container.decode(stream)):
       if number % interval == 0:
-        # Degrees against the clock. Of other angles nobody films.
+        # Degrees, counter-clockwise; rounded to quarter turns.
         turns = round(frame.rotation / 90)
         image = frame.to_image().rotate(90 * turns, expand=True)
         yield f"{path}, frame {number},", image

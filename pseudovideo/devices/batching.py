@@ -1,4 +1,4 @@
-"""Arrays of any length through a compiled function of one batch size."""
+"""Runs arrays of any length through a compiled function of one batch size."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -18,25 +18,25 @@ def map_batches(
   batch_size: int,
   key: jax.Array | None = None,
 ) -> Iterator[tuple[slice, Any]]:
-  """A function of every example, a batch at a time over all devices.
+  """Applies a function to every example, a batch at a time over all devices.
 
-  A batch that is not full is filled up with examples of its own, and while the
-  results of one are fetched the next is computed. Each process computes all of
-  them, on its own devices.
+  A batch that is not full is filled up with its own examples. While the results
+  of one batch are fetched, the next is computed. Each process computes all
+  batches, on its own devices.
 
   Args:
     function: (*variables, examples (B, ...)) -> a tree of (B, ...) arrays, rows
-      independent of each other; with a key also of keys (B,), given last.
+      independent of each other. With `key`, its last argument is the keys (B,).
       It is compiled once as long as it is the same function.
     variables: trees of arrays, the same for all batches.
     examples: (N, ...), in memory or memory-mapped, or blocks (n, ...) of it of
       any n. Batches do not cross the blocks.
-    batch_size: at most N, if that is known, and rounded up to a multiple of
-      the number of devices.
+    batch_size: examples per call; at most N, if N is known, and rounded up to a
+      multiple of the number of devices.
     key: PRNG key, scalar; result i depends on example i and (key, i) only.
 
   Yields:
-    Which examples, and the tree of their results as numpy arrays.
+    The slice of the examples, and the tree of their results as numpy arrays.
   """
   mesh = sharding.make_mesh(jax.local_devices())
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
@@ -62,6 +62,6 @@ def map_batches(
 
 
 def _fetched(rows: slice, results: Any) -> tuple[slice, Any]:
-  """The results on the host, without those that only fill the batch."""
+  """The results on the host, without the rows that only fill the batch."""
   num = rows.stop - rows.start
   return rows, jax.tree.map(lambda x: x[:num], jax.device_get(results))

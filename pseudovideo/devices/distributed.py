@@ -3,7 +3,7 @@
 Every process runs the same command. JAX connects them, and its coordination
 service, in process 0, notices when one dies: the others then end within
 `HEARTBEAT_TIMEOUT` seconds with a message that names it, and the same commands
-go on from the last checkpoint. SIGTERM to any of them stops all of them at the
+resume from the last checkpoint. SIGTERM to any of them stops all of them at the
 same step.
 """
 
@@ -27,8 +27,8 @@ CONNECT_TIMEOUT = 300
 # The last checkpoint may still be written by process 0 when others are done.
 SHUTDOWN_TIMEOUT = 600
 
-# How collectives say that the process at the other end is gone: those of hosts,
-# of GPUs, and whatever sends through sockets.
+# Messages of collectives whose other process is gone: between hosts, between
+# GPUs, and of whatever sends through sockets.
 _LOST = ("gloo", "nccl", "by peer", "broken pipe", "socket", "unavailable:")
 
 _BY_HAND = ("coordinator_address", "num_processes", "process_id")
@@ -36,7 +36,7 @@ FLAGS = ("distributed", *_BY_HAND)
 
 
 def define_flags(values: flags.FlagValues) -> None:
-  """The flags that say which process of how many this is."""
+  """Defines the flags that say which process of how many this is."""
   flags.DEFINE_bool(
     "distributed",
     False,
@@ -122,10 +122,10 @@ def _check(
 
 
 def exit_code(command: Callable[[], int]) -> int:
-  """The exit code of a command; a failure is not kept from other processes.
+  """Runs a command; its exit code. Other processes notice a failure at once.
 
-  Python would wait for them at exit, and they for this process. Instead it ends
-  at once, which they notice.
+  At exit Python would wait for the other processes, and they for this one.
+  After a failure this process ends at once instead, which the others notice.
 
   The death of another process is noticed by its heartbeat or, if this one is
   just exchanging data with it, by the broken connection. Both end with the
@@ -187,11 +187,11 @@ def agree(what: str, number: int) -> None:
   """Makes sure that a number is the same in all processes; all must call it.
 
   Args:
-    what: it is.
+    what: name of the number, for the error.
     number: an integer of 64 bits.
 
   Raises:
-    RunError: it is not.
+    RunError: the numbers differ.
   """
   if not several():
     return

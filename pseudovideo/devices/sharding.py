@@ -32,12 +32,12 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Every device holds the whole array."""
+  """The sharding in which every device holds the whole array."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def split_batch(mesh: Mesh) -> NamedSharding:
-  """The first axis is cut over the devices."""
+  """The sharding that cuts the first axis over the devices."""
   return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
@@ -55,7 +55,7 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
 
 
 def put(tree: Any, shardings: Any) -> Any:
-  """Arrays that every process holds whole -> global arrays.
+  """Makes global arrays of arrays that every process holds whole.
 
   Args:
     tree: numpy or jax arrays, typed random keys among them; the same in every
@@ -68,7 +68,7 @@ def put(tree: Any, shardings: Any) -> Any:
 
 
 def own_copy(tree: Any) -> Any:
-  """Arrays that are replicated over all processes -> of this process alone."""
+  """Makes arrays of this process alone of arrays replicated over all."""
 
   def copy(array):
     if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
@@ -85,7 +85,7 @@ def _put_array(array: Any, sharding: NamedSharding) -> jax.Array:
     return jax.random.wrap_key_data(placed, impl=jax.random.key_impl(array))
   if sharding.is_fully_addressable:
     return jax.device_put(array, sharding)
-  # Of `jax.device_put` every process would compare the values with all others.
+  # `jax.device_put` would compare the values of every process with all others.
   host = np.asarray(array)
   return jax.make_array_from_callback(
     host.shape, sharding, lambda index: host[index]
@@ -93,7 +93,7 @@ def _put_array(array: Any, sharding: NamedSharding) -> jax.Array:
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> Any:
-  """This process's rows of a batch -> global arrays, cut over the devices."""
+  """Makes global arrays, cut over the devices, of this process's rows."""
   sharding = split_batch(mesh)
   return {
     name: jax.make_array_from_process_local_data(sharding, np.asarray(rows))

@@ -28,7 +28,7 @@ def enable_cache(directory: pathlib.Path | None = None) -> pathlib.Path:
   """Keeps compiled programs on disk, so that a second run starts at once.
 
   Args:
-    directory: where; by default below `atomic.cache_dir()`.
+    directory: the folder; by default one below `atomic.cache_dir()`.
 
   Returns:
     The directory.

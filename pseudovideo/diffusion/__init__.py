@@ -6,8 +6,8 @@ and "before step 0" means the data, alphabar = 1. A network enters only as
 
   predict(x, time) -> (eps, v)
 
-with x (B, ...) of any rank and time (B,) float32 from `Chain.time`; eps has the
-shape of x, and v too where the variance is learned; otherwise it is None. In
+with x (B, ...) of any rank and time (B,) float32 from `Chain.time`. eps has the
+shape of x, and so has v where the variance is learned; otherwise v is None. In
 annotations "B *rest" is the shape of x.
 
 May import `losses` and small things.

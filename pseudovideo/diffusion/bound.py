@@ -1,7 +1,7 @@
 """The terms of the variational bound (Ho et al. 2020, Eq. 5), elementwise.
 
 -log p(x0) <= L_prior + sum_k L_k. Terms are in bits and have the shape of x;
-averages over dimensions, and over frames that count, are the caller's.
+the caller averages over dimensions, and over the frames that count.
 """
 
 import math

@@ -90,17 +90,17 @@ class Chain:
 
   @functools.cached_property
   def posterior_log_variances(self) -> Float64[np.ndarray, " K"]:
-    """The logarithms of the posterior variances, entry 0 that of entry 1."""
+    """The logarithms of the posterior variances; entry 0 repeats entry 1."""
     return np.log(self.posterior_variances[np.r_[1, 1 : len(self)]])
 
   @functools.cached_property
   def log_betas(self) -> Float64[np.ndarray, " K"]:
-    """The largest log variances, of which `learned` makes use."""
+    """The values log beta_k, the upper end of learned log variances."""
     return np.log(self.betas)
 
   @functools.cached_property
   def fixed_large_log_variances(self) -> Float64[np.ndarray, " K"]:
-    """The values log beta_k, but the posterior's for k = 0."""
+    """The values log beta_k, but the posterior log variance for k = 0."""
     return np.append(self.posterior_log_variances[0], self.log_betas[1:])
 
   def time(self, k: Int[Array, " B"]) -> Float32[Array, " B"]:
@@ -157,7 +157,7 @@ class Chain:
   def posterior_log_variance(
     self, k: Int[Array, " B"], like: Float[Array, "B ..."]
   ) -> Float[Array, "B ..."]:
-    """Log variance of x_{k-1} given x_k and x0, clipped: k = 0 as k = 1.
+    """Log variance of x_{k-1} given x_k and x0; k = 0 takes the value of k = 1.
 
     Returns:
       (B, 1, .., 1), broadcastable to `like`.
@@ -175,9 +175,9 @@ class Chain:
     Args:
       k: step of each example.
       like: an array of the shape of x.
-      v: only of a learned variance: -1 stands for the posterior's,
-        1 for beta_k, and other values, also outside, for log variances in
-        proportion (Nichol & Dhariwal 2021, Eq. 15, with (v + 1) / 2 for v).
+      v: for a learned variance only: -1 stands for the posterior log variance,
+        1 for log beta_k. The log variance is linear in v, also outside [-1, 1]
+        (Nichol & Dhariwal 2021, Eq. 15, with (v + 1) / 2 for v).
 
     Returns:
       Broadcastable to `like` with equal rank.

@@ -24,7 +24,7 @@ def bits_per_dim(
     predict: the network; see the package.
     x0: 8-bit values scaled to [-1, 1].
     chain: chain of K steps.
-    key: scalar or (B,) keys; that of step k is `keys.numbered(key, k)`.
+    key: scalar or (B,) keys; step k uses `keys.numbered(key, k)`.
     clip: whether estimates of x0 are clamped to [-1, 1], as improved DDPM does
       in evaluation.
 

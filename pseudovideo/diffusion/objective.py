@@ -30,18 +30,18 @@ def terms(
   With K = 1000, c = 1 equals the paper's 0.001 L_vlb.
 
   Args:
-    process: process whose `loss` is meant.
+    process: names the loss.
     chain: chain of `process`, of K steps.
     x0: clean examples.
     eps: noise.
     x: `chain.add_noise(x0, eps, k)`.
     k: step of each example.
-    prediction: eps as the network has it.
-    v: variance as the network has it, where it is learned.
+    prediction: eps as the network predicts it.
+    v: variance as the network predicts it, where it is learned.
 
   Returns:
-    `mse` and `bound` (in bits), those that the loss has: values and the
-    coefficient of their mean.
+    `mse` and `bound` (in bits), as far as the loss has them: for each its
+    values and the coefficient of their mean.
   """
   if process.loss == "vlb":
     value = bound.term(chain, x0, x, k, prediction, v)

@@ -1,4 +1,4 @@
-"""The section `process` of a config: what is trained."""
+"""The section `process` of a config: the diffusion process and its loss."""
 
 import dataclasses
 from typing import Annotated, Literal

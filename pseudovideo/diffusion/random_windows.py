@@ -1,10 +1,10 @@
 """Random training windows of flexible video diffusion (Harvey et al. 2022).
 
-One draw takes s ~ U{1 .. K} frames at equal distances: the distance is
+One draw takes s ~ U{1 .. K} frames at equal distances. The distance is
 log-uniform on [1, T / (s - 0.999)], the first place uniform where all fit. A
-window starts with one draw of latent frames; then each further draw, less the
-frames already there, is observed or latent by the flip of a coin, until one
-would make more than K frames in all.
+window starts with one draw of latent frames. Each further draw, less the frames
+already there, is observed or latent by the flip of a coin. The window is
+finished when a draw would make more than K frames in all.
 """
 
 import jax
@@ -23,9 +23,9 @@ def check(frames: int, window: int) -> None:
   if not 1 <= window < frames:
     raise errors.UserError(
       "With task.training_windows='random' a window, task.context + 1 or "
-      "task.window, must be shorter than the video: else it had room for every "
-      f"draw, and drawing would never end; got a window of {window} frames for "
-      f"videos of {frames}."
+      "task.window, must be shorter than the video, else every draw fits and "
+      f"drawing never ends; got a window of {window} frames for videos of "
+      f"{frames}."
     )
 
 
@@ -44,7 +44,7 @@ def draw(
 
   Returns:
     The index of each frame; 1 where it is observed; and 1 where it is latent.
-    Padding is neither, and its index is that of some frame not in the window.
+    Padding is neither; its index is some frame that is not in the window.
   """
   check(frames, window)
   rows = keys.example_keys(key, num)

@@ -11,8 +11,8 @@ from jaxtyping import Float64
 def linear(steps: int) -> Float64[np.ndarray, " T"]:
   """Evenly spaced betas (Ho et al. 2020), rescaled from 1000 steps to T.
 
-  From 1e-4 * 1000 / T to 0.02 * 1000 / T, so that the last alphabar hardly
-  depends on T; needs T > 20 for all betas to stay below 1.
+  They go from 1e-4 * 1000 / T to 0.02 * 1000 / T, so that the last alphabar
+  hardly depends on T. All betas stay below 1 only if T > 20.
 
   Args:
     steps: T.

@@ -1,9 +1,9 @@
-"""The draw of the steps k of a batch in training.
+"""Draws the steps k of a batch in training.
 
-Either uniformly, or in proportion to the root of the mean square of the last
-losses at each step (Nichol & Dhariwal 2021, Sec. 3.3), with a weight per
-example that keeps the mean loss unbiased. The latter has a state, a dict of
-arrays that is saved with the run; its functions are pure.
+Steps are drawn uniformly, or in proportion to the root of the mean square of
+the last losses at each step (Nichol & Dhariwal 2021, Sec. 3.3), with a weight
+per example that keeps the mean loss unbiased. The latter draw has a state, a
+dict of arrays that is saved with the run; its functions are pure.
 """
 
 import jax
@@ -46,8 +46,9 @@ def init(steps: int) -> State:
 def probabilities(state: State) -> Float32[Array, " K"]:
   """The probability of each step.
 
-  Uniform until every step has 10 losses; then a mixture of 0.001 of that and
-  of sqrt(mean of L_k^2), normalised (Eq. 18).
+  It is uniform until every step has 10 losses. Then it is a mixture: 0.001 of
+  the uniform probability, and the rest in proportion to sqrt(mean of L_k^2)
+  (Eq. 18).
   """
   steps = len(state["counts"])
   root = jnp.sqrt(jnp.mean(jnp.square(state["losses"]), axis=1))

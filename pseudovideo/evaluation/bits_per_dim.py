@@ -36,7 +36,7 @@ def check(config: parsing.Config) -> None:
     config: the saved config of a run.
 
   Raises:
-    UserError: the task is another one, or its data are not 8-bit values.
+    UserError: the task has no such bound, or its data are not 8-bit values.
   """
   name, binarize = config.task, config.data.binarize
   able = [n for n, t in tasks.TABLE.items() if base.can(t, "bits_per_dim")]
@@ -47,14 +47,14 @@ def check(config: parsing.Config) -> None:
     )
   if binarize != "none":
     raise errors.UserError(
-      "Bits per dimension are those of 8-bit values, but this run was trained "
+      "Bits per dimension need 8-bit values, but this run was trained "
       f"on black-and-white images, with data.binarize {binarize!r} instead of "
       "'none'."
     )
 
 
 def compute(run: Any, num_images: int | None = None) -> dict[str, np.ndarray]:
-  """The bound of single images.
+  """The bound of each image.
 
   Args:
     run: a trained run.

@@ -1,10 +1,10 @@
 """Scores of a codec's reconstructions of clips of real videos.
 
-PSNR and SSIM over all clips and frames, and by the motion of the original, as
-the benchmark MotionHD compares codecs (IV-VAE, Wu et al. 2024, Section 4.1);
-the bins are ours. LPIPS over AlexNet and the Frechet video distance (FVD) over
-the logits of I3D need weights that are found as `weights.find` says. Where a
-metric is missing there is a sentence that says why.
+They are PSNR and SSIM over all clips and frames, and by the motion of the
+original, as in the benchmark MotionHD (IV-VAE, Wu et al. 2024, Section 4.1),
+with bins of our choice; LPIPS over AlexNet; and the Frechet video distance
+(FVD) over the logits of I3D. The last two need weights, which are found as
+`weights.find` says. For a missing metric there is a sentence that says why.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from pseudovideo.metrics import (
 from pseudovideo.pretrained import i3d
 
 PAIRS = ("PSNR", "SSIM", "LPIPS-alex")
-# Between the bins, in shorter sides per frame. Above the last one the flow
+# Limits between the bins, in shorter sides per frame. Above the last the flow
 # underestimates motion in small clips, see `motion`.
 EDGES = (1 / 128, 1 / 32)
 

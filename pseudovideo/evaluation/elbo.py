@@ -39,13 +39,13 @@ def measure(run: runs.Run, most: int = MOST_IMAGES) -> dict[str, Any]:
 
   Args:
     run: a trained run; its averaged weights are used.
-    most: held-out images, at even distances.
+    most: number of held-out images at most, taken at even distances.
 
   Returns:
     `negative_elbo` and its parts `reconstruction`, `prior` and `levels` (a
-    list, t = 1 ..), each the mean, with the standard error of the first. Where
-    the task has `best_deltas`, those of `IMAGES_FOR_DELTAS` training images as
-    well, and the bound of the held-out ones at them.
+    list, t = 1 ..), each the mean, with the standard error of the first. If the
+    task has `best_deltas`, also the best deltas of `IMAGES_FOR_DELTAS` training
+    images, and the bound of the held-out images at these deltas.
   """
   parts = per_image(run, run.image_set.test_images, most)
   total = parts["total"]

@@ -36,8 +36,8 @@ class Measure(NamedTuple):
 
   Attributes:
     ability: what the task must name, see `tasks.base.ABILITIES`.
-    measure: (run, samples (N, H, W, C), how many of them count) -> what
-      results.json holds of it.
+    measure: (run, samples (N, H, W, C), how many of them count) -> its entry in
+      results.json.
     sentence: the same in words.
   """
 
@@ -69,7 +69,8 @@ MEASURES = {
 def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
   """Samples from the averaged weights of a run.
 
-  Of an autoencoder: reconstructions of held-out images, see `originals`.
+  For an autoencoder they are reconstructions of held-out images, see
+  `originals`.
 
   Args:
     run: a trained run.
@@ -151,8 +152,8 @@ def evaluate(
 ) -> dict[str, Any]:
   """Scores last frames; writes results.json and report.html, prints a table.
 
-  Samples that it draws are kept, in samples.npz. What is measured besides
-  follows from the abilities that the task names.
+  New samples are kept in samples.npz. Further measurements follow from the
+  abilities that the task names.
 
   Args:
     run: a trained run.
@@ -265,7 +266,7 @@ def table_lines(scores: dict[str, dict[str, Any]]) -> list[str]:
 def write_report(
   run: runs.Run, drawn: sample_files.Samples, record: dict[str, Any]
 ) -> pathlib.Path:
-  """report.html of the run."""
+  """Writes report.html of the run."""
   autoencoder = base.is_autoencoder(run.task)
   real = originals(run, len(drawn.images) if autoencoder else _SHOWN)
   return run_report.run_report(

@@ -17,7 +17,7 @@ def networks_for(
 
   Args:
     image_set: data set that the samples are compared with.
-    binarize: one of `pixels.BINARIZE`, that of the data.
+    binarize: how the data are binarized, one of `pixels.BINARIZE`.
     use_inception: `auto`: for colour images, where the published weights are
       on this machine; `always` or `never`.
 

@@ -1,8 +1,8 @@
 """Errors of an autoencoder's reconstructions of held-out images.
 
-Distances between sets, such as FD, are in the other scores; here are those of
-pairs, for tokenizers how much of the codebook is used, and for video VAEs how
-well each frame of the video comes back, and real clips by their motion.
+Distances between sets, such as FD, are among the other scores. Here are scores
+of pairs; for tokenizers also the use of the codebook; for video VAEs also the
+error of each frame of the video, and of real clips by their motion.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from pseudovideo.metrics import information, pair_metrics, psnr, ssim
 from pseudovideo.tasks import base
 
 BLOCK = 500
-# So many videos are scored as a whole.
+# Number of videos that are scored with all their frames.
 VIDEOS = 500
 
 
@@ -35,9 +35,9 @@ def measure(
   Returns:
     `metrics`, {name: record}: PSNR as the mean over images and of the mean
     error, information preservation degree, and SSIM where its window fits;
-    `missing`, why there is none of them, such as PSNR of equal images. Of a
-    tokenizer `codebook` too, see `tokens.usage`; of a video VAE `videos`, see
-    `of_videos`.
+    `missing`, from a missing metric, such as PSNR of equal images, to the
+    reason. A tokenizer has `codebook` too, see `tokens.usage`, and a video VAE
+    `videos`, see `of_videos`.
   """
   last = data.last_frame_of(originals)
   kinds = ["PSNR", "IPD"]
@@ -68,13 +68,13 @@ def of_videos(run: runs.Run, originals: np.ndarray) -> dict[str, Any]:
     originals: (N, H, W, C) uint8, or clips (N, T, H, W, C).
 
   Returns:
-    `num_videos`; `psnr_by_frame`, T means over videos, dB, the clean image
-    last, None for a frame that some video has back to the bit;
+    `num_videos`; `psnr_by_frame`, T means over videos in dB, the clean image
+    last, None where some video's frame is reconstructed bit for bit;
     `information_preserved`, over all frames, see `information`. Where groups of
-    frames are encoded together and the window fits, `ssim_by_position` in a
-    group, in the order of encoding, and its maximum minus its minimum,
-    `ssim_spread`; see `ssim.per_position`. Of clips what `clip_scores.measure`
-    returns, too.
+    frames are encoded together and the window fits, also `ssim_by_position` in
+    a group, in the order of encoding, and its maximum minus its minimum,
+    `ssim_spread`; see `ssim.per_position`. For clips also the result of
+    `clip_scores.measure`.
   """
   real, made = _videos(run, originals)
   by_frame = psnr.per_image(real, made).mean(0)

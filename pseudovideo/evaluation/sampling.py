@@ -1,6 +1,7 @@
-"""Many samples in batches over all devices; sample i does not notice.
+"""Draws many samples in batches over all devices.
 
-Of an autoencoder: many reconstructions.
+Sample i does not depend on the batches. Of an autoencoder the samples are
+reconstructions.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ def make_sampler(
 ) -> Sampler:
   """A jitted function (params, extra, keys (B,)) -> uint8 (B, T, H, W, C).
 
-  That of an autoencoder takes the images after the keys, uint8 (B, H, W, C).
+  For an autoencoder it takes the images after the keys, uint8 (B, H, W, C).
 
   Args:
     task: what is sampled.

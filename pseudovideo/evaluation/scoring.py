@@ -36,16 +36,16 @@ def score(
 
   Where the data were binarized, generated images are compared after a
   threshold at half grey, whichever way the data were drawn: samplers return
-  grey means, which no binarized image is near.
+  grey means, which are far from every binarized image.
 
   Args:
     generated: (N, H, W, C) uint8; the first `num_samples` are scored.
     image_set: the data that the generator was trained on.
-    networks: to look through, such as `get_feature_network(image_set)`; an
+    networks: feature networks, such as `get_feature_network(image_set)`; an
       empty list leaves only the distance to the nearest training image.
     num_samples: number to score, 2 .. N.
     seed: seed of the subsets and splits, 0 or more.
-    binarize: one of `pixels.BINARIZE`, that of the data and of the networks.
+    binarize: one of `pixels.BINARIZE`, the same for the data and the networks.
     kinds: names out of `set_metrics.METRICS`.
 
   Returns:
@@ -107,7 +107,7 @@ def _check(
     )
   if tuple(generated.shape[1:]) != tuple(image_set.image_shape):
     raise errors.UserError(
-      f"The generated images are {generated.shape[1:]} and those of "
+      f"The generated images are {generated.shape[1:]} and the images of "
       f"{image_set.name!r} are {tuple(image_set.image_shape)}; score them "
       "against the data set that the model was trained on."
     )

@@ -33,7 +33,7 @@ def measure(run: runs.Run, most: int = MOST_IMAGES) -> dict[str, Any]:
 
   Returns:
     `nats_per_token` with `standard_error`, `bits_per_dim`; `uniform` and
-    `frequencies`, nats per token of models that know less.
+    `frequencies`, nats per token of simpler models.
   """
   ids = held_out_ids(run, most)
   nats = -per_image(run, ids).mean(axis=1)
@@ -63,7 +63,7 @@ def held_out_ids(run: runs.Run, most: int) -> np.ndarray:
 
 
 def per_image(run: runs.Run, ids: np.ndarray) -> np.ndarray:
-  """log p of every token given those before it, (N, tokens) float64, nats."""
+  """log p of each token given the tokens before, (N, tokens) float64, nats."""
   batches = batching.map_batches(
     run.task.log_likelihood,
     (run.params, run.extra),

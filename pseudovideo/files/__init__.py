@@ -1,4 +1,4 @@
-"""Files: reading those that strangers made, and atomic writing.
+"""Files: reading what strangers wrote, and atomic writing.
 
 This room imports small things only.
 """

@@ -1,4 +1,4 @@
-"""The folder of files that are kept, and files that are written whole."""
+"""The cache folder, and files that are written whole or not at all."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def cache_dir(*parts: str) -> pathlib.Path:
-  """Returns `$XDG_CACHE_HOME/pseudovideo/...` (~/.cache if unset), unmade."""
+  """Returns `$XDG_CACHE_HOME/pseudovideo/...` (~/.cache if unset), not made."""
   base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
   return pathlib.Path(base, "pseudovideo", *parts)
 
@@ -27,9 +27,9 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Writes a file whole or not at all, whatever ends the process.
 
-  Yields the name of a file beside `path`, which takes the place of `path` at
-  the end, at once, when the disk holds it. After an exception `path` is as it
-  was, and nothing is left beside it. The folder is made if need be.
+  Yields the name of a file beside `path`. At the end, when the disk holds it,
+  it replaces `path` in one step. After an exception `path` is as it was, and
+  nothing is left beside it. The folder is made if need be.
 
   Raises:
     OSError: the file cannot be written; names it.

@@ -49,7 +49,7 @@ class Layer:
 
 
 def name_differences(given: Iterable[str], expected: Iterable[str]) -> str:
-  """What is missing among names and what is too many, as a clause; or ""."""
+  """The missing and the superfluous names, as a clause; "" if none are."""
   given, expected = dict.fromkeys(given), dict.fromkeys(expected)
   parts = {
     "it lacks": [name for name in expected if name not in given],
@@ -90,8 +90,8 @@ POINTWISE = Layout(
 def pointwise_qkv(heads: int) -> Layout:
   """Makes a `POINTWISE` whose outputs are ordered otherwise.
 
-  Theirs are ordered by head, then q, k, v, then channel of the head; ours by
-  q, k, v, then head, then channel.
+  PyTorch's outputs are ordered by head, then q, k, v, then channel of the head;
+  ours by q, k, v, then head, then channel.
   """
 
   def by_head(array):
@@ -122,7 +122,7 @@ def gamma(axes: int) -> Layout:
 
 
 def over_time(taps: int) -> Layout:
-  """(out, in, taps, height, width) and (height, width, taps in, out)."""
+  """Makes (out, in, taps, height, width) <-> (height, width, taps in, out)."""
 
   def rows_by_time(weight):
     kernel = weight.transpose(3, 4, 2, 1, 0)

@@ -19,9 +19,9 @@ from pseudovideo.files import untrusted
 
 # An archive of 10,000 arrays has a directory of about 1 MB.
 DIRECTORY_LIMIT = 4 * 2**20
-# As numpy's, that it applies after the header was read.
+# numpy has the same limit, but applies it after reading the header.
 HEADER_LIMIT = 10_000
-# At most 258 bytes for two bits.
+# Deflate makes at most 258 bytes of two bits.
 DEFLATE_RATIO = 1032
 _LENGTHS = {(1, 0): 2, (2, 0): 4}
 _READERS = {
@@ -61,7 +61,7 @@ class _Bounded(io.BufferedReader):
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
-  """Opens a zip archive of a short directory without repetitions.
+  """Opens a zip archive whose directory is short and has no repetitions.
 
   Raises:
     OSError: see `untrusted.opened`.

@@ -5,9 +5,9 @@ its reader knows 38 of the 68 instructions, finds nothing but what a table
 names, sets no attribute, and takes only plain names into a mapping.
 
 It is Python's reader written in Python, `pickle._Unpickler`, whose instructions
-can be replaced one by one. The one in C would take 64 GB for one instruction
-that numbers an object 2^32 - 1, and crash on a mapping's name that is a million
-tuples in each other.
+can be replaced one by one. The reader in C would take 64 GB for one instruction
+that numbers an object 2^32 - 1, and would crash on a name in a mapping that is
+a million nested tuples.
 """
 
 import pickle
@@ -67,7 +67,8 @@ def load(
     persistent: function that makes the objects kept outside of the pickle.
 
   Raises:
-    ValueError: the program names or does anything else; a clause.
+    ValueError: the program names or does anything else; the message is a
+      clause.
   """
   try:
     return _Reader(file, known, persistent).load()

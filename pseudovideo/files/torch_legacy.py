@@ -3,8 +3,8 @@
 Such a file is a row of five pickles: a magic number, the version of the
 format, facts about the machine, the objects, and the keys of the tensors'
 storages. The storages follow in the order of the keys, each as the count of
-its numbers (8 bytes, little-endian) and the numbers. Where one begins depends
-on the types of those before it, which the pickle of the objects tells.
+its numbers (8 bytes, little-endian) and the numbers. Where a storage begins
+depends on the types of the storages before it, given by the pickle of objects.
 """
 
 import io

@@ -34,7 +34,7 @@ def check_plain(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
 
 
 def pickle_name(archive: zipfile.ZipFile) -> str | None:
-  """Finds the entry that makes an archive one of torch; None without it."""
+  """Finds the entry that marks an archive as torch's; None without it."""
   names = [n for n in archive.namelist() if n.endswith("/data.pkl")]
   return min(names, key=len, default=None)
 

@@ -1,4 +1,4 @@
-"""Files that others made: opened, and their faults put into words."""
+"""Opens files that others made, and puts their faults into words."""
 
 import errno
 import hashlib
@@ -9,12 +9,12 @@ import stat
 
 from pseudovideo import errors
 
-# Characters of a file's fault; names in it can be as long as the file.
+# Most characters of a message; names in it can be as long as the file.
 LENGTH = 1000
 
 
 def opened(path: str | os.PathLike) -> io.BufferedReader:
-  """Opens a file that has an end: pipes and devices may have none.
+  """Opens a regular file; pipes and devices may have no end.
 
   Raises:
     OSError: see `open`; or the file is a pipe, a socket or a device.

@@ -20,7 +20,7 @@ from pseudovideo.runs import checkpoints
 from pseudovideo.tasks import base, first_stage
 
 SCALED_ON = 4096
-"""So many training images, at even distances, give scale and shift."""
+"""Number of training images, at even distances, for scale and shift."""
 SCALED_AT_ONCE = 32
 
 
@@ -28,7 +28,7 @@ def arrays(task: base.Task, image_set: data.ImageSet) -> dict[str, Any]:
   """The arguments of `task.init` that come from other runs, by name.
 
   Args:
-    task: names what it needs in `needs`.
+    task: the task; names what it needs in `needs`.
     image_set: the data set to be trained on.
 
   Raises:
@@ -61,7 +61,7 @@ def examples(
   `examples` makes of the images.
 
   Args:
-    task: learns from them.
+    task: the task that learns from them.
     extra: the second result of its `init`.
     image_set: the data set.
     batch_size: images at a time, if anything is made of them.
@@ -99,11 +99,11 @@ def weights(
 
   Args:
     kind: tokenizer or autoencoder.
-    source: where its run is.
+    source: the section that names its run.
     coder: its task.
 
   Raises:
-    UserError: there is no run in its folder, or one with other weights.
+    UserError: the folder holds no run, or a run with other weights.
   """
   _, parts, _ = checkpoints.load(source.workdir, parts=("ema", "extra"))
   frozen = kind.frozen(parts["ema"], parts.get("extra", {}))

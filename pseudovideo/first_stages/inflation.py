@@ -1,7 +1,7 @@
-"""The image VAE that a video VAE begins as.
+"""The image VAE that a video VAE is inflated from.
 
-Its run is read when that of the video VAE begins, and again, for nothing, when
-it resumes after a stop: with `task.start=random` it resumes without.
+Its run is read when the video VAE's run begins. It is read again, to no effect,
+when the video VAE's run resumes; with `task.start=random` it is not.
 """
 
 import os

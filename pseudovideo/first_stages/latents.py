@@ -34,8 +34,8 @@ def estimate(
 ) -> Scaling:
   """Scale and shift over the pseudo videos of training images.
 
-  They are those of latents drawn from the posterior N(m, s^2), as training
-  draws them, but nothing is drawn: the mean is that of m, and the variance that
+  They belong to latents drawn from the posterior N(m, s^2), as in training, but
+  nothing is drawn: the mean is the mean of m, and the variance is the variance
   of m plus the mean of s^2. Sums are float64.
 
   Args:

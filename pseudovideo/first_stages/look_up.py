@@ -20,16 +20,15 @@ HASHES = {
 def look_up(
   config: parsing.Config, *, data_dir: str | os.PathLike | None = None
 ) -> parsing.Config:
-  """The config with what is known of its first stage.
+  """The config, with the config and the hash of its first stage filled in.
 
   Args:
     config: its section `tokenizer` or `autoencoder`, if it has one, names the
-      run in `workdir`; `config` and `hash` are filled in from the newest
-      checkpoint.
+      run in `workdir`; `config` and `hash` come from the newest checkpoint.
     data_dir: where TFDS sets are.
 
   Returns:
-    Another config; without the section, the same.
+    A new config; without the section, the same one.
 
   Raises:
     UserError: no run is named, there is none, or it is of another task.
@@ -40,8 +39,8 @@ def look_up(
   workdir = config.task_fields[kind.section].workdir
   if not workdir:
     raise errors.UserError(
-      f"Say whose {kind.codes} are to be learned, with "
-      f"--config.{kind.section}.workdir=DIR of a run of {kind.configs}."
+      f"Name the run whose {kind.codes} are to be learned, with "
+      f"--config.{kind.section}.workdir=DIR, a run of {kind.configs}."
     )
   check(runs.saved_config(workdir), kind)
   run = runs.restore(workdir, data_dir=data_dir)
@@ -55,7 +54,7 @@ def check(config: parsing.Config, kind: first_stage.Kind) -> None:
 
   Args:
     config: the saved config of a run.
-    kind: what it should be.
+    kind: the kind that is needed.
 
   Raises:
     UserError: its task has no such codes.

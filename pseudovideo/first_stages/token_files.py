@@ -1,11 +1,11 @@
 """Images as the ids of a trained tokenizer, for models of tokens.
 
-A data set is encoded once, for `cached` into the cache. A folder of tokens,
-written by `python -m pseudovideo.tokenize`, holds
+A data set is encoded once; `cached` keeps the result in the cache. A folder of
+tokens, written by `python -m pseudovideo.tokenize`, holds
 
   train_ids.npy     (N, t, h, w), the smallest unsigned integers that hold K - 1
   train_labels.npy  (N,) int32, where the data set has labels
-  test_ids.npy      as these, of held-out images
+  test_ids.npy      the same for held-out images
   test_labels.npy
   codebook.npy      (K, D) float32, the vectors of the codes
   meta.json         where they come from, and the SHA-256 of every file
@@ -29,7 +29,7 @@ from pseudovideo.terminal import progress_bar
 
 SPLITS = ("train", "test")
 HASH_DIGITS = 12
-"""So many digits of a hash are quoted in sentences."""
+"""Number of digits of a hash that messages quote."""
 REQUIRED = {"train_ids", "test_ids", "codebook"}
 
 
@@ -157,13 +157,13 @@ def write(
 ) -> bool:
   """Encodes both splits of the run's data set into a folder.
 
-  Of `about`, that `load` returns: `data`, `seed` of the pseudo videos,
+  `about`, which `load` returns, holds `data`, `seed` of the pseudo videos,
   `tokenizer` (`hash`, `step` and `config`), `frames`, `patch`, `grid_shape`,
   `codes`, `width`, and the versions of `packages`.
 
   Args:
     run: the `runs.Run` of a tokenizer.
-    folder: does not exist, is empty, or holds these very tokens.
+    folder: a folder that does not exist, is empty, or holds these very tokens.
     progress: called with the number of images done.
 
   Returns:
@@ -238,7 +238,7 @@ def load(folder: str | os.PathLike, *, tokenizer: str | None = None) -> Tokens:
 def check_data(
   found: Tokens, image_set: data.ImageSet, folder: str | os.PathLike
 ) -> None:
-  """Refuses tokens of other images than those of a data set.
+  """Refuses tokens that are not of the images of a data set.
 
   Args:
     found: tokens from `load`.
@@ -250,8 +250,8 @@ def check_data(
   """
   if found.about["data"]["fingerprint"] != image_set.fingerprint:
     raise errors.UserError(
-      f"{folder} holds tokens of {found.about['data']['name']}, which are "
-      f"not those of the images of data.name, {image_set.name}; write them "
+      f"{folder} holds tokens of {found.about['data']['name']}, not of the "
+      f"images of data.name, {image_set.name}; write them "
       "with python -m pseudovideo.tokenize."
     )
 
@@ -282,7 +282,7 @@ def _about(run: Any) -> dict[str, Any]:
 def _check_same(
   found: Tokens, about: dict[str, Any], folder: pathlib.Path
 ) -> None:
-  """Refuses a folder with other tokens than those that `about` describes."""
+  """Refuses a folder whose tokens are not as `about` describes them."""
   facts = {
     "tokenizer": (found.tokenizer, about["tokenizer"]["hash"]),
     "data set": (

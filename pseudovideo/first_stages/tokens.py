@@ -78,7 +78,7 @@ def encode(
 
 
 def usage(ids: np.ndarray, codes: int) -> dict[str, Any]:
-  """The use that ids make of a codebook of `codes` entries.
+  """Measures how much of a codebook of `codes` entries is used.
 
   Returns:
     `codes`; `codes_used`, how many occur at all; `perplexity`, the exponential

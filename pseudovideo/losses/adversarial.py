@@ -1,4 +1,4 @@
-"""Adversarial losses of images, and how they are weighed against others.
+"""Adversarial losses of images, and their weight against other losses.
 
 Minimise, with D the discriminator and G(z) a generated image,
 
@@ -46,9 +46,9 @@ def gradient_penalty(
 ) -> Float[Array, " B"]:
   """The penalty (|grad_x D(x)| - 1)^2 at real images.
 
-  It is that of Gulrajani et al. 2017 (1704.00028, Eq. 3), but taken at the
-  real images instead of between them and generated ones. Its published weight
-  is 10. Where D is constant the penalty is 1 and pulls nowhere.
+  It is the penalty of Gulrajani et al. 2017 (1704.00028, Eq. 3), but taken at
+  the real images instead of between real and generated images. Its published
+  weight is 10. Where D is constant the penalty is 1 and its gradient 0.
 
   Args:
     logits_fn: D, each of its logits from one image alone.
@@ -86,8 +86,8 @@ def adaptive_weight(
   """The weight at which both losses pull equally (Esser et al. 2021, Eq. 7).
 
   Args:
-    numerator_grad_norm: gradient norm of the loss that sets the measure: the
-      perceptual one, or the reconstruction where there is none.
+    numerator_grad_norm: gradient norm of the loss to compare with: the
+      perceptual loss, or the reconstruction where there is none.
     generator_grad_norm: gradient norm of `generator`.
     most: upper limit of the weight; 1e4 in the published code.
 
@@ -108,7 +108,7 @@ def last_layer_weight(
   generator_loss: ImageLoss,
   most: float,
 ) -> Float[Array, ""]:
-  """`adaptive_weight` with gradients by the kernel of the last layer alone.
+  """The `adaptive_weight` of gradients with respect to the last kernel alone.
 
   The features are constants: nothing in front of the last layer is
   differentiated. Do not call it inside `lax.scan`.
@@ -119,12 +119,12 @@ def last_layer_weight(
       pixels are made with: for a layer that these pixels do not pass, both
       gradients and the weight are 0.
     features: inputs of the last layer.
-    numerator: loss of the pixels that sets the measure.
+    numerator: loss of the pixels to compare with.
     generator_loss: loss of the pixels that is to be weighed.
     most: upper limit of the weight.
   """
   features = jax.lax.stop_gradient(features)
-  # `pull` takes a gradient by the pixels to the one by the kernel.
+  # `pull` takes a gradient with respect to the pixels to the kernel's.
   pixels, pull = jax.vjp(lambda tree: head(tree, features), kernel)
 
   def norm(loss):

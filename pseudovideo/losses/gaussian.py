@@ -74,8 +74,8 @@ def discretised_nll(
 ) -> Float[Array, " B *rest"]:
   """The cost -log P(x) of 8-bit values under a Gaussian, elementwise.
 
-  P(x) is the mass of [x - 1/255, x + 1/255], for the values -1 and 1 of the
-  half line beyond them too (Ho et al. 2020, Eq. 13), with the approximate
+  P(x) is the mass of [x - 1/255, x + 1/255], for x = -1 and x = 1 also of the
+  half line beyond (Ho et al. 2020, Eq. 13), with the approximate
   distribution function of `_approximate_cdf` and P clamped at 1e-12, as in
   improved DDPM.
 

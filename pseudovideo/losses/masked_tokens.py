@@ -1,8 +1,8 @@
 """Losses of masked token models: MaskGit (Chang et al. 2022), Phenaki.
 
-Some tokens of a grid are masked, how many being drawn anew for each grid, and
-the network is to name them. A critic learns which of the tokens that the
-network drew are wrong (Lezama et al. 2022).
+Some tokens of a grid are masked, a number that is drawn anew for each grid, and
+the network predicts them. A critic learns which of the tokens that the network
+drew are wrong (Lezama et al. 2022).
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from pseudovideo.losses import bernoulli
 from pseudovideo.shapes import AnyArray
 
 Passes = Annotated[int, Ge(1), Le(10_000)]
-# Far above the rounding of cosines, far below what else parts them from
-# integers: products that are whole or half by theory count as such.
+# Far above the rounding of cosines, and far below the other distances to whole
+# and half numbers: products that are whole or half in theory count as such.
 _SLACK = 1e-9
 
 
@@ -32,8 +32,8 @@ def cosine_fractions(steps: int) -> Float64[np.ndarray, " S"]:
 def rounded_counts(tokens: int, steps: int) -> Int32[np.ndarray, " S"]:
   """The numbers max(1, round(N cos(pi/2 r/S))) for r = 0 .. S - 1.
 
-  So many of N tokens Phenaki masks, in training and in decoding alike. Halves
-  are rounded up.
+  Phenaki masks so many of N tokens, in training and in decoding. Halves are
+  rounded up.
   """
   counts = np.floor(tokens * cosine_fractions(steps) + 0.5 + _SLACK)
   return np.maximum(1, counts).astype(np.int32)
@@ -42,8 +42,8 @@ def rounded_counts(tokens: int, steps: int) -> Int32[np.ndarray, " S"]:
 def floored_counts(tokens: int, steps: int) -> Int32[np.ndarray, " S"]:
   """The numbers N cos(pi/2 r/S) rounded down, each less than the one before.
 
-  So many tokens MaskGit masks in decoding. The r-th number is clamped to
-  1 .. (r-1)-th - 1, and 1 follows 1.
+  MaskGit masks so many tokens in decoding. The r-th number is clamped to 1 ..
+  (r-1)-th - 1, and after a 1 all are 1.
   """
   counts = np.floor(tokens * cosine_fractions(steps) + _SLACK)
   for r in range(1, steps):
@@ -53,12 +53,12 @@ def floored_counts(tokens: int, steps: int) -> Int32[np.ndarray, " S"]:
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
-  """The number of tokens that are masked in training; chance picks the tokens.
+  """The number of tokens that are masked in training; chance picks them.
 
   Attributes:
     schedule: `phenaki`: `rounded_counts` of r, uniform on 0 .. S - 1;
       `maskgit`: N cos(pi/2 u), rounded up, u uniform on [0, 1).
-    steps: S, the passes of the decoder; of `phenaki` only.
+    steps: S, the passes of the decoder; for `phenaki` only.
   """
 
   schedule: Literal["phenaki", "maskgit"] = "phenaki"

@@ -2,8 +2,7 @@
 
 The networks are chosen by name. Their parameters are data, to be handed to the
 compiled step with the rest of its state; as constants inside it they would be
-compiled in. They are never trained and never change: whatever the network has
-of dropout is off.
+compiled in. They are never trained and never change, and dropout is off.
 """
 
 from collections.abc import Callable

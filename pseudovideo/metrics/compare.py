@@ -29,7 +29,7 @@ def sets(
   Args:
     scored: images, or videos, to be scored.
     reference: images, or videos, that they are compared with.
-    network: to look through.
+    network: network whose features are compared.
     kinds: names out of `set_metrics.METRICS`.
     split: name of the reference in records; by default its title.
     seed: seed of subsets and splits, 0 or more.

@@ -27,12 +27,12 @@ class Extrapolated:
   Attributes:
     value: the intercept s_0. It may lie below the least value of the score by
       its error, and is not clipped.
-    standard_error: that of the intercept by ordinary least squares, s
+    standard_error: standard error of the intercept by ordinary least squares, s
       sqrt(1 / P + x^2 / S) with the P abscissas 1 / N, their mean x, their
-      scatter S about it, and s^2 the squared residuals over P - 2. It takes
-      the scores for independent. They are not, as all subsets come from the
-      same samples, whose own spread it misses: it is optimistic, and on
-      Gaussian samples about half of the true error.
+      scatter S about it, and s^2 the squared residuals over P - 2. It takes the
+      scores for independent. They are not: all subsets come from the same
+      samples, whose own spread it misses. So it is optimistic, on Gaussian
+      samples about half of the true error.
     slope: C, the bias times the number of samples.
     counts: (P,) numbers of samples N, ascending.
     scores: (P,) the score at each.

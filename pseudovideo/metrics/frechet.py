@@ -24,7 +24,7 @@ from pseudovideo.metrics import statistics
 
 
 class Gaussian(NamedTuple):
-  """One side of the distance, decomposed once for however many others.
+  """One side of the distance, decomposed once and compared any number of times.
 
   Attributes:
     mean: (D,) m.
@@ -70,7 +70,7 @@ def distance(first: Gaussian, second: Gaussian) -> float:
   """The squared distance d^2 of the module docstring.
 
   Returns:
-    A float >= 0; what rounding leaves below 0 is 0.
+    A float >= 0; rounding errors below 0 are set to 0.
 
   Raises:
     ValueError: Gaussians of different dimensions.

@@ -68,7 +68,7 @@ def kid(
     seed: seed of the subsets, 0 or more.
 
   Returns:
-    Mean and standard deviation (ddof 0) over the subsets. The latter is no
+    Mean and standard deviation (ddof 0) over the subsets. The deviation is no
     standard error, as subsets overlap.
 
   Raises:

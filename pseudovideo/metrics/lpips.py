@@ -102,7 +102,7 @@ def distance(
     params: `LPIPS.params`.
     x: (B, H, W, 3) floats in [-1, 1].
     y: (B, H, W, 3) floats in [-1, 1].
-    backbone: one of `BACKBONES`, the one that `params` belong to.
+    backbone: the one of `BACKBONES` that `params` belong to.
 
   Returns:
     (B,) float32, not negative.
@@ -124,7 +124,7 @@ def distance(
       "side; use larger images or another metric."
     )
   variables = {"params": params["net"]}
-  # Not in one batch, where rounding could depend on the place.
+  # Not in one batch, where rounding could depend on an image's place in it.
   first = chosen.net.apply(variables, normalize(x))
   second = chosen.net.apply(variables, normalize(y))
   total = jnp.zeros(len(x))

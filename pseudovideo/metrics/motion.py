@@ -3,15 +3,15 @@
 The benchmark MotionHD (IV-VAE, Wu et al. 2024, Section 4.1) scores a video by
 the mean length of the optical flow that RAFT finds, and compares codecs at low
 and high motion. Here a flow without a network stands in for RAFT: TV-L1 (Zach,
-Pock and Bischof 2007) of scikit-image. Its faster neighbour `optical_flow_ilk`
-finds motion of one or more pixels in a flat, still scene with sensor noise of
-two grey levels, where TV-L1 finds less than a tenth of a pixel.
+Pock and Bischof 2007) of scikit-image. The faster `optical_flow_ilk` of the
+same package finds motion of one or more pixels in a flat, still scene with
+sensor noise of two grey levels, where TV-L1 finds less than a tenth of a pixel.
 
-Three limits. Motion is underestimated where it is faster than a twelfth of the
-shorter side per frame, or than one pixel in clips of 32 x 32. Flat surroundings
-are taken to move along with what moves in them, as nothing in them says
-otherwise. And the unit is pixels of the clips, so that scores can be compared
-at one size only.
+There are three limits. Motion is underestimated where it is faster than a
+twelfth of the shorter side per frame, or than one pixel in clips of 32 x 32.
+Flat surroundings are taken to move along with what moves in them, as nothing in
+them says otherwise. And the unit is pixels of the clips, so that scores can be
+compared at one size only.
 """
 
 import itertools
@@ -46,7 +46,7 @@ def scores(
   """
   if clips.ndim != 5 or not len(clips):
     raise errors.UserError(
-      f"Motion is scored of clips (N, T, H, W, C), and the shape is "
+      f"Motion is scored in clips (N, T, H, W, C), but the shape is "
       f"{clips.shape}; give at least one clip."
     )
   return np.array([speeds(clip).mean() for clip in clips])
@@ -136,7 +136,7 @@ def _grey(clip: np.ndarray) -> np.ndarray:
   """(T, H, W) float32 in [0, 1], with the weights of ITU-R BT.709."""
   if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] not in (1, 3):
     raise errors.UserError(
-      f"A clip is {clip.dtype} {clip.shape}; motion is scored of uint8 clips "
+      f"A clip is {clip.dtype} {clip.shape}; motion is scored in uint8 clips "
       "(T, H, W, C) with 1 or 3 channels."
     )
   if len(clip) < 2:

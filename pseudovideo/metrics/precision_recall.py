@@ -17,8 +17,9 @@ so that features far from zero do not cancel. Pairs that are nearly equal are
 subtracted directly, so that duplicates are exactly 0 apart. The cost is three
 matrix products of N x D by D x N.
 
-A model that copies its training images has a mean distance to the nearest of
-them well below that of the held-out images, whatever its other scores.
+If a model copies its training images, the mean distance of its images to the
+nearest training image is well below that distance for held-out images, whatever
+its other scores.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 r"""Peak signal-to-noise ratio, 10 log10(255^2 / mse), in decibels.
 
-A set has two: the mean of its images' ratios, which published tables of
+A set has two ratios: the mean of its images' ratios, which published tables of
 reconstruction show, and the ratio of its mean squared error, which is never
 larger (Jensen) and differs by decibels where the images differ.
 """

@@ -20,7 +20,7 @@ from pseudovideo.metrics import (
 from pseudovideo.metrics.summary import FeatureStats
 from pseudovideo.pretrained import features
 
-# An inception score is split ten times, or less: each has so many samples.
+# An inception score has ten splits, or fewer, of at least so many samples.
 SPLIT_SIZE = 500
 MAX_SPLITS = 10
 KID_SUBSETS = 100
@@ -242,8 +242,8 @@ def named(kind: str, network: features.FeatureNetwork) -> str:
   """The name of a score over a network.
 
   Only scores over the published Inception weights have the names that the
-  literature gives them; all others carry the network's name. That of I3D holds
-  the start of a hash, as no checksum of its weights is published.
+  literature gives them; all others carry the network's name. The name of I3D
+  holds the start of a hash, as no checksum of its weights is published.
   """
   first, rest = network.name.partition("-")[::2]
   if first == "i3d":
@@ -263,7 +263,7 @@ def records(
 
   Args:
     pair: the two sets as `network` sees them.
-    network: what both were seen by; every record quotes it.
+    network: the network of both summaries; every record quotes it.
     kinds: names out of `METRICS`.
 
   Raises:

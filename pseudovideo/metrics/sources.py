@@ -22,7 +22,8 @@ BLOCK_BYTES = 1 << 28  # of a block, unless one item has more
 MAX_BYTES = 1 << 26  # of one image or video
 MAX_NUM = 10**7  # of images; scores hold some numbers of each in memory
 SPLITS = ("train", "test")
-# Names that samples have in npz files: ours, that of `np.savez`, others'.
+# Names that samples have in npz files: ours, the default of `np.savez`,
+# others'.
 NAMES = ("images", "arr_0", "samples", "videos")
 
 
@@ -31,7 +32,7 @@ class ImageSource:
   """A set of images, or of videos, in an order that never changes.
 
   Attributes:
-    title: for people, such as `digits, train`.
+    title: title for people, such as `digits, train`.
     identity: JSON facts that change whenever the images do.
     num: N.
     shape: (H, W, C), or (T, H, W, C) of videos.
@@ -135,7 +136,7 @@ def of_split(
 
 
 def parse(text: str, *, data_dir: str | None = None) -> ImageSource:
-  """A set as named on the command line.
+  """Reads a set as named on the command line.
 
   Args:
     text: a folder of images (`PATH?size=32` scales and crops them), an npz or
@@ -294,7 +295,7 @@ def _check(path: pathlib.Path, name: str, header: npz.Header) -> None:
 def _guarded(
   blocks: Callable[[], Iterator[np.ndarray]], path: pathlib.Path
 ) -> Callable[[], Iterator[np.ndarray]]:
-  """Wraps `blocks` so that whatever goes wrong on the way is a sentence."""
+  """Wraps `blocks` so that every error on the way becomes a `UserError`."""
 
   def guarded():
     try:

@@ -83,7 +83,7 @@ def by_position(
   """Means by place in a group of similarities that `per_image` returned.
 
   Args:
-    values: (N, T), those of videos.
+    values: (N, T), similarities of videos.
     period: frames in a group, a divisor of T - 1.
 
   Returns:
@@ -109,7 +109,8 @@ def spread(profile: Float64[np.ndarray, " P"]) -> float:
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
   mean_x, mean_y = _blur(x), _blur(y)
-  # Differences of large numbers, whose rounding (1e-11) is nothing beside C2.
+  # Differences of large numbers; their rounding (1e-11) is negligible beside
+  # C2.
   var_x = _blur(x * x) - mean_x**2
   var_y = _blur(y * y) - mean_y**2
   cov = _blur(x * y) - mean_x * mean_y

@@ -46,12 +46,12 @@ def summarize(
   keep: Collection[str] = KEPT,
   new_array: NewArray = _in_memory,
 ) -> FeatureStats:
-  """Looks at every image once; a terminal shows the progress.
+  """Runs every image through the network once; a terminal shows the progress.
 
   With an empty `keep` the memory does not grow with the number of images.
 
   Args:
-    network: to look through.
+    network: network that gives the features.
     source: images that the network takes.
     keep: names out of `KEPT`.
     new_array: (name, shape, dtype) -> an array for what is kept.
@@ -82,7 +82,7 @@ def reference(
   """Runs `summarize` once and keeps the result; arrays are memory-mapped.
 
   Args:
-    network: to look through.
+    network: network that gives the features.
     source: the images; `identity` must tell them from all others.
 
   Raises:

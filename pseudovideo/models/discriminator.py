@@ -75,9 +75,9 @@ class Block(nn.Module):
 
   Attributes:
     features: output channels.
-    downsample: whether the side is halved: by 2x2 pixels becoming channels
-      that a linear layer mixes, which is a 2x2 convolution with stride 2, and
-      beside it by leaving out every second pixel.
+    downsample: whether the side is halved: by a 2x2 convolution with stride 2
+      (2x2 pixels become channels that a linear layer mixes), and in the 1x1
+      convolution by leaving out every second pixel.
     dtype: type of the arithmetic.
   """
 

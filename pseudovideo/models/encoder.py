@@ -15,7 +15,7 @@ class LatentEncoder(nn.Module):
   """A small residual conv net: mean x + f(x, t) and log scale s(x, t).
 
   The latent has the size of the image, so that the decoder can be the same
-  network as that of a model with fixed corruptions. f starts at zero and s at
+  network as in a model with fixed corruptions. f starts at zero and s at
   `initial_sigma`: an untrained encoder adds a little noise to its input.
 
   Attributes:

@@ -4,9 +4,9 @@ They follow improved DDPM (Nichol & Dhariwal 2021) and its descendants, the
 heat-dissipation model (Rissanen et al. 2022) and flexible video diffusion
 (Harvey et al. 2022); the flags are the points where these differ. Parameters
 are float32; `dtype` is the type of the arithmetic, but normalisation and
-softmax are always float32. Initialisation is that of PyTorch, in which the
-published models were trained: weight and bias uniform on
-+-1/sqrt(fan_in), and zero where a block is to start as the identity.
+softmax are always float32. Layers are initialised as in PyTorch, in which the
+published models were trained: weight and bias uniform on +-1/sqrt(fan_in), and
+zero where a block is to start as the identity.
 """
 
 import math
@@ -128,15 +128,15 @@ def timestep_embedding(
 def maybe_remat(
   module: type[nn.Module], remat: bool, static: tuple[int, ...] = ()
 ) -> type[nn.Module]:
-  """The module, computed a second time for its gradient if `remat`.
+  """The module, rematerialised for its gradient if `remat`.
 
-  Its input is then all that is kept until the gradient comes. It changes no
-  parameter, value or gradient.
+  Only its input is then kept for the gradient, and its values are computed
+  again. No parameter, value or gradient changes.
 
   Args:
     module: its name must be given when it is made.
-    remat: whether to compute it twice.
-    static: places of arguments that are no arrays; `self` is 0.
+    remat: whether to compute it again for the gradient.
+    static: places of the arguments that are no arrays; `self` has place 0.
   """
   return nn.remat(module, static_argnums=static) if remat else module
 

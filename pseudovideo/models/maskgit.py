@@ -1,8 +1,8 @@
 """The masked token model of MaskGit (Chang et al. 2022) as in Phenaki.
 
-Every token of a grid attends to every other, and the network names the codes of
-those that are masked. Sizes and details are those of the published PyTorch code
-of Phenaki (Villegas et al. 2023, Sec. 2.2) without text, and of Table 9 of the
+Every token of a grid attends to every other, and the network predicts the codes
+of the masked tokens. Sizes and details follow the published PyTorch code of
+Phenaki (Villegas et al. 2023, Sec. 2.2) without text, and Table 9 of the
 pseudo-video paper.
 """
 
@@ -28,7 +28,7 @@ OFFSET_WIDTH = 64
 
 
 def scale_gradient(x: Float[Array, "*S"], scale: float) -> Float[Array, "*S"]:
-  """x, unchanged, with `scale` times its gradient."""
+  """Returns x unchanged, with `scale` times its gradient."""
   fixed = jax.lax.stop_gradient(x)
   return fixed + scale * (x - fixed)
 
@@ -57,11 +57,11 @@ class Output(nn.Module):
 
 
 class MaskGit(nn.Module):
-  """Ids, some of them masked, to logits of all codes at all places.
+  """Predicts logits of all codes at all places, from partly masked ids.
 
-  Output layers have parameters if `init` calls them: the one to codes with
-  `__call__`, the one to scores with `scores`, both with `logits_and_scores`,
-  for a network that is its own critic. A critic apart is `critic()`.
+  Output layers have parameters if `init` calls them: the layer of logits with
+  `__call__`, the layer of scores with `scores`, both with `logits_and_scores`,
+  for a network that is its own critic. A separate critic is `critic()`.
 
   Attributes:
     grid: (t, h, w) of the tokens; N is their number.
@@ -72,8 +72,8 @@ class MaskGit(nn.Module):
     head_width: channels of a head; heads x head_width need not be `width`.
     offset_bias: whether attention has a bias that a small network makes from
       the offset of two tokens in time and space; all layers share it.
-    embedding_gradient: the gradient of the token and place tables is multiplied
-      by this, in [0, 1], as in the published code; their values are not.
+    embedding_gradient: factor in [0, 1] of the gradient of the token and place
+      tables, but not of their values, as in the published code.
     remat: whether a layer is computed again for its gradient. Without it
       training keeps the N^2 weights of attention of all layers.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
@@ -161,8 +161,8 @@ class MaskGit(nn.Module):
   def critic(self) -> "MaskGit":
     """A network with the sizes of this one, to be called by `scores` only.
 
-    Like the published one it has no bias of attention, and all of its tables'
-    gradient.
+    Like the published critic it has no bias of attention, and its tables get
+    their whole gradient.
     """
     return self.clone(offset_bias=False, embedding_gradient=1.0)
 

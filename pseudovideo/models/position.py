@@ -1,9 +1,9 @@
-"""Three ways in which a transformer learns where a token is.
+"""Three position encodings of transformers.
 
-AliBi (Press et al. 2022) lets attention fade with distance in time; the
+AliBi (Press et al. 2022) lets attention decay with distance in time. The
 continuous position bias (Swin V2, Liu et al. 2022, Sec. 3.3) is a small network
-of the offset between two tokens; and PEG, a position encoding generator (Chu et
-al. 2021), is a depthwise convolution that sees the borders' zero padding.
+of the offset between two tokens. PEG, a position encoding generator (Chu et al.
+2021), is a depthwise convolution that sees the zero padding at the borders.
 """
 
 import itertools
@@ -58,8 +58,9 @@ def spread_offsets(
 ) -> Float[Array, "F N N"]:
   """Turns one entry per offset into one per pair of places.
 
-  One axis at a time, by products with zeros and ones, so that the gradient is a
-  product too and not a scatter, which is slow or not reproducible.
+  It works one axis at a time, by products with zeros and ones, so that the
+  gradient is a product too and not a scatter, which is slow or not
+  reproducible.
 
   Args:
     table: (2 n_1 - 1, ..., 2 n_a - 1, F).
@@ -119,12 +120,12 @@ class PEG(nn.Module):
   """Depthwise 3x3x3 convolution over time and space, zero padded, with bias.
 
   Attributes:
-    causal: time is padded by two zeros before, none after, so that no output
-      sees a later input; else by one on both sides.
-    scrambled: the published code reads the sequences of time, one per place, as
-      if they were (T, H, W), so that the kernel slides over wrong neighbours.
-      Breaks causality; only for comparison with weights and numbers of
-      phenaki-pytorch.
+    causal: whether time is padded by two zeros before and none after, so that
+      no output sees a later input; else by one zero on both sides.
+    scrambled: whether to read the sequences of time, one per place, as if they
+      were (T, H, W), as the published code does, so that the kernel slides over
+      wrong neighbours. Breaks causality; only for comparison with weights and
+      numbers of phenaki-pytorch.
     dtype: type of the output; the sum is in float32.
   """
 

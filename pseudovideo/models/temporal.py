@@ -1,8 +1,8 @@
 """Attention over frames with learned relative positions.
 
-After flexible video diffusion (Harvey et al. 2022): every pixel attends over
-the frames at its place. Positions are the frames' true places in the video and
-enter as differences only, so that any subset of frames can be processed.
+It follows flexible video diffusion (Harvey et al. 2022): every pixel attends
+over the frames at its place. Positions are the frames' true places in the video
+and enter as differences only, so that any subset of frames can be processed.
 """
 
 import flax.linen as nn
@@ -42,7 +42,7 @@ class RelativePosition(nn.Module):
 
   Attributes:
     features: C, channels of the output.
-    heads: the output is split into so many vectors.
+    heads: number of vectors that the output is split into.
     dtype: type of the arithmetic.
   """
 

@@ -1,10 +1,10 @@
 """The network of the video tokenizer: C-ViViT, or VQ-VAE for one frame.
 
-After Phenaki (Villegas et al. 2023, Sec. 2.1) and its published PyTorch code,
-with the sizes of Tables 7 to 9 of the pseudo-video paper. The encoder cuts the
-video into patches and runs a transformer over space, then one over time; the
-decoder runs one over time, then one over space, and a linear layer makes the
-patches. The quantizer between them is not here.
+It follows Phenaki (Villegas et al. 2023, Sec. 2.1) and its published PyTorch
+code, with the sizes of Tables 7 to 9 of the pseudo-video paper. The encoder
+cuts the video into patches and runs a transformer over space, then one over
+time. The decoder runs one over time, then one over space, and a linear layer
+makes the patches. The quantizer between encoder and decoder is in `quantizers`.
 """
 
 import math
@@ -21,8 +21,8 @@ from pseudovideo.fields import Count, Depth, Dtype, Width
 from pseudovideo.models import attention, layers, position, transformer
 
 HEADS = ("image_head", "tubelet_head")
-"""Names of the layers that end in pixels; a network has one or both, and the
-last frame is made by the last of those it has. The kernel is
+"""Names of the layers that end in pixels. A network has one or both, and the
+last of them makes the last frame. The kernel is
 `params[name]["linear"]["kernel"]`."""
 
 Patch = Annotated[tuple[Count, ...], Len(3, 3)]
@@ -67,7 +67,7 @@ class Stem(nn.Module):
   Attributes:
     width: D.
     patch: frames, rows and columns of a patch.
-    normalised: whether the first LayerNorm is there.
+    normalised: whether there is the first LayerNorm.
     dtype: type of the linear layer.
   """
 
@@ -118,25 +118,25 @@ class Head(nn.Module):
 class Tokenizer(nn.Module):
   """Encoder and decoder between videos and grids of vectors.
 
-  Latents are causal in time: those of a time see no later frame.
+  Latents are causal in time: a latent sees no later frame.
 
   Attributes:
     frames: T, the frames of a video.
-    channels: C, the channels of a frame; None in a config: those of the data.
+    channels: C, the channels of a frame; None in a config: taken from the data.
     patch: frames, rows and columns of a patch.
     width: D.
     heads: attention heads.
     head_width: channels of a head; heads x head_width need not be `width`.
     spatial_layers: layers over space, in the encoder and in the decoder.
-    temporal_layers: layers over time, in the encoder and in the decoder; 0
-      leaves a LayerNorm of each stack.
+    temporal_layers: layers over time, in the encoder and in the decoder; with 0
+      each stack over time is a LayerNorm.
     grid: `tubelets`: every patch has `patch[0]` frames, T is a multiple of it.
       `first_frame`: the first frame has patches of its own, as in Phenaki, T is
       1 more than a multiple. A single frame (T = 1) is cut in the same way
       with both.
     normalised_patches: whether a LayerNorm over the numbers of each patch comes
-      first, as in Phenaki. It takes the mean and the scale of a patch away, and
-      with them the brightness and contrast that a single image shows nowhere
+      first, as in Phenaki. It removes the mean and the scale of a patch, and
+      with them the brightness and contrast, which a single image shows nowhere
       else; blurred frames carry them across the borders of patches.
     scrambled_peg: breaks causality, for comparison with weights and numbers of
       phenaki-pytorch (see `position.PEG`).
@@ -175,8 +175,8 @@ class Tokenizer(nn.Module):
         dtype=dtype,
       )
 
-    # Of the image's and the tubelets' stem and head, only those that the grid
-    # needs are ever called, and so have parameters.
+    # Of the stems and heads of images and of tubelets, only the ones that the
+    # grid needs are ever called and so have parameters.
     norm = self.normalised_patches
     self.image_stem = Stem(self.width, image, norm, dtype)
     self.tubelet_stem = Stem(self.width, self.patch, norm, dtype)

@@ -1,7 +1,7 @@
 """Transformer stacks over grids of tokens, after Phenaki.
 
-Villegas et al. 2023, with the details of the published PyTorch code. A layer is
-[PEG], attention, feed-forward, each added to its input.
+They follow Villegas et al. 2023 and the details of the published PyTorch code.
+A layer is [PEG], attention, feed-forward, each added to its input.
 """
 
 from typing import Literal
@@ -44,9 +44,9 @@ class Transformer(nn.Module):
 
   Attributes:
     depth: number of layers; 0 leaves the final LayerNorm.
-    over: the tokens that attend to each other. `space`: those of a time, all to
-      all, with the bias given, without PEG. `time`: those of a place, each to
-      earlier ones, with AliBi and a causal PEG. `all`: all to all, with the
+    over: the tokens that attend to each other. `space`: all tokens of one time,
+      with the bias given, without PEG. `time`: the tokens of one place, each to
+      earlier tokens, with AliBi and a causal PEG. `all`: all tokens, with the
       bias given and a symmetric PEG.
     heads: number of heads.
     head_width: channels of a head.

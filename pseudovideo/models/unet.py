@@ -38,7 +38,7 @@ class UNet(nn.Module):
     conditioning: the way time enters, see `layers.ResBlock`.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
-    out_channels: channels of the output; None: those of the input.
+    out_channels: channels of the output; None: as many as the input has.
     remat: whether residual blocks and attention are computed again for their
       gradient. Without it training keeps all that is inside them.
   """
@@ -191,11 +191,11 @@ def check(unet: UNet, image_shape: tuple[int, int, int]) -> None:
 
 
 def check_same_shape(unet: UNet, image_shape: tuple[int, int, int]) -> None:
-  """`check`, for tasks that add the output to the image.
+  """Runs `check`, for tasks that add the output to the image.
 
   Raises:
     UserError: see `check`; or the output has other channels, which would be
-      broadcast without a word.
+      broadcast silently.
   """
   check(unet, image_shape)
   if unet.out_channels not in (None, image_shape[-1]):

@@ -24,7 +24,7 @@ class VideoDiscriminator(nn.Module):
   Attributes:
     width: channels of the first layer; each layer doubles them ...
     max_width: ... up to this many.
-    layers: layers that halve the sides and the frames, one frame staying one.
+    layers: layers that halve the sides and the frames; one frame stays one.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
   """
@@ -56,7 +56,7 @@ class VideoDiscriminator(nn.Module):
 
 
 def _conv(features, kernel, stride, *, name, dtype):
-  """A 3-D convolution; zeros stand at both ends of its axes, one deep."""
+  """A 3-D convolution, padded by one zero at both ends of its axes."""
   return nn.Conv(
     features,
     kernel,
@@ -82,7 +82,7 @@ def check(net: VideoDiscriminator, image_shape: tuple[int, int, int]) -> None:
   most = min(image_shape[:2]).bit_length() - 1
   if net.layers > most:
     raise errors.UserError(
-      "discriminator.layers must be, since each layer halves images, at most "
-      f"{most} for those of {image_shape[0]}x{image_shape[1]} pixels; got "
+      "Each layer halves images, so discriminator.layers must be at most "
+      f"{most} for images of {image_shape[0]}x{image_shape[1]} pixels; got "
       f"{net.layers}."
     )

@@ -1,10 +1,11 @@
-"""VideoGPT: the next token of a grid from those before it.
+"""VideoGPT, which predicts each token of a grid from the tokens before it.
 
-Yan et al. 2021, with the details of the published PyTorch code and the sizes of
-Table 8 of the pseudo-video paper. A grid of one frame, (1, h, w), makes it
-ImageGPT. The N = t h w tokens are ordered by time, row, column. The network
-sees all of them at once, for training and for likelihoods, or one after another
-with the keys and values of earlier ones in a cache, for sampling.
+It follows Yan et al. 2021, with the details of the published PyTorch code and
+the sizes of Table 8 of the pseudo-video paper. With a grid of one frame, (1, h,
+w), it is ImageGPT. The N = t h w tokens are ordered by time, row, column. For
+training and for likelihoods the network sees all of them at once; for sampling
+it sees one after another, with the keys and values of earlier tokens in a
+cache.
 """
 
 import math
@@ -35,7 +36,7 @@ def log_likelihood(
     ids: (B, N) integers in 0 .. K - 1.
 
   Returns:
-    (B, N) nats, float32; their sum over N is the whole grid's.
+    (B, N) nats, float32; their sum over N is log p of the grid.
   """
   log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
   return jnp.take_along_axis(log_p, ids[..., None], axis=-1)[..., 0]
@@ -74,8 +75,8 @@ class Norm(nn.Module):
 class CausalAttention(nn.Module):
   """Multi-head attention of each token to itself and to earlier ones.
 
-  Logits are q.k / sqrt(D / heads). The linear layer of q, k and v is one, its
-  3 D channels are q | k | v, each split into heads.
+  Logits are q.k / sqrt(D / heads). One linear layer gives q, k and v: its 3 D
+  channels are q | k | v, each split into heads.
 
   Attributes:
     width: D.
@@ -129,7 +130,7 @@ class CausalAttention(nn.Module):
     cache: LayerCache,
     position: Int[Array, ""] | int,
   ) -> tuple[Float[Array, "B D"], LayerCache]:
-    """`__call__` at one position: (B, D) -> (B, D), and the filled cache."""
+    """Runs one position: (B, D) -> (B, D), and the filled cache."""
     q, *new = self._heads(x)  # each (B, heads, D / heads)
     start = (0, 0, position, 0)
     k, v = (
@@ -201,7 +202,7 @@ class Block(nn.Module):
     cache: LayerCache,
     position: Int[Array, ""] | int,
   ) -> tuple[Float[Array, "B D"], LayerCache]:
-    """`__call__` at one position: (B, D) -> (B, D), and the filled cache."""
+    """Runs one position: (B, D) -> (B, D), and the filled cache."""
     h = self.attention_norm(x).astype(self.dtype)
     h, cache = self.attention.step(h, cache, position)
     x += h
@@ -213,12 +214,12 @@ class Block(nn.Module):
 
 
 class VideoGPT(nn.Module):
-  """Logits of every token given those before it.
+  """Predicts the logits of every token given the tokens before it.
 
   A learned start vector stands for the token before the first. To each of the
   N inputs is added its position, three learned vectors of D / 3 numbers for
-  time, row and column, one behind the other. Logits start at zero, so that all
-  codes are equally likely.
+  time, row and column, concatenated. Logits start at zero, so that all codes
+  are equally likely.
 
   Attributes:
     grid: t, h, w.
@@ -229,8 +230,8 @@ class VideoGPT(nn.Module):
     heads: attention heads.
     dropout: rate on the output of each half of a block.
     attention_dropout: rate on the weights of attention.
-    embedding: `codes`, tokens are given as the tokenizer's vectors, which stay
-      as they are, and a linear layer without bias follows; or `learned`, tokens
+    embedding: `codes`: tokens are given as the tokenizer's vectors, which are
+      not trained, and a linear layer without bias follows. `learned`: tokens
       are given as ids and have learned vectors of their own.
     remat: whether a block is computed again for its gradient. Without it
       training keeps the N^2 weights of attention of all layers.
@@ -322,12 +323,13 @@ class VideoGPT(nn.Module):
     previous: Float[Array, "B D"] | Integer[Array, " B"],
     position: Int[Array, ""] | int,
   ) -> tuple[Float[Array, "B K"], Cache]:
-    """The logits of one token, those of `__call__` without dropout.
+    """The logits of one token, as `__call__` computes them without dropout.
 
     Args:
       cache: keys and values of the steps 0 .. position - 1, with room for one
-        token more; the first is `empty_cache`, and `grow_cache` makes room. The
-        whole length is attended to, with masks, so that room costs time.
+        more token. The first is `empty_cache`, and `grow_cache` makes room.
+        Attention goes over the whole length, with masks, so that unused room
+        costs time.
       previous: (B, code_width) vectors of the tokens before, or (B,) ids if
         `learned`; not read at position 0.
       position: scalar, 0 .. N - 1.

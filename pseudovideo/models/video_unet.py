@@ -1,9 +1,9 @@
 """The video U-Net of flexible video diffusion (Harvey et al. 2022).
 
-The image U-Net with two changes. Frames pass through the convolutions
-independently, and wherever the image network attends over pixels, temporal
-attention comes first. And a fourth input channel says which frames are
-observed: these enter clean, the others noisy.
+It is the image U-Net with two changes. First, frames pass through the
+convolutions independently, and wherever the image network attends over pixels,
+temporal attention comes first. Second, a fourth input channel says which frames
+are observed; these enter clean, the other frames noisy.
 """
 
 import functools

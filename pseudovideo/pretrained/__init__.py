@@ -1,4 +1,4 @@
-"""Frozen networks that losses and metrics look through, named and hashed.
+"""Frozen networks that losses and metrics use, named and hashed.
 
 May import everything up to `report`; knows no task and no run.
 """

@@ -55,7 +55,7 @@ class Recipe:
 
 
 def default_recipe(image_set: ImageSet) -> Recipe:
-  """More steps for a larger set, up to 3,000."""
+  """The recipe with more steps for a larger set, up to 3,000."""
   return Recipe(steps=min(3000, 400 + len(image_set.train_images) // 10))
 
 

@@ -1,4 +1,4 @@
-"""Networks that metrics look through: from images to features and logits."""
+"""The networks that metrics use: from images to features and logits."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,7 @@ class FeatureNetwork:
   """A network from images to features and logits, and what to say about it.
 
   Attributes:
-    name: such as `inception` or `digitscls`; scores are named after it.
+    name: name such as `inception` or `digitscls`; scores are named after it.
     weights_hash: SHA-256 (hexadecimal) of the weights.
     feature_dim: D.
     num_classes: K.
@@ -31,9 +31,9 @@ class FeatureNetwork:
       as it is the same function.
     params: its parameters.
     facts: other facts that a score must quote.
-    binarize: one of `pixels.BINARIZE`, that of its training data.
-    frames: 0 for images. Otherwise it takes videos (B, T, H, W, C) instead, of
-      at least so many frames.
+    binarize: how its training data were binarized, one of `pixels.BINARIZE`.
+    frames: 0 for images. Otherwise the network takes videos (B, T, H, W, C)
+      instead, of at least so many frames.
     batch_size: images per call.
   """
 
@@ -81,8 +81,8 @@ class FeatureNetwork:
       batch_size: images per call of the network, if not its own.
 
     Returns:
-      An iterator over which images, and their features (b, D) and logits
-      (b, K), float32, b at most the batch size.
+      An iterator over slices of the images, their features (b, D) and their
+      logits (b, K), float32, with b at most the batch size.
     """
     return batching.map_batches(
       self.forward,

@@ -1,10 +1,10 @@
-"""I3D as the FVD looks through it: a network from videos to 400 logits.
+"""I3D as in the FVD: a network from videos to 400 logits.
 
 The Frechet video distance (Unterthiner et al. 2018, arXiv 1812.01717) compares
 the logits of the RGB network of Carreira & Zisserman trained on Kinetics-400.
 Frames are resized to 224x224 by the bilinear rule of TensorFlow 1, and grey
 values scaled to [-1, 1]. No checksum of its weights is published in PyTorch's
-form, so whatever file is given, scores carry the start of its own.
+form, so scores carry the start of the hash of whatever file is given.
 """
 
 import functools
@@ -19,8 +19,8 @@ from pseudovideo.pretrained.features import FeatureNetwork, Forward
 from pseudovideo.pretrained.from_torch import i3d as convert_i3d
 from pseudovideo.pretrained.networks import i3d
 
-# What the copies of the network add to the variances: the published graph
-# (Sonnet), and the copy in VideoGPT (PyTorch's own default).
+# The epsilon added to the variances: in the published graph (Sonnet), and in
+# the copy in VideoGPT (PyTorch's own default).
 EPSILONS = {"tf_hub": 1e-3, "videogpt": 1e-5}
 
 _RESIZE = resize.Resize("tf1_bilinear", 127.5, 127.5)

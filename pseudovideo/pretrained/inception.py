@@ -30,7 +30,7 @@ def load(
 ) -> FeatureNetwork:
   """The network with its published weights.
 
-  Its logits have no bias of the last layer, as the inception score wants.
+  Its logits are without the last layer's bias, as the inception score needs.
 
   Args:
     path: where the weights are; by default searched, see `weights.find`.

@@ -67,12 +67,12 @@ def load(
     name: one of `FEATURES`: `none` for no perceptual loss, `vgg16` for the
       function of that name, `classifier` for `of_classifier`.
     image_set: data set that is trained on.
-    binarize: one of `pixels.BINARIZE`, that of the data.
+    binarize: how the data are binarized, one of `pixels.BINARIZE`.
 
   Returns:
     The network, or None for `none`. A network of constant features would not
-    do: its loss has no slope, and the adversarial loss, which is weighed by
-    that slope, would be silently off.
+    do: its loss has no gradient, and the adversarial loss, which is weighted by
+    that gradient, would be silently off.
 
   Raises:
     UserError: unknown name, missing weights, images of a size that the network
@@ -152,12 +152,12 @@ def vgg16(image_shape: tuple[int, int, int]) -> Features:
 def fc7(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
   """The second fully connected layer of VGG-16 after its ReLU.
 
-  As in the public Phenaki implementation, except that there the network is
-  trained along and its dropout is on: pixels go in as they are, not normalised
-  and not resized. Grey is repeated.
+  It is used as in the public Phenaki implementation: pixels go in as they are,
+  not normalised and not resized. But that code also trains the network, with
+  dropout on. Grey is repeated.
 
   Args:
-    params: `maps`, those of `vgg.VGG16`, and `head`, those of `vgg.Head`.
+    params: `maps`, the parameters of `vgg.VGG16`, and `head`, of `vgg.Head`.
     images: (B, H, W, 1 or 3) floats in [0, 1]; H, W >= `VGG_SMALLEST_SIDE`.
 
   Returns:
@@ -173,8 +173,8 @@ def fc7(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
 def of_classifier(image_set: "ImageSet", binarize: str = "none") -> Features:
   """The penultimate layer of the data set's own classifier.
 
-  The metrics look through this network as well: a model that was trained with
-  it must be scored through another one too.
+  The metrics use this network as well: a model that was trained with it must be
+  scored over another network too.
 
   Args:
     image_set: images with labels; the classifier is trained now if it never
@@ -197,7 +197,7 @@ def of_classifier(image_set: "ImageSet", binarize: str = "none") -> Features:
 
 
 def penultimate(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
-  """The penultimate layer of a classifier; its sizes are its parameters'.
+  """The penultimate layer of a classifier, whose sizes follow from `params`.
 
   Args:
     params: parameters of a `networks.classifier.Classifier`.

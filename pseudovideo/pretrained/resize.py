@@ -1,7 +1,7 @@
-"""Resizing of uint8 images to the 299x299 floats that Inception-v3 takes.
+"""Resizes uint8 images to the 299x299 floats that Inception-v3 takes.
 
-Implementations of the FID differ here, and scores move with it. Each way is
-linear and acts on rows and columns alone, hence two matrix products, whose
+Implementations of the FID differ here, and scores with them. Each way is linear
+and acts on rows and columns separately, hence two matrix products, whose
 matrices are made on the host in float64.
 """
 
@@ -76,7 +76,7 @@ def matrix(rule: str, size: int, out: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Resize:
-  """A rule and the scale of what comes out, (x - middle) / half.
+  """A rule, and the scale of the result, (x - middle) / half.
 
   Attributes:
     rule: one of `RULES`.
@@ -120,7 +120,7 @@ class Resize:
     return jnp.broadcast_to(x, (*x.shape[:-1], 3))
 
 
-# By the implementation of the FID that does so: TensorFlow's original (and
+# Named after the implementation of the FID: TensorFlow's original (and
 # torch-fidelity), pytorch-fid, and the "clean" mode of Parmar et al. 2022.
 RESIZES = {
   "tf1": Resize("tf1_bilinear", 128.0, 128.0),

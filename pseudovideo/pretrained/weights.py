@@ -1,9 +1,9 @@
-"""Published weights of the networks that metrics look through.
+"""Published weights of the networks that metrics use.
 
-They are never part of this package and never downloaded by it: whoever wants a
-score that can be compared with the literature puts the published file into a
-folder. A file counts as published only by its SHA-256, so that nothing else
-can pass for it, and it is read without executing anything in it.
+They are never part of this package and never downloaded by it: for scores that
+can be compared with the literature, put the published file into a folder. A
+file counts as published only by its SHA-256, so that nothing else can pass for
+it, and it is read without executing anything in it.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ class Published:
   Attributes:
     title: name of the network, for people.
     names: file names that it has been published under.
-    sha256: hash of the file, hexadecimal; None where none is published, so that
-      any file with the right arrays is taken and scores must quote its hash.
+    sha256: hash of the file, hexadecimal. None where no hash is published: then
+      any file with the right arrays is taken, and scores must quote its hash.
     source: address that it was published at.
   """
 

@@ -1,4 +1,4 @@
-"""The worth of earlier frames, before any generative training.
+"""Measures what earlier frames are worth, before any generative training.
 
   python -m pseudovideo.probe --config=FILE[:ARGUMENT]
 

@@ -5,9 +5,8 @@ The share that frames beyond the previous one save is
   1 - error(all frames before it) / error(the previous frame),
 
 a ratio of means over held-out images. Both errors are of the same images, so
-that the standard error is that of their difference at the measured ratio
-(delta method). Where several networks were trained, the variance over them is
-added.
+the standard error is taken of their difference at the measured ratio (delta
+method). Where several networks were trained, the variance over them is added.
 """
 
 from collections.abc import Sequence
@@ -27,11 +26,11 @@ def by_image(errors: np.ndarray, images: np.ndarray) -> np.ndarray:
   """Means over the videos of the same image.
 
   Args:
-    errors: (..., M), those of videos.
+    errors: (..., M), errors of videos.
     images: (M,) int 0 .. n - 1, the image of each video.
 
   Returns:
-    (..., n), those of images, which are independent where videos are not.
+    (..., n), errors of images, which are independent where videos are not.
   """
   rows = errors.reshape(-1, len(images))
   sums = np.stack([np.bincount(images, weights=row) for row in rows])

@@ -8,9 +8,9 @@ fitted and scored, so that none of them sees an edge.
 The normal equations of all pairs (frame, number of given frames) are blocks of
 one covariance matrix of all windows, which is summed up once, in float64. The
 matrix gets `RIDGE` times its mean variance on the diagonal, which keeps it
-regular where frames follow from one another, and is as good as noise of that
-variance on what is given: errors far below it cannot be resolved. Frames that
-are the same for every image, up to rounding, predict nothing.
+regular where frames follow from one another. This acts like noise of that
+variance on the given frames: errors far below it cannot be resolved. Frames
+that are the same for every image, up to rounding, predict nothing.
 """
 
 import dataclasses
@@ -66,8 +66,8 @@ def blocks(videos: np.ndarray, window: int) -> Iterator[np.ndarray]:
     window: side w of the windows.
 
   Yields:
-    (n, T C w w) float64, n places; frame t has columns t C w w and on, and
-    there channel c has c w w and on, row by row.
+    (n, T C w w) float64, for n places. The columns of frame t begin at t C w w,
+    in them the columns of channel c at c w w, row by row.
   """
   view = np.lib.stride_tricks.sliding_window_view
   num, frames, *_, channels = videos.shape
@@ -75,7 +75,7 @@ def blocks(videos: np.ndarray, window: int) -> Iterator[np.ndarray]:
   places = inner(videos[:1, 0], window)[..., 0].size
   step = max(1, BLOCK_BYTES // (8 * size * places))
   for start in range(0, num, step):
-    # (n, T, h, w', C, w, w): places first, then what belongs to a place.
+    # (n, T, h, w', C, w, w): places first, then the window of each place.
     cut = view(videos[start : start + step], (window, window), axis=(2, 3))
     moved = cut.transpose(0, 2, 3, 1, 4, 5, 6)
     yield moved.astype(np.float64).reshape(-1, size)
@@ -91,9 +91,9 @@ class Linear:
       of `pairs`, zero where a frame is not given.
     intercepts: (P C,) float64.
     centres: (P C,) int, column of the predicted pixel.
-    variances: (T,) float64, of each frame's pixels around the means of their
-      channels: the errors without any earlier frame.
-    places: number of windows that were fitted to.
+    variances: (T,) float64, variance of each frame's pixels around the means of
+      their channels: the errors without any earlier frame.
+    places: number of windows that the predictors were fitted to.
   """
 
   window: int
@@ -137,7 +137,7 @@ def fit(videos: np.ndarray, window: int) -> Linear:
 
 
 def _ridge(covariance: np.ndarray, mean: np.ndarray) -> float:
-  """The ridge of a covariance, never below what rounding leaves of it."""
+  """The ridge of a covariance, never below its rounding error."""
   variance = np.diag(covariance).mean()
   rounding = 64 * np.finfo(np.float64).eps * np.square(mean).mean()
   return max(RIDGE * variance, rounding, np.finfo(np.float64).tiny)

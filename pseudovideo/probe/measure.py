@@ -119,12 +119,12 @@ def worth(errors: np.ndarray, frames: int) -> dict[str, list[float]]:
   """The share of the error that frames beyond the previous one save.
 
   Args:
-    errors: (P, S, n), those of all pairs, S networks and n images.
+    errors: (P, S, n), errors of all pairs, S networks and n images.
     frames: number T of frames.
 
   Returns:
     `mean`: the share saved by all earlier frames, mean over all frames that
-    have two or more before them; `last`: that share of the image.
+    have two or more before them; `last`: the share for the image.
   """
   places = {pair: i for i, pair in enumerate(linear.pairs(frames))}
   of_frames = [

@@ -2,11 +2,12 @@
 
 It sees the same windows: one convolution of w x w, two of 1 x 1, no padding.
 Its last layer begins with zeros, so that training starts from the linear
-predictor, and what it learns is what a linear one cannot say. Weights of all
-given frames but the newest begin with zeros too, so that networks of the same
-seed begin alike and are compared pairwise. It is trained for a stated number of
-steps and no longer: an upper bound of the minimal error, and with few videos
-one that may lie above the linear one.
+predictor, and the network learns what a linear predictor cannot express.
+Weights of all given frames but the newest begin with zeros too, so that
+networks of the same seed begin alike and can be compared pairwise. A network is
+trained for a stated number of steps and no longer. So its error is an upper
+bound of the minimal error, and with few videos it may lie above the linear
+error.
 """
 
 import functools
@@ -24,10 +25,10 @@ from pseudovideo.probe import linear
 WIDTH = 32
 LEARNING_RATE = 3e-3
 BATCH_PIXELS = 8192
-"""Predicted pixels per step, about."""
+"""Number of predicted pixels per step, about."""
 
 BLOCK = 100
-"""Videos that are scored at a time."""
+"""Number of videos that are scored at a time."""
 
 
 class Correction(nn.Module):
@@ -55,12 +56,12 @@ class Correction(nn.Module):
 def inputs(
   videos: np.ndarray, pair: linear.Pair, like: np.ndarray
 ) -> np.ndarray:
-  """The given frames: the newest, and how each differs from the next.
+  """The given frames as inputs: the newest, and differences of neighbours.
 
   Args:
     videos: (N, T, H, W, C).
     pair: frame to predict and number of given frames.
-    like: videos whose means and deviations are taken as 0 and 1.
+    like: videos whose means and deviations become 0 and 1.
 
   Returns:
     (N, H, W, k C) float32.
@@ -123,7 +124,7 @@ def errors(
 def _train(
   model: Correction, x: np.ndarray, y: np.ndarray, *, steps: int, seed: int
 ) -> Any:
-  """Parameters after `steps` updates of Adam, the rate falling to 0."""
+  """Parameters after `steps` updates of Adam, whose rate decays to 0."""
   batch = min(len(x), max(1, BATCH_PIXELS // y[0, ..., 0].size))
   rng = np.random.default_rng(seed)
   params = _start(model, x, seed)
@@ -135,7 +136,7 @@ def _train(
 
 
 def _start(model: Correction, x: np.ndarray, seed: int) -> Any:
-  """First weights, equal for any number of given frames: older ones get 0."""
+  """First weights, equal for any number of given frames: older frames get 0."""
   newest = x[:1, ..., : model.channels]
   params = model.init(jax.random.key(seed), newest)["params"]
   older = x.shape[-1] - model.channels

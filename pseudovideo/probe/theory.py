@@ -4,19 +4,20 @@ Theorem 4.1 of the pseudo-video paper says that the minimal squared error of
 predicting the image x_T never grows with the number of earlier frames that the
 predictor is given, and stays the same for a first-order Markov chain. For a
 pixel x_T ~ N(0, v) and the two chains of Sec. 4.2 (`augmentations.noise`) the
-errors have closed forms. Given all frames nearer to the image, frame x_{T-t}
-of the high-order chain is something known plus
+errors have closed forms. Given all frames nearer to the image, frame x_{T-t} of
+the high-order chain is a known term plus
 
   sqrt(1 - beta_t) / t  x_T + sqrt(beta_t) eps_t,
 
-so that each frame adds its precision, and x_T has, given its k nearest frames,
+so that each frame adds its precision, and x_T given its k nearest frames has
+the error
 
   first order   1 / (1/v + (1 - beta_1) / beta_1)            for every k
   high order    1 / (1/v + sum_{t <= k} (1 - beta_t) / (t^2 beta_t)).
 
-Frames between follow from the joint covariance. Gaussian variables have no
-better predictor than a linear one. Everything is float64: the differences are
-a thousandth of the errors.
+The errors of the other frames follow from the joint covariance. Gaussian
+variables have no better predictor than a linear one. Everything is float64: the
+differences are a thousandth of the errors.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ def image_errors(
 
   Args:
     betas: beta_1 .. beta_{T-1}; the first makes the frame next to the image.
-    high_order: which of the two chains.
+    high_order: True for the high-order chain, False for the first-order chain.
     variance: v, of a pixel of the image.
 
   Returns:
@@ -50,7 +51,7 @@ def image_errors(
 def covariance(
   betas: Sequence[float], *, high_order: bool, variance: float = 1.0
 ) -> np.ndarray:
-  """(T, T) float64, of a pixel in all frames: the image last, as in videos."""
+  """The covariance of a pixel in all frames, the image last, (T, T) float64."""
   rows = noise.weights(betas, high_order=high_order)[::-1]
   rows = np.concatenate([rows, np.eye(1, rows.shape[1])])
   variances = np.ones(rows.shape[1])
@@ -59,7 +60,7 @@ def covariance(
 
 
 def frame_errors(joint: np.ndarray) -> np.ndarray:
-  """Minimal linear squared errors of every frame from those just before it.
+  """Minimal linear squared errors of every frame given the frames before it.
 
   Args:
     joint: (T, T) covariance of a pixel in frames 0 .. T - 1, regular.

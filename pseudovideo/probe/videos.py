@@ -10,7 +10,7 @@ from pseudovideo import data, errors, keys
 from pseudovideo.config import parsing
 
 BLOCK = 250
-"""Videos that are made at a time."""
+"""Number of videos that are made at a time."""
 
 FEWEST_FRAMES = 3
 
@@ -21,8 +21,8 @@ class Videos(NamedTuple):
   Attributes:
     train: (N, T, H, W, C) float32, of training images.
     test: (N, T, H, W, C) float32, of held-out images.
-    test_images: (N,) int, which held-out image each of `test` is of: where
-      there are fewer images than videos, images come again with other noise.
+    test_images: (N,) int, the held-out image of each video in `test`. If there
+      are fewer images than videos, images occur again with other noise.
   """
 
   train: np.ndarray
@@ -38,7 +38,7 @@ class Source:
     label: name of the augmentation, with fields that are not the default.
     section: the section `augmentation` of the config; of the task `heat_hvae`,
       whose encoder is the corruption, the section `task`.
-    task: makes the pseudo videos.
+    task: the task that makes the pseudo videos.
   """
 
   label: str
@@ -50,7 +50,7 @@ def source(config: parsing.Config, image_set: data.ImageSet) -> Source:
   """Reads the pseudo videos off a config.
 
   Args:
-    config: makes the pseudo videos.
+    config: the config that makes the pseudo videos.
     image_set: the images of its data set.
 
   Raises:
@@ -70,7 +70,7 @@ def source(config: parsing.Config, image_set: data.ImageSet) -> Source:
   if frames < FEWEST_FRAMES:
     raise errors.UserError(
       f"A probe compares one earlier frame with more, and needs pseudo videos "
-      f"of {FEWEST_FRAMES} frames or more; got {frames}, set more frames."
+      f"of {FEWEST_FRAMES} frames or more; got {frames}; set more frames."
     )
   made_by = task if section == "task" else task.augmentation
   fields = config.raw[section]
@@ -104,12 +104,12 @@ def _label(name: str, made_by: Any, frames: int) -> str:
 
 
 def make(task: Any, image_set: data.ImageSet, *, num: int, seed: int) -> Videos:
-  """`num` videos of each split; images at even distances, or several times.
+  """Makes `num` videos of each split, of images at even distances.
 
   Args:
-    task: makes the pseudo videos.
+    task: the task that makes the pseudo videos.
     image_set: images to make them of.
-    num: number N of videos of each split.
+    num: number N of videos of each split; may be more than there are images.
     seed: seed of the corruption, 0 or more.
   """
   key = jax.random.key(seed)

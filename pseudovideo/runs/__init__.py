@@ -1,4 +1,4 @@
-"""Contents of a run's folder: checkpoints, logs, samples, results; and back.
+"""Writes and reads a run's folder: checkpoints, logs, samples, results.
 
 May import everything up to `terminal`; nothing below it opens a run.
 """

@@ -35,8 +35,8 @@ class MetricWriter:
     workdir: folder of the run; made if need be.
     tensorboard: whether to write TensorBoard events too, to
       `workdir/tensorboard`.
-    resume_step: the step that a run resumes from: what an earlier process
-      logged after it is removed, since those steps are done again. None keeps
+    resume_step: the step that a run resumes from. What an earlier process
+      logged after it is removed, since these steps are done again. None keeps
       everything; -1 removes everything.
     process_index: index of this process; only process 0 writes, on others
       every method does nothing.

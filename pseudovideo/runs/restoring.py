@@ -1,4 +1,4 @@
-"""A run that was trained: its task and weights, back from a checkpoint."""
+"""Restores the task and the weights of a trained run from a checkpoint."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from pseudovideo.runs import checkpoints
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """A run that was trained: all that sampling and evaluation need.
+  """A trained run: all that sampling and evaluation need.
 
   Attributes:
     workdir: folder of the run.
@@ -39,8 +39,8 @@ class Run:
 def saved_config(workdir: str | os.PathLike) -> parsing.Config:
   """Reads the config of the newest good checkpoint.
 
-  Fields that are newer than it have their default, which is what was done
-  before there was a choice.
+  Fields that are newer than the checkpoint have their defaults, which stand for
+  what was done before there was a choice.
 
   Raises:
     UserError: there is no checkpoint.
@@ -54,7 +54,7 @@ def refuse_changes(
   saved: parsing.Config,
   given: parsing.Config,
 ) -> None:
-  """Refuses a config that is not, in what matters, the checkpoint's.
+  """Refuses a config that differs from the checkpoint's in what matters.
 
   Raises:
     UserError: names the fields with both values.
@@ -81,7 +81,8 @@ def restore(
     step: step of the checkpoint; None takes the newest good one.
     data_dir: folder of TFDS sets.
     config: config whose sections `evaluate` and `sampler` replace the
-      checkpoint's, and whose rest makes the checkpoint's model; None keeps all.
+      checkpoint's, and whose other sections must make the checkpoint's model;
+      None keeps all.
 
   Raises:
     UserError: there is no checkpoint, the data set is missing, or the config

@@ -70,8 +70,8 @@ def write(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
 
   Args:
     path: path of the file; its folder is created.
-    record: all of `FIELDS`, and any others; values are what JSON knows, and
-      numpy numbers.
+    record: all of `FIELDS`, and any others; values are JSON's types and numpy
+      numbers.
 
   Raises:
     UserError: a field is missing or of another type, or a number is not
@@ -87,7 +87,7 @@ def write_json(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
 
   Args:
     path: path of the file; its folder is created.
-    record: values are what JSON knows, and numpy numbers.
+    record: a mapping; values are JSON's types and numpy numbers.
 
   Raises:
     UserError: a number is not finite, or a value is of another type.
@@ -216,7 +216,7 @@ def _finite(text: str) -> float:
 
 
 def _plain(value: Any, where: str) -> Any:
-  """Makes a value one of plain Python types, or a UserError that says where."""
+  """Converts a value to plain Python types; `UserError` where it fails."""
   if isinstance(value, np.generic):
     value = value.item()
   if isinstance(value, float) and not math.isfinite(value):

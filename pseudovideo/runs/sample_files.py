@@ -1,8 +1,8 @@
 """samples.npz: generated images, kept apart from what scores them.
 
-Anybody's images can be scored when they are written in this form, so that a
-file is read with suspicion: nothing in it is executed, and whatever is wrong
-with it is a sentence.
+Anybody's images can be scored if they are written in this form. So a file is
+read with suspicion: nothing in it is executed, and every fault becomes a
+`UserError`.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ class Samples:
     seed: seed of the key; None when unknown.
     seconds: wall time, compilation included; None when unknown.
     step: step of the checkpoint; None when unknown.
-    file: name and SHA-256 of the file that they were read from; None for
-      those just drawn.
+    file: name and SHA-256 of the file that the images were read from; None for
+      images just drawn.
     per_second: images drawn per second after the first batch, and so without
-      compilation; batches are counted whole, even if the last one is not kept
-      whole. None when unknown, as of a single batch.
+      compilation. Batches count whole, even if not all of the last one is kept.
+      None when unknown, as for a single batch.
   """
 
   images: np.ndarray

@@ -16,12 +16,12 @@ VERSION = "brain.Event:2"
 
 
 class EventFile:
-  """Events of one process; what cannot be written is dropped, and said once.
+  """The events of one process; after a failure to write, the rest is dropped.
 
   Args:
     folder: made if need be.
-    resume_step: the step that the run resumes from, whose successors in older
-      files are void; None if there are none.
+    resume_step: the step that the run resumes from; later steps in older files
+      are void. None if there are none.
 
   Raises:
     ImportError: tensorboardX is not installed.

@@ -1,6 +1,6 @@
 """Ancestral sampling of a chain x_K -> x_{K-1} -> ... -> x_0.
 
-From the model p(x_K) prod_k p(x_{k-1} | x_k), Eq. 1 of the pseudo-video paper.
+The model is p(x_K) prod_k p(x_{k-1} | x_k), Eq. 1 of the pseudo-video paper.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Videos window by window: each stage generates frames given earlier ones."""
+"""Samples videos window by window: each stage is given earlier frames."""
 
 import functools
 import itertools
@@ -20,7 +20,7 @@ class Window(NamedTuple):
   Attributes:
     index: place of each of K frames in the video.
     observed: 1 where the frame is given.
-    latent: 1 where it is to be generated; padding is neither.
+    latent: 1 where the frame is to be generated; padding is neither.
     x0: the observed frames; the others are zero.
   """
 
@@ -59,15 +59,15 @@ def sample_video(
   key: keys.Keys,
   first: int = 0,
 ) -> Float[Array, "B T H W C"]:
-  """Runs stages in turn; each keeps the frames that it was to generate.
+  """Runs the stages in turn; of each, the latent frames are kept.
 
   Args:
     sample_window: takes a window, the kind of its stage and (B,) keys; returns
       its frames, of which only latent ones are used.
     schedule: the stages.
     kinds: one number per stage; stages in a row of one kind are compiled once.
-    video: the start, of which the frames count that stages before `first`
-      would generate.
+    video: the video to start from; only the frames that stages before `first`
+      generate are read.
     key: scalar or (B,) keys.
     first: stage to begin with.
   """

@@ -76,7 +76,7 @@ def sample(
 
 
 def check_method(method: Method, eta: float) -> None:
-  """Raises `UserError` for an eta that the method cannot have."""
+  """Raises `UserError` for an eta that the method does not take."""
   if eta != 0 and method != "ddim":
     raise errors.UserError(
       "sampler.eta is read by sampler.method 'ddim' only, and must be 0 "
@@ -119,10 +119,10 @@ def _dpm_solver(chain: Chain, eta: float) -> Update:
     D_k     = x0_k + (x0_k - x0_{k+1}) / (2 r_k)
     x_{k-1} = sigma_{k-1} / sigma_k x_k - alpha_{k-1} (exp(-h_k) - 1) D_k.
 
-  The first step has no x0_{k+1} and takes D_k = x0_k. So does the last, to
-  sigma_{k-1} = 0, where r = 0; and so does the one before it, as Lu et al. do
-  for few steps: on the usual schedules its h is several times that of the step
-  before, and extrapolating so far is worse than a first-order step.
+  The first step has no x0_{k+1} and takes D_k = x0_k. So does the last step, to
+  sigma_{k-1} = 0, where r = 0. The step before the last does so too, as in Lu
+  et al. for few steps: on the usual schedules its h is several times the h of
+  the step before, and extrapolating so far is worse than a first-order step.
   """
   del eta
   now, then = chain.alpha_bars, chain.alpha_bars_before

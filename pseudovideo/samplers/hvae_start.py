@@ -6,7 +6,7 @@ Either start can be taken after training, because `fit` stores what both need:
   training_images  (1 / N) sum_i N(F_K x_i, delta^2 I) over the N training
                    images, as in Rissanen et al. (2022)
 
-Coefficients are those of the orthonormal DCT, where images are nearly
+Coefficients are of the orthonormal DCT, in which images are nearly
 decorrelated. The divergences from q(u_K | u_0) = N(F_K u_0, sigma^2 I), Eq. 11
 of the pseudo-video paper, are the first term of a bound of -log p(u_0) and do
 not depend on the basis.
@@ -54,7 +54,7 @@ class HeatSampler:
 def low_modes(side: int, sigma: float) -> Int[np.ndarray, " M"]:
   """The modes that a blur of `sigma` pixels leaves with a gain of 1e-6 or more.
 
-  The others change no float32 pixel in [0, 1]. At 28 pixels and sigma = 20
+  The other modes change no float32 pixel in [0, 1]. At 28 pixels and sigma = 20
   eight modes are left; small blurs leave all of them.
 
   Returns:
@@ -69,7 +69,7 @@ def fit(
   coefficients: Coefficients,
   modes: Int[np.ndarray, " M"],
 ) -> Start:
-  """Finds what both starts need of the training images.
+  """Fits what both starts need to the training images.
 
   Args:
     images: training images.
@@ -161,8 +161,8 @@ def mixture_divergence(
 ) -> Float32[Array, " B"]:
   """An upper bound of KL(q(u_K | u_0) || the mixture of training images), nats.
 
-  log N - log sum_i exp(-KL_i) with the divergence KL_i from component i. All
-  modes count, but those that are not stored have the mean 0 in every image and
+  It is log N - log sum_i exp(-KL_i) with the divergence KL_i from component i.
+  All modes count. Modes that are not stored have the mean 0 in every image and
   differ in their scales only.
 
   Args:
@@ -179,7 +179,7 @@ def mixture_divergence(
     distance = jnp.sum(jnp.square(stored - row[None]), axis=1)
     return jax.nn.logsumexp(-distance / (2 * variance))
 
-  # One image at a time: all of them against all training images are large.
+  # One image at a time: all images against all training images would be large.
   log_sums = jax.lax.map(log_sum, _select(coefficients, modes))
   # KL_i = distance / (2 delta^2) + scales, the divergence between Gaussians of
   # the standard deviations sigma and delta in `size` dimensions.

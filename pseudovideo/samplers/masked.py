@@ -1,7 +1,7 @@
 """Decoding of masked tokens, many at a time: MaskGit and Phenaki.
 
-All tokens are masked at first. Each pass of the network names all that are
-masked; the least certain of them are masked again, fewer from pass to pass
+All tokens are masked at first. Each pass of the network predicts all masked
+tokens; the least certain of them are masked again, fewer from pass to pass
 (Chang et al. 2022, Sec. 3.2). With a critic (Lezama et al. 2022) tokens of
 earlier passes can be masked again too.
 """
@@ -27,21 +27,21 @@ CriticFn = Callable[[Int32[Array, "B N"]], Float[Array, "B N"]]
 
 @dataclasses.dataclass(frozen=True)
 class Decoding:
-  """S passes s = 0 .. S - 1; `left`, (S - 1 - s) / S, falls to 0.
+  """A decoding in S passes s = 0 .. S - 1; `left` is (S - 1 - s) / S.
 
   Attributes:
     rule: `phenaki`: the counts of masked tokens are rounded, and tokens are
       drawn at `temperature` times `left`, so that the last pass takes the most
-      probable. `maskgit`: counts are rounded down, each less than the one
-      before, and tokens are drawn at `temperature` in all passes.
+      probable tokens. `maskgit`: counts are rounded down, each less than the
+      count before, and tokens are drawn at `temperature` in all passes.
     steps: S, evaluations of the network.
     temperature: temperature at which a token is drawn among all codes; 0 takes
-      the most probable.
-    choice_temperature: noise of the choice which tokens stay: their log
-      probability at temperature 1 plus this times `left` times Gumbel noise
-      decides. 0 keeps the most probable ones. Not read with a critic.
+      the most probable code.
+    choice_temperature: noise in the choice of the tokens that stay, by their
+      log probability at temperature 1 plus this number times `left` times
+      Gumbel noise. 0 keeps the most probable tokens. Not read with a critic.
     critic_noise: the critic's scores get uniform noise of mean 0 and a range of
-      this times `left`. Read with a critic only.
+      `critic_noise` times `left`. Read with a critic only.
   """
 
   rule: Literal["phenaki", "maskgit"] = "phenaki"
@@ -83,7 +83,7 @@ def sample(
   codes: int,
   critic: CriticFn | None = None,
 ) -> Int32[Array, "num N"]:
-  """The tokens after the last pass; arguments as of `trajectory`."""
+  """Draws the tokens after the last pass; arguments as in `trajectory`."""
   return trajectory(
     logits,
     decoding,
@@ -105,7 +105,7 @@ def trajectory(
   codes: int,
   critic: CriticFn | None = None,
 ) -> Int32[Array, "num {decoding.steps}+1 N"]:
-  """The tokens before each pass, and after the last.
+  """Draws the tokens before each pass, and after the last.
 
   Without a critic a token that is not masked stays as it is.
 

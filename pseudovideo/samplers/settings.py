@@ -14,7 +14,7 @@ from pseudovideo.samplers import diffusion
 
 @dataclasses.dataclass(frozen=True)
 class ChainSampler:
-  """Fields of the section; a trained run may be sampled with others.
+  """The section `sampler`; a trained run may be sampled with another.
 
   Attributes:
     method: `ancestral`, `ddim` or `dpm_solver`.
@@ -28,7 +28,7 @@ class ChainSampler:
   eta: Annotated[float, Ge(0), Le(1)] = 0.0
 
   def check(self, steps: int, stages: int) -> None:
-    """Refuses fields that the process or the schedule cannot have.
+    """Refuses fields that do not fit the process or the schedule.
 
     Args:
       steps: number of steps of the process.
@@ -63,11 +63,11 @@ class ChainSampler:
 
 @dataclasses.dataclass(frozen=True)
 class Sampler(ChainSampler):
-  """The section where pixels are drawn.
+  """The section `sampler` of tasks that draw pixels.
 
   Attributes:
     clip_pseudo_frames: whether the estimates of the pseudo frames are clamped
-      to [-1, 1], as those of the image always are.
+      to [-1, 1], as the estimates of the image always are.
   """
 
   clip_pseudo_frames: bool = True

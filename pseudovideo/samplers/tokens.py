@@ -1,12 +1,12 @@
-"""Tokens one after another, from a function that knows the next one's logits.
+"""Draws tokens one after another, by a function for the next token's logits.
 
 Attention to a cache costs time for its whole length, filled or not, and arrays
 in a compiled loop cannot grow. The N steps are therefore cut into S segments of
 nearly equal length, each a loop of its own over a cache that is just long
 enough for its last step. A step then attends to N (S + 1) / (2 S) places on
-average: N for one segment, 0.56 N for eight, N / 2 at best. The price is a body
-to compile for each segment, and S copies of what the cache holds, which take as
-long as a few steps.
+average: N for one segment, 0.56 N for eight, N / 2 at best. The price is one
+body to compile for each segment, and S copies of the cache, which take as long
+as a few steps.
 """
 
 import dataclasses
@@ -38,11 +38,11 @@ class TokenSampler:
   """Section `sampler` of models of the next token; a run may take another.
 
   Attributes:
-    temperature: logits are divided by it; 0 takes the most likely token.
-    top_k: only so many tokens, the most likely, can be drawn; 0 for all.
+    temperature: divisor of the logits; 0 takes the most likely token.
+    top_k: number of the most likely tokens that can be drawn; 0 for all.
     top_p: only the most likely tokens can be drawn, no more than are needed for
-      this probability in sum (Holtzman et al. 2020); 1 for all. It applies to
-      what `temperature` and `top_k` left.
+      this probability in sum (Holtzman et al. 2020); 1 for all. It applies
+      after `temperature` and `top_k`.
   """
 
   temperature: Temperature = 1.0
@@ -50,7 +50,7 @@ class TokenSampler:
   top_p: Annotated[float, Gt(0), Le(1)] = 1.0
 
   def check(self, codes: int) -> None:
-    """Raises `UserError` for fields that `codes` tokens cannot have."""
+    """Raises `UserError` for fields that do not fit `codes` tokens."""
     if 0 < self.temperature < _LEAST_TEMPERATURE:
       raise errors.UserError(
         f"sampler.temperature must be 0, or at least {_LEAST_TEMPERATURE:g}; "
@@ -81,7 +81,7 @@ def truncate(
   if top_p < 1:
     p = jax.nn.softmax(logits, axis=-1)
     falling = jnp.sort(p, axis=-1, descending=True)
-    # Those before which the sum has not yet reached top_p, (B, K).
+    # Tokens before which the sum has not yet reached top_p, (B, K).
     needed = jnp.cumsum(falling, axis=-1) - falling < top_p
     least = jnp.min(jnp.where(needed, falling, 1), axis=-1, keepdims=True)
     logits = jnp.where(p >= least, logits, -jnp.inf)
@@ -123,7 +123,7 @@ def sample(
       the cache. At position 0 the tokens before are 0 and mean nothing.
     grow: takes a cache and a length, returns the cache with room for so many
       positions.
-    cache: with room for none.
+    cache: a cache with room for no position.
     num: B, number of rows.
     length: N, positions are 0 .. N - 1.
     key: scalar or (B,) keys.

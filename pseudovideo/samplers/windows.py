@@ -1,4 +1,4 @@
-"""Schedules: which frames are generated together, given which others.
+"""Schedules: which frames are generated together, given which other frames.
 
 A schedule is a sequence of stages; stage (observed, latent) generates the
 frames `latent` given the frames `observed`, places counted from 0, the noisiest
@@ -40,8 +40,8 @@ def autoregressive(frames: int, context: int) -> tuple[Stage, ...]:
 def blockwise(frames: int, window: int, new: int) -> tuple[Stage, ...]:
   """The schedule "Autoreg" of Harvey et al. (2022) with their K and S.
 
-  First K frames jointly; then, given the last K - S, the next S (at the end
-  fewer).
+  First K frames are generated jointly; then, given the last K - S frames, the
+  next S (fewer at the end).
 
   Args:
     frames: T.
@@ -78,7 +78,7 @@ class Windows:
   Attributes:
     index: frame at each place; padding repeats the last one.
     observed: 1 where the frame is given.
-    latent: 1 where it is to be generated; padding is neither.
+    latent: 1 where the frame is to be generated; padding is neither.
   """
 
   index: Int32[np.ndarray, "S K"]

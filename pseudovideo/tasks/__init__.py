@@ -8,7 +8,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-  """`TABLE` and `SECTIONS`, imported late: one task does not load all."""
+  """Imports `TABLE` and `SECTIONS` late, so that one task does not load all."""
   if name not in ("TABLE", "SECTIONS"):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
   from pseudovideo.tasks import table

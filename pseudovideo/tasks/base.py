@@ -21,10 +21,10 @@ IMAGE = "image"
 Levels = Annotated[int, Ge(2), Le(1000)]
 """Levels of an HVAE."""
 Likelihood = Literal["gaussian", "bernoulli"]
-"""What p(image | level 1) of an HVAE is."""
+"""The kind of p(image | level 1) of an HVAE."""
 Updates = Annotated[int, Ge(0), Le(2**30)]
-"""Updates before a term of the loss counts: evaluation takes terms as they are
-behind the last that can be given."""
+"""Updates before a term of the loss counts. Evaluation takes terms as they are
+after the largest number that can be given."""
 
 Params = Any
 Extra = Any
@@ -57,15 +57,16 @@ def mean_term(value: jax.Array, coefficient: jax.Array | float = 0) -> Term:
 
 
 class Defaults:
-  """What a task may name besides, by default; the base class of ours.
+  """The defaults of what a task may declare besides; base class of our tasks.
 
-  A task without this base may name some of it or nothing, see `declared`.
+  A task without this base may declare some of them or none, see `declared`.
 
   Attributes:
-    abilities: names out of `ABILITIES`, what it can do besides.
+    abilities: names out of `ABILITIES`, for what the task can do besides.
     channels_field: the field of its network that holds the channels of images.
     derived: fields of its network that no config sets.
-    needs: what `init` is given from other runs, see `first_stages.given`.
+    needs: names of what `init` is given from other runs, see
+      `first_stages.given`.
     adversarial: whether it has a `discriminator_optimizer`.
   """
 
@@ -83,7 +84,7 @@ class Defaults:
 
 
 def declared(task: Any, name: str) -> Any:
-  """`task.NAME` of a task or its class, by default that of `Defaults`."""
+  """`task.NAME` of a task or its class; by default `Defaults.NAME`."""
   return getattr(task, name, getattr(Defaults(), name))
 
 
@@ -91,7 +92,7 @@ class Task(Protocol):
   """A system: model, loss and sampler together.
 
   Implementations are frozen dataclasses whose fields come from the config. What
-  they may name besides is in `Defaults`.
+  they may declare besides is in `Defaults`.
 
   Attributes:
     image_shape: (H, W, C).
@@ -116,7 +117,7 @@ class Task(Protocol):
     """Raises `UserError` for fields that cannot work."""
 
   def init(self, *key_and_data: Any, **given: Any) -> tuple[Params, Extra]:
-    """Parameters, and what is saved with them but not optimised.
+    """Makes the parameters, and what is saved with them but not optimised.
 
     Args:
       *key_and_data: a scalar key, and the `ImageSet` to be trained on.
@@ -136,9 +137,9 @@ class Task(Protocol):
     """Terms of the loss of `batch["image"]`, uint8 (B, H, W, C).
 
     Args:
-      params: being optimised.
+      params: parameters that are optimised.
       extra: the second result of `init`.
-      batch: from the data pipeline.
+      batch: a batch of the data pipeline.
       key: scalar or (B,) keys.
       step: number of updates done, for warm-ups.
       train: whether dropout and the like are on.
@@ -153,18 +154,18 @@ class Task(Protocol):
 def make_extra(
   *, state: Extra | None = None, frozen: Extra | None = None
 ) -> Extra:
-  """Makes what a task keeps besides its parameters; empty parts drop out.
+  """Makes what a task keeps besides its parameters; leaves out empty parts.
 
   Args:
-    state: what updates change, such as a codebook of averages.
-    frozen: what never changes, such as a first stage's weights.
+    state: the part that updates change, such as a codebook of averages.
+    frozen: the part that never changes, such as a first stage's weights.
   """
   parts = {"state": state, "frozen": frozen}
   return {name: part for name, part in parts.items() if part}
 
 
 def state_of(extra: Extra) -> Extra:
-  """The part of `make_extra` that updates change."""
+  """The part of `extra` that updates change."""
   return extra.get("state", {})
 
 
@@ -179,7 +180,7 @@ class Generator(Task, Protocol):
   def sample(
     self, params: Params, extra: Extra, *, key: jax.Array, num: int
   ) -> jax.Array:
-    """(num, T, H, W, C) videos; sample i depends on key i only."""
+    """Draws (num, T, H, W, C) videos; sample i depends on key i only."""
 
 
 class Autoencoder(Task, Protocol):
@@ -188,12 +189,12 @@ class Autoencoder(Task, Protocol):
   def reconstruct(
     self, params: Params, extra: Extra, images: jax.Array, *, key: jax.Array
   ) -> jax.Array:
-    """uint8 (B, H, W, C) -> (B, T, H, W, C): encodes and decodes their videos.
+    """Encodes and decodes the images' videos, (B, T, H, W, C).
 
     Args:
       params: parameters of the network.
       extra: the second result of `init`.
-      images: what the last frame should be.
+      images: uint8 (B, H, W, C), the images that the last frames should be.
       key: (B,) keys; reconstruction i depends on image i and key i only.
     """
 
@@ -222,7 +223,7 @@ def can(task: Task | type[Task], ability: str) -> bool:
 
 
 def check_abilities(task: Task) -> None:
-  """Refuses a task that names what it cannot do, or can do nothing.
+  """Refuses a task that names an ability that it lacks, or can do nothing.
 
   Raises:
     UserError: an unknown ability, or one without its method; or there is
@@ -296,7 +297,7 @@ class Examples(NamedTuple):
 
 
 def discriminator_optimizer(task: Any) -> optimizers.AdamConfig | None:
-  """The optimizer of its discriminator; None where there is none."""
+  """The optimizer of a task's discriminator; None where there is none."""
   if not declared(task, "adversarial"):
     return None
   return task.discriminator_optimizer

@@ -21,8 +21,8 @@ class Frames(NamedTuple):
   """Weights of the frames in the average over a video.
 
   Attributes:
-    weight: (B, W), what each frame counts.
-    number: (B,), what the weighted sum is divided by.
+    weight: (B, W), weight of each frame.
+    number: (B,), divisor of the weighted sum.
   """
 
   weight: jax.Array
@@ -30,7 +30,7 @@ class Frames(NamedTuple):
 
 
 class Diffusion(base.Defaults):
-  """Base of both, their fields and network; a subclass is a dataclass.
+  """The base of diffusion tasks; a subclass is a dataclass.
 
   Attributes:
     image_shape: (H, W, C) of a frame.
@@ -74,7 +74,7 @@ class Diffusion(base.Defaults):
     self.sampler.check(self.process.steps, self.num_stages)
 
   def _predict(self, params, x, time, *args, **given):
-    """The network's noise, and its variance where that is learned."""
+    """The predicted noise, and the predicted variance where it is learned."""
     output = self.network.apply({"params": params}, x, time, *args, **given)
     if self.process.variance != "learned":
       return output, None
@@ -142,7 +142,7 @@ def training_terms(
 def _draw_steps(
   process: processes.Process, record: Any, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """A step k and its weight for each key; uniform without a record."""
+  """Draws a step k and its weight for each key; uniform without a record."""
   if record is None:
     return timesteps.draw_uniform(key, len(key), process.steps)
   return timesteps.draw(key, len(key), record)

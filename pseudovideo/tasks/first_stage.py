@@ -1,9 +1,10 @@
-"""Frozen first stages: what models of tokens and of latents share.
+"""Frozen first stages of models of tokens and of latents.
 
-Such a model names a trained run. The run's config and the hash of its weights
-are part of the model's config, its weights are saved with every checkpoint: the
-model can be sampled from without the folder of its first stage, and never with
-other weights. `pseudovideo.first_stages` reads them; a task is given arrays.
+Such a model names a trained run, its first stage. The run's config and the hash
+of its weights are part of the model's config, and its weights are saved with
+every checkpoint of the model. So the model can be sampled from without the
+folder of its first stage, and never with other weights.
+`pseudovideo.first_stages` reads them; a task is given arrays.
 """
 
 import dataclasses
@@ -43,13 +44,14 @@ class Kind:
   """A kind of first stages.
 
   Attributes:
-    section: name in the config, in a model's `extra` and in sentences.
-    called: the name with its article.
-    codes: what it makes of images.
-    configs: file of configs whose runs are meant.
-    ability: what its tasks can do, and no others; see `base.can`.
-    params: its parameters that matter; others only serve its training.
-    state: its state that matters, names in `base.state_of`.
+    section: its name in the config, in a model's `extra` and in messages.
+    called: its name with the article.
+    codes: plural of what it makes of images.
+    configs: config file of its runs.
+    ability: the ability that its tasks have and other tasks lack; see
+      `base.can`.
+    params: its parameters that a model keeps; others only serve its training.
+    state: names in `base.state_of` that a model keeps.
   """
 
   section: str
@@ -61,14 +63,14 @@ class Kind:
   state: tuple[str, ...]
 
   def check(self, coder: base.Task, binarize: str) -> None:
-    """Refuses images that are not those that the first stage was trained on.
+    """Refuses images that are binarized otherwise than for the first stage.
 
     Args:
-      coder: its task.
+      coder: the first stage's task.
       binarize: how the images of the model are made black and white.
 
     Raises:
-      UserError: `coder` was trained on others.
+      UserError: `coder` was trained on images binarized otherwise.
     """
     if binarize != coder.binarize:
       raise errors.UserError(
@@ -80,7 +82,7 @@ class Kind:
     """The config of the run that `source` names.
 
     Raises:
-      UserError: it was not looked up.
+      UserError: the run was not looked up.
     """
     if not source.config:
       raise errors.UserError(
@@ -108,7 +110,7 @@ def trained(coder: base.Task, frozen: Mapping[str, Any]) -> Trained:
 
 
 def kind_of(sections: Iterable[str]) -> Kind | None:
-  """The kind whose section is among those of a config; None if none is."""
+  """The kind whose section is among a config's sections; None if none is."""
   return next((KINDS[name] for name in sections if name in KINDS), None)
 
 

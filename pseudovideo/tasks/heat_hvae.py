@@ -33,7 +33,7 @@ from pseudovideo.tasks import base
 
 BlurWidth = Annotated[float, Gt(0), Le(1e6)]
 Deviation = Annotated[float, Ge(1e-6), Le(1e6)]
-"""Beyond, float32 cannot hold squares of the one times the other."""
+"""Beyond these bounds float32 cannot hold squares of their products."""
 
 # Gives the Bernoulli loss the gradient of the squared error, see `loss`.
 _BERNOULLI_WEIGHT = 2 * bernoulli.SCALE
@@ -50,10 +50,10 @@ class HeatHVAE(base.Defaults):
     levels: K, the number of noisy levels besides the image (T = 18 in the
       paper).
     sigma_min: blur width of level 1, in pixels.
-    sigma_max: blur width of level K, in pixels; those between have equal
+    sigma_max: blur width of level K, in pixels; the widths between have equal
       ratios.
-    sigmas: the blur widths of levels 1 .. K one by one, if not empty; then
-      `sigma_min` and `sigma_max` are not used.
+    sigmas: the blur widths of levels 1 .. K; if empty, they follow from
+      `sigma_min` and `sigma_max`, which are not used otherwise.
     sigma_h: standard deviation of the encoder, in pixel values.
     delta_ratio: delta / sigma_h, of the decoder's standard deviation.
     reconstruction_likelihood: p(u_0 | u_1), `gaussian` or `bernoulli`; the
@@ -124,12 +124,13 @@ class HeatHVAE(base.Defaults):
     """See `base.Task.loss`; terms `squared_error` and `bernoulli`.
 
     `squared_error` is summed over pixels. With a Bernoulli last step an image
-    at level 1 counts 0 there, and in `bernoulli` K times its -log p(u_0 | u_1),
-    while others count 0: the mean over a batch estimates the nats per image
-    without bias. The loss of an image at level 1 is 2 SCALE times these nats.
-    With logits (mean - 1/2) / SCALE its gradient with respect to the mean is
-    2 (p - u_0), p the probability of white: of the size of the squared error's
-    2 (mean - u_0), and at a grey mean of 1/2 the same.
+    at level 1 counts 0 in `squared_error`, and K times its -log p(u_0 | u_1) in
+    `bernoulli`, where images at other levels count 0: the mean over a batch
+    estimates the nats per image without bias. The loss of an image at level 1
+    is 2 SCALE times these nats. With logits (mean - 1/2) / SCALE its gradient
+    with respect to the mean is 2 (p - u_0), with p the probability of white. It
+    is of the size of the squared error's gradient, 2 (mean - u_0), and equal to
+    it at a grey mean of 1/2.
     """
     del step
     num = batch["image"].shape[0]
@@ -189,7 +190,7 @@ class HeatHVAE(base.Defaults):
   def negative_elbo(self, params, extra, images, *, key):
     """An upper bound of -log p(u_0), one noise per level; unbiased given u_0.
 
-    The sum of (Rissanen et al. 2022, Sec. 3.2)
+    It is the sum of (Rissanen et al. 2022, Sec. 3.2)
       prior           KL(q(u_K | u_0) || p(u_K)), of the start that `sampler`
                       names: exact for `gaussian`; an upper bound for
                       `training_images`, which must not hold the image itself
@@ -199,7 +200,7 @@ class HeatHVAE(base.Defaults):
     With a Gaussian last step L_0 is minus the log of a density over pixels in
     [0, 1], which for images in black and white, and for any other pixels of
     finitely many values, has no lower bound as delta shrinks. With a Bernoulli
-    last step it is that of a probability.
+    last step L_0 is minus the log of a probability.
 
     Args:
       params: parameters of the network.
@@ -254,10 +255,10 @@ class HeatHVAE(base.Defaults):
     )
 
   def best_deltas(self, squared_errors: np.ndarray) -> np.ndarray:
-    """The scales of the decoder that make the mean of the bound least.
+    """The scales of the decoder that minimise the mean of the bound.
 
-    delta_k^2 is the mean over images and pixels of the squared error, and for
-    k >= 2 sigma_h^2 more.
+    delta_k^2 is the mean over images and pixels of the squared error, plus
+    sigma_h^2 for k >= 2.
 
     Args:
       squared_errors: (N, K) of `negative_elbo`.
@@ -333,7 +334,7 @@ class HeatHVAE(base.Defaults):
     )
 
   def _bound(self, squared_errors, deltas, prior, bernoulli_nats):
-    """Sums the terms, of numpy or jax arrays.
+    """Sums the terms of the bound, as numpy or jax arrays.
 
     Args:
       squared_errors: (B, K).

@@ -1,7 +1,7 @@
 """Improved DDPM (Nichol & Dhariwal 2021): the 1-frame baseline of Sec. 4.2.
 
-A chain q(x_k | x_0) = N(sqrt(ab_k) x_0, (1 - ab_k) I); the network predicts the
-noise in x_k from x_k and k.
+The chain is q(x_k | x_0) = N(sqrt(ab_k) x_0, (1 - ab_k) I); the network
+predicts the noise in x_k from x_k and k.
 """
 
 import dataclasses

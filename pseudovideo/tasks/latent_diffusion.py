@@ -1,14 +1,14 @@
 """Diffusion in the latents of a frozen video VAE.
 
-The VAE encodes the pseudo video of an image, in its own order: `reversed`, the
-clean image is frame 0 and has a latent frame of its own, that of the image
-alone; `forward`, it belongs to the last latent frame. All latent frames are
-generated jointly, in one window, and decoded. Of one frame it is the latent
-diffusion of images, with the image U-Net.
+The VAE encodes the pseudo video of an image, in its own order. With `reversed`
+the clean image is frame 0 and has a latent frame of its own, the latent of the
+image alone; with `forward` it belongs to the last latent frame. All latent
+frames are generated jointly, in one window, and decoded. With one frame this is
+the latent diffusion of images, by the image U-Net.
 
-The network sees scale * (z - shift), mean 0 and variance 1 over training
-images, see `first_stages.latents`. Latents have no bounds: unlike pixels, no
-estimate is clamped on the way; decoded frames are.
+The network sees scale * (z - shift), of mean 0 and variance 1 over training
+images, see `first_stages.latents`. Latents have no bounds: unlike for pixels,
+no estimate is clamped on the way; decoded frames are.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from pseudovideo.tasks import (
 
 
 class LatentImages(image_diffusion.ImageDiffusion):
-  """Image diffusion of videos of one latent frame."""
+  """The image diffusion of videos of one latent frame."""
 
   clipped = False
 
@@ -54,7 +54,7 @@ class LatentVideos(windowed_diffusion.WindowedDiffusion):
 
   @property
   def stages(self) -> tuple[windows.Stage, ...]:
-    """One, of all frames."""
+    """One stage, of all frames."""
     return windows.autoregressive(self.frames, self.frames)
 
 
@@ -71,8 +71,8 @@ class LatentDiffusion(base.Defaults):
     process: the chain and the loss.
     sampler: how latents are drawn; may change after training.
     binarize: the same as the VAE's.
-    latents: `sampled`, from the VAE's posterior whenever an image is seen, or
-      its `means`. Scale and shift are those of sampled ones.
+    latents: `sampled` from the VAE's posterior whenever an image is seen, or
+      its `means`. Scale and shift are taken from sampled latents in both cases.
   """
 
   image_shape: tuple[int, int, int]
@@ -111,7 +111,7 @@ class LatentDiffusion(base.Defaults):
 
   @property
   def num_stages(self) -> int:
-    """All latent frames are drawn by one chain."""
+    """Number of chains: one draws all latent frames."""
     return self.denoiser.num_stages
 
   @property
@@ -152,8 +152,9 @@ class LatentDiffusion(base.Defaults):
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`.
 
-    Terms as those of `image_diffusion` or `video_diffusion`, over latents;
-    `last_frame_mse` is that of the latent frame that shows the clean image.
+    It has the terms of `image_diffusion` or `video_diffusion`, over latents;
+    `last_frame_mse` is the error of the latent frame that shows the clean
+    image.
     """
     del step
     images = batch["image"]
@@ -201,7 +202,7 @@ class LatentDiffusion(base.Defaults):
     return self.to_video(extra, latents)
 
   def pseudo_video(self, params, extra, images, *, key):
-    """See `base.Task.pseudo_video`; that of the VAE."""
+    """See `base.Task.pseudo_video`; the VAE's pseudo video."""
     del params
     coder = self._trained(extra)
     return coder.task.pseudo_video(coder.params, coder.extra, images, key=key)

@@ -3,8 +3,8 @@
 Encoder: q(x_t | x_{t-1}) = N(m(x_{t-1}, t), diag s(x_{t-1}, t)^2), t = 1 .. T.
 Decoder: p(x_{t-1} | x_t) = N(x_t + net(x_t, t), sigma_{t-1}^2 I), with one
 learned scale per level, and p(x_T) = N(0, I). Latents have the size of the
-image, so that the network is literally that of `heat_hvae`, or with
-`latent_downscale` a smaller one (d <= n in Sec. 2.1): the same network then
+image, so that the network is the network of `heat_hvae`. With
+`latent_downscale` they are smaller (d <= n in Sec. 2.1): the same network then
 predicts x_0 from x_1 repeated to the image's size.
 
 Eq. 6 is then, along one reparametrised path x_1 .. x_T,
@@ -13,8 +13,7 @@ Eq. 6 is then, along one reparametrised path x_1 .. x_T,
        - KL( q(x_T | x_{T-1}) || N(0, I) ).
 Entropies and the last KL are exact; the middle terms are one-sample estimates.
 On black-and-white images the density of x_0 is unbounded as sigma_0 goes to 0;
-with `reconstruction_likelihood` "bernoulli" log p(x_0 | x_1) is that of a
-probability.
+with `reconstruction_likelihood` "bernoulli" p(x_0 | x_1) is a probability.
 """
 
 import dataclasses
@@ -48,15 +47,16 @@ class LearnedHVAE(base.Defaults):
       `bernoulli`, for binarized images: each pixel has the logit
       `bernoulli.logits_of_mean` of the mean that the decoder predicts, and
       sigma_0 is not used.
-    latent_downscale: 1, 2 or 4; the sides of the latents are those of the image
-      divided by it. The encoder sees the image averaged to that size.
-    initial_sigma: deviation of the decoder at first, at every level.
+    latent_downscale: 1, 2 or 4: the latents have the image's sides divided by
+      it. The encoder sees the image averaged to that size.
+    initial_sigma: initial standard deviation of the decoder at every level.
     warmup_steps: updates over which the weight of all terms but the
       reconstruction grows from 0 to 1.
     decoder_levels: `one` random level per image and step, times T (unbiased,
       and the decoder updates of the heat HVAE), or `all` of them. With smaller
-      latents `one` is level 1 and a random one of the others, times T - 1: one
-      call at the size of the image, as without, and one at that of the latents.
+      latents `one` is level 1 and a random one of the other levels, times T -
+      1: one call at the size of the image, as without, and one call at the size
+      of the latents.
     scan: how the T sequential encoder calls are compiled. `unroll` is 15 to 30
       times faster on CPU, where XLA is slow at gradients of convolutions in
       loops; `remat` is a rematerialised scan, small in memory; `auto` chooses
@@ -107,13 +107,13 @@ class LearnedHVAE(base.Defaults):
     """See `base.Task.loss`; all terms in nats per image.
 
     Optimised: `reconstruction`, `transitions` (minus the log-densities of x_1
-    to x_{T-1}), `entropy` and `prior` (the KL at the top). Logged besides:
-    `negative_elbo`, and per level
-    - `cost_01` .. of t = 1 .. T-1, the estimate of
+      to x_{T-1}), `entropy` and `prior` (the KL at the top). Logged besides:
+      `negative_elbo`, and per level
+    - `cost_01` .. for t = 1 .. T-1, the estimate of
       -log p(x_t | x_{t+1}) - H[q(x_t | x_{t-1})]. It is no KL, since x_{t+1} is
       drawn after x_t, and may be negative; a collapsed latent costs 0, but
       so does one that the decoder predicts perfectly;
-    - `signal_01` .. of t = 1 .. T, see `signals`, which tells these apart.
+    - `signal_01` .. for t = 1 .. T, see `signals`, which tells the two apart.
     """
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
@@ -136,7 +136,8 @@ class LearnedHVAE(base.Defaults):
   def negative_elbo(self, params, extra, images, *, key):
     """The bound of Eq. 6 along one path of the encoder; no dropout.
 
-    The decoder is called level by level, so that memory is that of one call.
+    The decoder is called level by level, so that it takes the memory of one
+    call only.
 
     Args:
       params: parameters that `init` made.
@@ -290,14 +291,14 @@ class LearnedHVAE(base.Defaults):
 
   @property
   def _lowest_drawn(self) -> int:
-    """The lowest level of the decoder call that levels are drawn for.
+    """The lowest level that is drawn for the decoder's call.
 
     Level 1 has a call of its own where x_0 has another size.
     """
     return 1 if self.latent_downscale == 1 else 2
 
   def _decoder_levels(self, key, num):
-    """(B, S) levels, those of one call of the decoder."""
+    """(B, S) levels for one call of the decoder."""
     low = self._lowest_drawn
     if self.decoder_levels == "one":
       return keys.integers(key, num, low, self.levels + 1)[:, None]
@@ -397,10 +398,10 @@ class LearnedHVAE(base.Defaults):
 def signals(means: jax.Array, log_scales: jax.Array) -> jax.Array:
   """The share of each latent's variance that is not the encoder's noise.
 
-  Per level the mean over pixels of V / (V + E[s_t^2]), V the variance of the
-  posterior mean over the batch. 0: q(x_t | x_{t-1}) is the same for all of
-  them, the latent has collapsed; 1: it repeats them without noise. What it
-  repeats may be noise of the levels below.
+  Per level it is the mean over pixels of V / (V + E[s_t^2]), with V the
+  variance of the posterior mean over the batch. 0: q(x_t | x_{t-1}) is the same
+  for all examples, the latent has collapsed. 1: it repeats its input without
+  noise. What it repeats may be noise of the levels below.
 
   Args:
     means: (B, T, h, w, C) of q(x_t | x_{t-1}), B at least 2 to say anything.

@@ -1,4 +1,4 @@
-"""MaskGit and Phenaki: all tokens of a tokenizer at once, masked ones named.
+"""MaskGit and Phenaki, which predict all masked tokens at once.
 
 The loss is the cross-entropy of masked tokens; samples are decoded in a few
 passes that mask the least certain tokens again (Sec. 3.2). With the tokens of
@@ -28,10 +28,10 @@ class MaskedToken(token_prior.TokenPrior):
     masking: how many tokens are masked in training.
     sampler: how samples are decoded; may change after training.
     smoothing: smoothing of the labels, in [0, 1); 0.1 in MaskGit.
-    critic: what says which drawn tokens are wrong, and so decides which are
-      masked again: `none`, the network's own probabilities; `separate`, a
-      network of the same size; `shared`, a linear layer on the same network. It
-      is trained with the network, unlike in phenaki-pytorch.
+    critic: judges which drawn tokens are wrong, and so which are masked again:
+      `none`: the network's own probabilities; `separate`: a network of the same
+      size; `shared`: a linear layer on the same network. Unlike in
+      phenaki-pytorch it is trained together with the network.
     critic_weight: weight of the critic's loss.
   """
 
@@ -44,7 +44,7 @@ class MaskedToken(token_prior.TokenPrior):
 
   @property
   def network_evaluations(self) -> int:
-    """Passes, of the network and of the critic, which misses the last one."""
+    """Passes of the network and of the critic, which skips the last pass."""
     passes = self.sampler.steps
     return passes if self.critic == "none" else 2 * passes - 1
 
@@ -67,9 +67,9 @@ class MaskedToken(token_prior.TokenPrior):
     """See `base.Task.loss`.
 
     Terms: `nll`, -log p of a masked token in nats, a mean over all masked
-    tokens of the batch (labels are smoothed in training only); with a critic
-    `critic`, its binary cross-entropy on tokens that the network drew, and
-    `wrong`, how many of all tokens these draws got wrong.
+      tokens of the batch (labels are smoothed in training only). With a critic
+      also `critic`, its binary cross-entropy on tokens that the network drew,
+      and `wrong`, the share of all tokens that these draws got wrong.
     """
     del step
     key, ids = token_prior.batch_keys(batch, key), token_prior.flat_ids(batch)

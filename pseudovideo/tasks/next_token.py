@@ -1,7 +1,7 @@
-"""ImageGPT and VideoGPT: tokens of a tokenizer, one after another.
+"""ImageGPT and VideoGPT, which predict tokens one after another.
 
-p(z) = prod_n p(z_n | z_1 .. z_{n-1}), by maximum likelihood (Sec. 3.2). With
-the tokens of single images it is the image model.
+The model p(z) = prod_n p(z_n | z_1 .. z_{n-1}) is trained by maximum likelihood
+(Sec. 3.2). With the tokens of single images it is the image model.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class NextToken(token_prior.TokenPrior):
 
   @property
   def network_evaluations(self) -> int:
-    """One for each token, of that token alone."""
+    """One evaluation for each token, of that token alone."""
     return self.num_tokens
 
   @property
@@ -61,8 +61,8 @@ class NextToken(token_prior.TokenPrior):
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`.
 
-    Term `nll`: -log p of a token given those before it, in nats, a mean over
-    the grid.
+    Term `nll`: -log p of a token given the tokens before it, in nats, a mean
+    over the grid.
     """
     del step
     key = token_prior.batch_keys(batch, key)
@@ -74,7 +74,7 @@ class NextToken(token_prior.TokenPrior):
     return {"nll": base.mean_term(nll, 1.0)}, extra
 
   def log_likelihood(self, params, extra, ids, *, dropout_key=None):
-    """log p(token n | tokens before it), exactly.
+    """The exact log p(token n | tokens before it).
 
     Args:
       params: parameters of the network.

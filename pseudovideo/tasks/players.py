@@ -1,6 +1,6 @@
-"""The adversarial part of autoencoders' losses: both players in one step.
+"""The adversarial terms of autoencoders' losses: both players in one step.
 
-Each player holds the other fixed. The network's side is weighed against the
+Each player holds the other fixed. The network's side is weighted against the
 gradient of its reconstruction at the last layer, see
 `losses.adversarial.last_layer_weight` (Esser et al. 2021).
 """
@@ -21,8 +21,8 @@ class LastLayer(NamedTuple):
 
   Attributes:
     decode: (kernels, features) -> decoded (B, T, H, W, C).
-    kernels: its kernels, a tree of arrays.
-    features: what they are applied to.
+    kernels: the layer's kernels, a tree of arrays.
+    features: the features that the kernels are applied to.
   """
 
   decode: Callable[[Any, jax.Array], jax.Array]
@@ -41,15 +41,15 @@ def terms(
   distance: Callable[[jax.Array], jax.Array],
   step: jax.Array,
 ) -> base.Terms:
-  """`generator`, `adaptive_weight`, `hinge_real` and `hinge_fake`.
+  """The terms `generator`, `adaptive_weight`, `hinge_real` and `hinge_fake`.
 
   Args:
     task: has `discriminator` and the fields `adversarial_weight`,
       `adversarial_from` and `most_adaptive`.
     discriminator: parameters of the discriminator.
-    judged: (B, T, H, W, C) -> what the discriminator sees of it.
+    judged: (B, T, H, W, C) -> the part that the discriminator sees.
     video: (B, T, H, W, C), the pseudo videos.
-    decoded: (B, T, H, W, C), what the network makes of them.
+    decoded: (B, T, H, W, C), the network's reconstructions of them.
     last_layer: last layer of the network that decoded.
     distance: (B, T, H, W, C) -> (B,), the reconstruction's distance whose
       gradient the generator's is weighed against.

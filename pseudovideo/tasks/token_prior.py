@@ -21,7 +21,7 @@ class TokenizerSource(first_stage.Source):
   """Section `tokenizer`: the run whose tokens are learned.
 
   Attributes:
-    tokens: folder that `python -m pseudovideo.tokenize` wrote of that run; if
+    tokens: folder that `python -m pseudovideo.tokenize` wrote for that run; if
       empty, the data set is encoded into the cache.
   """
 
@@ -35,7 +35,7 @@ class TokenPrior(base.Defaults):
   Attributes:
     image_shape: (H, W, C).
     coder: the tokenizer's task; follows from `tokenizer`.
-    tokenizer: where it comes from.
+    tokenizer: the tokenizer's run.
     model: the network; its `grid` and `codes` follow from the tokenizer.
     binarize: the same as the tokenizer's.
   """
@@ -54,7 +54,7 @@ class TokenPrior(base.Defaults):
 
   @property
   def num_tokens(self) -> int:
-    """N, of an image's pseudo video."""
+    """N, the tokens of an image's pseudo video."""
     t, h, w = self.coder.grid_shape
     return t * h * w
 
@@ -77,7 +77,7 @@ class TokenPrior(base.Defaults):
     )
 
   def pseudo_video(self, params, extra, images, *, key):
-    """See `base.Task.pseudo_video`; that of the tokenizer."""
+    """See `base.Task.pseudo_video`; the tokenizer's pseudo video."""
     del params
     coder = self.trained(extra)
     return coder.task.pseudo_video(coder.params, coder.extra, images, key=key)
@@ -92,11 +92,11 @@ class TokenPrior(base.Defaults):
     raise NotImplementedError
 
   def sample_ids(self, params, extra, *, key, num):
-    """(num, N) int32; row i depends on key i only."""
+    """Draws ids, (num, N) int32; row i depends on key i only."""
     raise NotImplementedError
 
   def decode(self, extra, ids):
-    """Ids (B, N) to videos (B, T, H, W, C) in [0, 1]."""
+    """Decodes ids (B, N) to videos (B, T, H, W, C) in [0, 1]."""
     coder = self.trained(extra)
     grids = ids.reshape(-1, *self.coder.grid_shape)
     video = coder.task.decode(coder.params, coder.extra, grids)

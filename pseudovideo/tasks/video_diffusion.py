@@ -2,9 +2,9 @@
 
 Frames are generated window by window, each window by a diffusion chain of its
 own, given earlier frames (Harvey et al. 2022). Training draws, for every video,
-one of the windows that sampling will go through, at true places in the video:
-what is not said in the paper, and differs from the random windows of the
-published video code, in which 1 in 100 is such a window. Those are here too
+one of the windows that sampling will go through, at true places in the video.
+The paper does not say this. The published video code draws random windows
+instead, 1 in 100 of which is such a window; they are here too
 (`training_windows="random"`).
 
 The first window has fewer frames than the later ones. It is padded by frames of
@@ -38,18 +38,18 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
     sampler: how frames are drawn; may change after training.
     binarize: `none`, `bernoulli` or `threshold`, before the augmentation.
     scheme: `autoregressive`, the paper's: C frames jointly, then one at a time
-      given the last C; `blockwise`: K frames jointly, then S at a time given
-      the last K - S.
-    context: C, of `autoregressive`.
-    window: K, of `blockwise`.
-    new_frames: S, of `blockwise`.
-    training_windows: `stages`, one of the scheme's at random; `random`, see
-      `diffusion.random_windows`.
-    loss_over: the squared error is summed over latent frames and divided by
+      given the last C frames; `blockwise`: K frames jointly, then S at a time
+      given the last K - S frames.
+    context: C, for `autoregressive`.
+    window: K, for `blockwise`.
+    new_frames: S, for `blockwise`.
+    training_windows: `stages`: a random one of the scheme's windows; `random`:
+      see `diffusion.random_windows`.
+    loss_over: divisor of the squared error, which is summed over latent frames:
       the number of frames in the `window`, padding not counted, or of `latent`
-      ones.
-    fixed_noise: the same pseudo video whenever an image is drawn, instead of
-      fresh noise.
+      frames.
+    fixed_noise: whether an image has the same pseudo video whenever it is
+      drawn, instead of fresh noise.
   """
 
   image_shape: tuple[int, int, int]
@@ -82,7 +82,7 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
 
   @property
   def image_place(self) -> int:
-    """The image is the last frame."""
+    """The place of the image: the last frame."""
     return self.frames - 1
 
   def check(self) -> None:

@@ -1,8 +1,8 @@
 """Movie Gen's temporal autoencoder as a task; see `models.video_vae.tae`.
 
-Loss, discriminator and mixed batches are those of `video_vae`. Movie Gen says
-that one batch of images goes with three of videos, which is `image_share` of
-0.25, and that the network begins as an image VAE, which is `start`.
+Loss, discriminator and mixed batches are as in `video_vae`. Movie Gen says that
+one batch of images goes with three of videos, hence `image_share` is 0.25, and
+that the network begins as an image VAE, hence `start`.
 """
 
 import dataclasses
@@ -19,18 +19,18 @@ class VideoTAE(video_vae.VideoVAE):
   """Task `video_tae`; pixels in [-1, 1], clips of any length.
 
   Every latent depends on all frames. In both orders the clean image shares its
-  latents with the others: they are not those of the image alone.
+  latents with other frames: no latent belongs to the image alone.
 
   Attributes:
-    model: encoder and decoder; others as in `VideoVAE`.
+    model: encoder and decoder; other fields as in `VideoVAE`.
   """
 
   model: tae.TAE  # type: ignore[assignment]  # Used as an IVVAE is.
 
   last_layer = ("decoder", "head_time")
   group = 1
-  """No frame stands alone in front of groups, and no frames within a group can
-  be told apart: the last group may be cut off anywhere."""
+  """Groups do not begin behind a lone frame, and the last group may be cut off
+  anywhere, so that frames have no places in a group."""
 
   def _inflated(self, image_params, key):
     """See `VideoVAE`; attention over time, which no image has, is random."""

@@ -1,12 +1,12 @@
 """Tokenizers of images and pseudo videos: VQ-VAE and C-ViViT (Sec. 3).
 
-A video becomes a grid of vectors, each vector one of K codes, and codes become
-the video again. One frame is the VQ-VAE of an image. The loss is that of the
-paper: squared error, commitment to the codes, features of a frozen network, and
-a discriminator that sees one frame of each video.
+A video becomes a grid of vectors, each vector is replaced by one of K codes,
+and the codes become the video again. With one frame this is the VQ-VAE of an
+image. The loss is the paper's: squared error, commitment to the codes, features
+of a frozen network, and a discriminator that sees one frame of each video.
 
-What the published code does silently is said here. The commitment always
-counts. The adversarial term is weighed against the gradient at the pixel heads
+It differs from the published code in three silent points. The commitment always
+counts. The adversarial term is weighted against the gradient at the pixel heads
 that made the video, so that it is not 0 for images. The frozen network is
 frozen.
 """
@@ -37,9 +37,9 @@ class VideoTokenizer(base.Defaults):
     image_shape: (H, W, C).
     augmentation: makes the pseudo video.
     model: encoder and decoder.
-    quantizer: between them.
+    quantizer: the quantizer between them.
     discriminator: judges single frames, if `adversarial`.
-    discriminator_optimizer: its optimizer.
+    discriminator_optimizer: the discriminator's optimizer.
     binarize: `none`, `bernoulli` or `threshold`.
     commitment_weight: weight of the distance of latents from their codes.
     entropy_weight: weight of the look-up-free quantizer's entropy term; 0.1
@@ -54,7 +54,8 @@ class VideoTokenizer(base.Defaults):
       discriminator learns from the first.
     judged_frame: `random`, one of each video as in the published code, or
       `last`; what the perceptual and adversarial terms see.
-    gradient_penalty: weight of the discriminator's; 10 in the published code.
+    gradient_penalty: weight of the discriminator's gradient penalty; 10 in the
+      published code.
     most_adaptive: bound of the adaptive weight; 1e4 in the published code.
   """
 
@@ -138,7 +139,7 @@ class VideoTokenizer(base.Defaults):
     `adaptive_weight`.
 
     The discriminator sees the videos of this step; the published code gives it
-    others, and pays for encoding and decoding them.
+    other videos, and pays for encoding and decoding them.
     """
     num = batch["image"].shape[0]
     key = keys.example_keys(key, num)
@@ -182,7 +183,7 @@ class VideoTokenizer(base.Defaults):
     return self.augmentation(x, key=keys.named(key, "augmentation"))
 
   def encode(self, params, extra, images, *, key):
-    """Images to ids of codes.
+    """Encodes images to ids of codes.
 
     Args:
       params: parameters that `init` made.
@@ -198,7 +199,7 @@ class VideoTokenizer(base.Defaults):
     return self.quantizer.quantize(*_codes(params, extra), latents).ids
 
   def decode(self, params, extra, ids):
-    """Ids (B, t, h, w) to videos (B, T, H, W, C), not clipped to [0, 1]."""
+    """Decodes ids (B, t, h, w) to (B, T, H, W, C), not clipped to [0, 1]."""
     return self._network(params, "decode", self.vectors(params, extra, ids))
 
   def vectors(self, params, extra, ids):

@@ -1,13 +1,14 @@
 """Video VAEs of pseudo videos or clips: IV-VAE, its baselines, the image VAE.
 
-The loss is the mean absolute error and a KL term, and where wanted features of
-a frozen network and a discriminator over clips. Part of each training batch is
+The loss is the mean absolute error and a KL term, optionally with features of a
+frozen network and a discriminator over clips. Part of each training batch is
 single images, clips of one frame.
 
 IV-VAE names these parts but publishes no weight, optimizer or batch size. The
 defaults are our choice: the weight of the KL term is latent diffusion's
 (Rombach et al. 2022), the share of images Movie Gen's (one batch of images to
-three of videos), and the discriminator counts little, as for our tokenizers.
+three of videos), and the discriminator has a small weight, as for our
+tokenizers.
 """
 
 import dataclasses
@@ -44,24 +45,25 @@ class _Part(NamedTuple):
 class VideoVAE(base.Defaults):
   """Task `video_vae`; pixels in [-1, 1].
 
-  Of a data set of videos, images are clips (T, H, W, C). They take the place of
-  pseudo videos, and their last frames that of the clean images.
+  In a data set of videos, images are clips (T, H, W, C). They take the place of
+  pseudo videos, and their last frames the place of the clean images.
 
   Attributes:
     image_shape: (H, W, C).
     augmentation: makes the pseudo video; `identity` leaves clips as they are.
     model: encoder and decoder.
     discriminator: judges clips, if `adversarial`.
-    discriminator_optimizer: its optimizer.
+    discriminator_optimizer: the discriminator's optimizer.
     binarize: `none`, `bernoulli` or `threshold`.
     order: order of the encoded clip. `reversed`: frame 0 is the clean image,
-      whose latents are then those of the image alone. `forward`: as the pseudo
-      video is, the clean image last, and the only one for clips.
+      whose latents then belong to the image alone. `forward`: the order of the
+      pseudo video, with the clean image last; the only order for clips.
     image_share: share of the examples of a training batch that are single
       images instead of clips, rounded; at least one clip is left.
     kl_weight: weight of the latents' divergence from N(0, I). The divergence is
       summed over latents and divided by the number of pixel values of the clip,
-      so that 1e-6 is that of latent diffusion, which sums both terms.
+      so that 1e-6 corresponds to latent diffusion's 1e-6, where both terms are
+      sums.
     perceptual: frozen network of the perceptual loss, `none`, `vgg16` or
       `classifier`, see `pretrained.perceptual_features`; it sees a frame of
       each clip.
@@ -72,8 +74,8 @@ class VideoVAE(base.Defaults):
     adversarial_from: updates before the adversarial term counts; the
       discriminator learns from the first.
     most_adaptive: bound of the adaptive weight.
-    start: `random`, or the folder of a trained run of this task, an image VAE,
-      that the weights are inflated from.
+    start: `random`, or the folder of a trained run of this task, an image VAE
+      from which the weights are inflated.
   """
 
   image_shape: tuple[int, int, int]
@@ -164,7 +166,7 @@ class VideoVAE(base.Defaults):
     )
 
   def _inflated(self, image_params, key) -> base.Params:
-    """The network's parameters from those of an image VAE."""
+    """Inflates an image VAE's parameters to the network's."""
     del key
     return initialisation.inflate(image_params, self.model)
 
@@ -175,7 +177,8 @@ class VideoVAE(base.Defaults):
     `perceptual`; and with a discriminator `generator`, with the adaptive
     weight, `hinge_real` and `hinge_fake`, means over patches of clips. Logged
     besides: `last_frame_error`, the absolute error of the clean images of
-    clips; `image_error`, that of single images; and `adaptive_weight`.
+    clips; `image_error`, the absolute error of single images; and
+    `adaptive_weight`.
 
     Training draws latents; evaluation takes means, and sees clips only.
     """
@@ -227,7 +230,7 @@ class VideoVAE(base.Defaults):
       frames: T.
 
     Raises:
-      ValueError: so many latents are not those of T frames.
+      ValueError: T frames have another number of latents.
     """
     video = self._network(params, "decode", latents)
     if video.shape[1] != frames:
@@ -249,7 +252,7 @@ class VideoVAE(base.Defaults):
     return self.model.apply(variables, *args, method=method)
 
   def _part(self, params, video, key, train) -> _Part:
-    """Through the network and back."""
+    """Encodes and decodes videos."""
     num, frames = video.shape[:2]
     means, log_variances = self.posterior(params, video)
     latents = means
@@ -309,7 +312,7 @@ class VideoVAE(base.Defaults):
     )
 
   def _last_layer(self, network, clips) -> players.LastLayer:
-    """The kernels that make pixels, and the decoder with others."""
+    """The kernels that make pixels, and the decoder as a function of them."""
     flat = traverse_util.flatten_dict(network)
     kernels = {
       path: array

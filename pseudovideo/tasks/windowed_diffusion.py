@@ -1,4 +1,4 @@
-"""Diffusion of given videos, window by window: of pixels, or of latents."""
+"""Diffusion of videos of pixels or latents, window by window."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from pseudovideo.tasks import base, diffusion
 
 
 class WindowedDiffusion(diffusion.Diffusion):
-  """Loss and samples; a subclass is a dataclass and says of what.
+  """Loss and samples of videos; a subclass is a dataclass and makes the videos.
 
   Attributes:
     model: the network; other fields as in its base.
@@ -50,9 +50,9 @@ class WindowedDiffusion(diffusion.Diffusion):
       train: see `base.Task.loss`.
 
     Returns:
-      As `base.Task.loss`. Terms `mse` and `bound`; logged besides, the mean
-      squared errors of latent frames, `latent_mse`, and of the clean image
-      where it is latent, `last_frame_mse`.
+      The same as `base.Task.loss`. Terms are `mse` and `bound`; logged besides
+      are the mean squared errors of latent frames, `latent_mse`, and of the
+      clean image where it is latent, `last_frame_mse`.
     """
     index, observed, latent = self._training_window(
       keys.named(key, "window"), len(video)
@@ -93,8 +93,8 @@ class WindowedDiffusion(diffusion.Diffusion):
       key: scalar or (B,) keys.
 
     Returns:
-      (B, T, H, W, C). Frames of `sample`, the same key and sampler give the
-      result of `sample`.
+      (B, T, H, W, C). For a video from `sample`, with the same key and sampler,
+      it is the result of `sample`.
     """
     key = keys.example_keys(key, len(video))
     chains = self.sampler.chains(self.process, self.num_stages)
@@ -125,7 +125,7 @@ class WindowedDiffusion(diffusion.Diffusion):
     return max(len(observed) + len(latent) for observed, latent in self.stages)
 
   def _training_window(self, key: jax.Array, num: int):
-    """Index, observed and latent, (B, W) each: of a stage at random."""
+    """Index, observed and latent of a random stage, (B, W) each."""
     table = windows.Windows.of(self.stages)
     stage = keys.integers(key, num, 0, len(table.index))
     return tuple(
@@ -135,7 +135,7 @@ class WindowedDiffusion(diffusion.Diffusion):
   def _clipped(self, window: autoregressive.Window) -> bool | jax.Array:
     """Mask of what is clamped on the way, see `samplers.diffusion.sample`.
 
-    Nothing; pixels are.
+    Nothing is clamped here; `VideoDiffusion` clamps pixels.
     """
     del window
     return False

@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: stop, or leave the step out."""
+"""Stops at losses and gradients that are not finite, or leaves the step out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -24,12 +24,12 @@ class NonFiniteMonitor:
     """Counts how many of these steps were left out.
 
     Args:
-      metrics: (number, metrics of `steps.make_step`); steps that were looked
-        at before are passed over.
+      metrics: (number, metrics of `steps.make_step`); steps that were counted
+        before are passed over.
 
     Raises:
-      RunError: a step was not finite, or too many in a row; the message begins
-        with what was seen where, for the caller to go on.
+      RunError: a step was not finite, or too many in a row were not; the
+        message is the beginning of a sentence that the caller completes.
     """
     skipped = 0
     for step, found in metrics:

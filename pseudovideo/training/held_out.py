@@ -19,9 +19,9 @@ class HeldOut:
 
   Args:
     config: config of the run.
-    task: what is trained.
+    task: the task that is trained.
     image_set: the data set.
-    examples: what the task learns from.
+    examples: the examples that the task learns from.
     functions: the compiled programs.
     mesh: the devices.
   """

@@ -54,7 +54,7 @@ def train(
     config: a `Config`, the ConfigDict of a config file, or its JSON form.
     workdir: folder of the run.
     data_dir: where TFDS sets are.
-    devices: to train on; all by default.
+    devices: devices to train on; all by default.
 
   Raises:
     UserError: a mistake in the config, or another config than the checkpoint's.
@@ -68,10 +68,10 @@ def train(
 
 
 class Loop:
-  """One run; `train` is the way to use it.
+  """One run of training, to be used through `train`.
 
-  Made in this order: the config with its first stage, the data and the task,
-  the devices, the state (fresh or resumed), what is learned from, the compiled
+  It sets up, in this order: the config with its first stage, the data and the
+  task, the devices, the state (fresh or resumed), the examples, the compiled
   programs, the logs.
 
   Args:
@@ -135,7 +135,7 @@ class Loop:
     self._checkpoints.close()
 
   def run(self) -> Outcome:
-    """Steps until the end, or until a signal."""
+    """Runs updates until the end, or until a signal."""
     step, steps = int(self._state.step), self._config.train.steps
     if step >= steps:
       return Outcome(step, None)
@@ -153,7 +153,7 @@ class Loop:
         step = number + 1
         self._recorder.add(step, metrics)
         progress.update(step, metrics["loss"].addressable_data(0)[0])
-        # Looked at once: a signal that comes now is for the next step.
+        # Read once: a signal that comes now counts for the next step.
         if distributed.should_stop(step):
           stop.signal = signal.SIGTERM
         stopping = stop.signal is not None
@@ -175,7 +175,7 @@ class Loop:
     return mesh
 
   def _open_checkpoints(self) -> checkpoints.Checkpoints:
-    """The run's checkpoints, which must be of the same config."""
+    """Opens the run's checkpoints, which must be of the same config."""
     store = checkpoints.Checkpoints(
       self._workdir / checkpoints.FOLDER,
       keep=self._config.train.keep,
@@ -202,7 +202,7 @@ class Loop:
     return state.TrainState(**parts)
 
   def _open_log(self) -> metric_log.MetricWriter:
-    """The log, without lines of steps that are done again."""
+    """Opens the log, without lines of steps that are done again."""
     start = int(self._state.step)
     writer = metric_log.MetricWriter(
       self._workdir,
@@ -214,7 +214,7 @@ class Loop:
     return writer
 
   def _feed(self, start: int) -> Generator[tuple[int, Any], None, None]:
-    """(number, batch on the devices) of every step from `start` on."""
+    """Yields (number, batch on the devices) of every step from `start` on."""
     batches = pipeline.Batches(
       self._examples.train,
       self._image_set.train_labels,
@@ -248,7 +248,7 @@ class Loop:
     if log:
       self._recorder.log(step)
     if stopping:
-      # First, since whoever sent the signal may not wait long.
+      # Saving comes first, since whoever sent the signal may not wait long.
       self._save(step)
     if config.eval_every and (
       step % config.eval_every == 0 or step == config.steps
@@ -266,7 +266,7 @@ class Loop:
     )
 
   def _check_finite(self) -> None:
-    """Looks at every step since the last look.
+    """Checks every step since the last check.
 
     Raises:
       RunError: names the step and the last good checkpoint.
@@ -277,7 +277,7 @@ class Loop:
       self._checkpoints.wait()
       good = self._checkpoints.latest_step()
       where = (
-        f"the last good checkpoint is that of step {good}"
+        f"the last good checkpoint is of step {good}"
         if good is not None
         else "there is no checkpoint yet"
       )

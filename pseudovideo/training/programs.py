@@ -39,11 +39,11 @@ def build(
   places: state.TrainState,
   mesh: jax.sharding.Mesh,
 ) -> Programs:
-  """The programs of a task.
+  """Builds the programs of a task.
 
   Args:
-    task: what is trained.
-    config: its config.
+    task: the task that is trained.
+    config: the config of the run.
     tx: the optimizer.
     places: where the arrays of the state lie, see `state.of_state`.
     mesh: the devices.

@@ -43,18 +43,18 @@ class Recorder:
     self._clock = time.monotonic()
 
   def add(self, step: int, metrics: steps.Metrics) -> None:
-    """Takes the metrics of a step, and waits for those of a few steps before.
+    """Takes the metrics of a step; waits for the metrics a few steps before.
 
     Args:
       step: number of updates done.
-      metrics: what the step returned, still being computed.
+      metrics: metrics that the step returned, still being computed.
     """
     self._pending.append((step, metrics))
     if len(self._pending) > _RUN_AHEAD:
       jax.block_until_ready(self._pending[-_RUN_AHEAD][1])
 
   def check(self) -> None:
-    """Looks at every step since the last look.
+    """Checks every step since the last check.
 
     Raises:
       RunError: a step was not finite; names it.

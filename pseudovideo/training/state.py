@@ -20,7 +20,7 @@ class TrainState:
 
   Attributes:
     step: () int32, number of updates done.
-    params: being optimised.
+    params: parameters that are optimised.
     ema: exponential moving average of `params`; sampling uses it.
     opt_state: state of the optimizer.
     extra: the task's own state: saved, not optimised.
@@ -47,7 +47,7 @@ def create(
 
 
 def to_dict(state: TrainState) -> dict[str, Any]:
-  """Plain dict of the parts, the form that is checkpointed."""
+  """The parts as a plain dict, the form that is checkpointed."""
   return {
     f.name: getattr(state, f.name) for f in dataclasses.fields(TrainState)
   }
@@ -64,7 +64,7 @@ def of_state(state: TrainState, mesh: Mesh, *, fsdp: bool) -> TrainState:
     state: arrays, or their shapes.
     mesh: see `sharding.make_mesh`.
     fsdp: whether the parameters, their average and the optimizer's moments are
-      cut. The task's own state is replicated in any case.
+      sharded. The task's own state is replicated in any case.
   """
 
   def place(part):

@@ -66,8 +66,8 @@ def make_step(
     tx: the optimizer.
     ema_decay: decay of the moving average of the parameters.
     ema_warmup: see `optimizers.OptimizerConfig`.
-    accumulate: number of equal micro-batches whose gradients are averaged; the
-      result is that of the whole batch when terms have equal weights.
+    accumulate: number of equal micro-batches whose gradients are averaged; with
+      equal weights of terms the result equals the whole batch's.
     skip_bad: whether a step whose loss or gradient is not finite changes
       nothing but the step number.
 
@@ -118,7 +118,7 @@ def _updated(
   extra: Any,
   decay: jax.Array,
 ) -> state.TrainState:
-  """The state after an update by `grads`; `decay` is that of the average."""
+  """The state after an update by `grads`; the average decays by `decay`."""
   updates, opt_state = tx.update(grads, before.opt_state, before.params)
   params = optax.apply_updates(before.params, updates)
   ema = jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), before.ema, params)
@@ -128,7 +128,7 @@ def _updated(
 def _if_good(
   updated: state.TrainState, before: state.TrainState, sums: Metrics
 ) -> tuple[state.TrainState, Metrics]:
-  """The update, or the state as it was, one step further."""
+  """The updated state, or the state as it was, one step further."""
   good = jnp.isfinite(sums["loss"][0]) & jnp.isfinite(sums["grad_norm"][0])
   kept = jax.tree.map(
     lambda new, old: jnp.where(good, new, old), updated, before

@@ -86,5 +86,5 @@ def test_clips_are_left_as_they_are(key):
   video = jax.jit(augmentation)(clips, key=key)
   np.testing.assert_array_equal(video, clips)
   for other in (clips[:, :3], clips[:, 0]):
-    with pytest.raises(UserError, match=r"was given examples of [13];"):
+    with pytest.raises(UserError, match=r"was given examples of [13] frames;"):
       augmentation(other, key=key)

@@ -246,7 +246,7 @@ def test_all_too_short(mixed: pathlib.Path):
 
 def test_numbers_below_one(tmp_path: pathlib.Path):
   for name in ("frames", "side", "interval", "per_video"):
-    expect(tmp_path, f"Clips are to have {name}=0; give", **{name: 0})
+    expect(tmp_path, f"Clips cannot have {name}=0; give", **{name: 0})
 
 
 def test_frames_are_not_enlarged(mixed: pathlib.Path):

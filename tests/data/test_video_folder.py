@@ -141,7 +141,7 @@ def test_a_split_is_part_of_the_fingerprint(tmp_path: pathlib.Path):
     ("?size=16&frames=-3", "has 'frames=-3' where one of size, frames"),
     ("?size=16&frames=3&frames=5", "has 'frames=5' where .*, each once"),
     ("?size=16&frames=3&fps=5", "has 'fps=5' where one of size, frames"),
-    ("?size=0&frames=3", "Clips are to have side=0"),
+    ("?size=0&frames=3", "Clips cannot have side=0"),
     ("?size=17&frames=3", "smaller than the asked side 17"),
     ("?size=16&frames=8", "None of the 12 videos .* has the 8 frames"),
   ],

@@ -95,7 +95,7 @@ def test_configs_without_the_section_stay_as_they_are(tiny_run):
 
 def test_no_tokenizer_is_named(tmp_path, capsys):
   said = sentence(looked_up, config())
-  assert "--config.tokenizer.workdir=DIR of a run of configs/tok" in said
+  assert "--config.tokenizer.workdir=DIR, a run of configs/tok" in said
   assert main.main([CONFIG, f"--workdir={tmp_path}/run"]) == 2
   assert capsys.readouterr().err == f"Error: {said}\n"
   assert not (tmp_path / "run").exists()
@@ -246,7 +246,7 @@ def test_tokens_of_another_data_set(found, folder):
     data.load("digits"), name="letters", fingerprint="f" * 64
   )
   said = sentence(examples, found, folder, other)
-  assert f"{folder} holds tokens of digits, which are not those of" in said
+  assert f"{folder} holds tokens of digits, not of the images of" in said
   assert "data.name, letters; write them with python -m pseudo" in said
 
 
@@ -291,8 +291,8 @@ def test_the_config_and_hash_of_a_video_vae_are_filled_in(vae):
 def test_what_is_no_video_vae(vae, tiny_run, tmp_path):
   said = sentence(looked_up, latent_config(""))
   assert said == (
-    "Say whose latents are to be learned, with --config.autoencoder.workdir=DIR"
-    " of a run of configs/video_vae.py."
+    "Name the run whose latents are to be learned, with "
+    "--config.autoencoder.workdir=DIR, a run of configs/video_vae.py."
   )
   assert sentence(looked_up, latent_config(tiny_run)) == (
     "Only runs of the task video_vae or video_tae have latents; this is a run "

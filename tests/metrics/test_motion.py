@@ -105,7 +105,7 @@ def test_other_clips_are_refused():
   for clips, said in [
     (np.zeros((2, 8, 8, 3), np.uint8), r"the shape is \(2, 8, 8, 3\)"),
     (np.zeros((0, 2, 8, 8, 3), np.uint8), "give at least one clip"),
-    (np.zeros((1, 2, 8, 8, 3)), "motion is scored of uint8 clips"),
+    (np.zeros((1, 2, 8, 8, 3)), "motion is scored in uint8 clips"),
     (np.zeros((1, 2, 8, 8, 2), np.uint8), "with 1 or 3 channels"),
     (np.zeros((1, 1, 8, 8, 3), np.uint8), "of 2 frames or more"),
   ]:

@@ -69,7 +69,7 @@ def test_the_default_is_as_wide_as_it_says():
   "fields, said",
   [
     (dict(max_width=1), "got 1 and 2"),
-    (dict(layers=4), "at most 3 for those of 15x8 pixels; got 4"),
+    (dict(layers=4), "at most 3 for images of 15x8 pixels; got 4"),
   ],
 )
 def test_mistakes_are_refused(fields, said):

@@ -418,7 +418,7 @@ def test_latents_of_another_number_of_frames_are_refused():
     (
       small.CLIPS,
       dict(discriminator=small.CLIPS.discriminator.clone(layers=4)),
-      "at most 3 for those of 8x8 pixels; got 4",
+      "at most 3 for images of 8x8 pixels; got 4",
     ),
   ],
 )

@@ -157,7 +157,7 @@ def test_too_many_in_a_row_end_a_run(tmp_path, poison):
   with pytest.raises(errors.RunError, match="2 steps in a row") as caught:
     train.train(config(skip_bad_steps=1), tmp_path)
   assert "step 5 (batch 4)" in str(caught.value)
-  assert "last good checkpoint is that of step 4" in str(caught.value)
+  assert "last good checkpoint is of step 4" in str(caught.value)
   # The state was never touched by a bad step, so that it was right to save.
   _, state, _ = checkpoints.load(tmp_path, parts=("params",))
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))

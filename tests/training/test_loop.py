@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
   with pytest.raises(errors.RunError) as caught:
     train.train(raw, tmp_path)
   assert "loss is nan at step 3" in str(caught.value)
-  assert "last good checkpoint is that of step 2" in str(caught.value)
+  assert "last good checkpoint is of step 2" in str(caught.value)
   step, _, _ = checkpoints.load(tmp_path)
   assert step == 2
 

@@ -1,4 +1,4 @@
-"""Vector quantizers: continuous vectors to one of K codes.
+"""Vector quantizers, which replace each vector by one of K codes.
 
 A quantizer is a frozen dataclass of numbers. The weights live outside:
 
@@ -17,7 +17,7 @@ Two settings of the codebooks:
   decay           0.99          0.8
   restart_below   2.0           0.0 (never)
 
-Both start from random codes, without k-means. "As published" are the settings
+Both start from random codes, without k-means. "As published" means the settings
 of vector-quantize-pytorch inside phenaki-pytorch; few codes are used then.
 
 To add one: write such a class and name it in `TABLE`.
@@ -56,10 +56,10 @@ class Quantizer(Protocol):
     ids: Integer[Array, " B *N"],
     key: Key[Array, "..."],
   ) -> Any:
-    """The state after a training batch; no gradient passes.
+    """Computes the state after a training batch; no gradient passes.
 
     Args:
-      state: the one given to `quantize`.
+      state: the state given to `quantize`.
       z: (B, ..., D), the vectors given to `quantize`.
       ids: (B, ...) int32, the result of `quantize`.
       key: PRNG key, scalar or (B,).
@@ -68,9 +68,10 @@ class Quantizer(Protocol):
   def lookup(
     self, params: Any, state: Any, ids: Integer[Array, " B *N"]
   ) -> Float[Array, "B *N D"]:
-    """(B, ...) -> (B, ..., D): the `values` that `quantize` had for `ids`.
+    """The `values` that `quantize` had for `ids`: (B, ...) -> (B, ..., D).
 
-    They are equal up to rounding where a linear map makes them of the code.
+    They are equal only up to rounding where a linear map computes them from the
+    code.
     """
 
 

@@ -17,7 +17,8 @@ class Quantized(NamedTuple):
     commitment: (B,), the mean squared difference of the input and its code,
       whose gradient moves the input only (van den Oord et al. 2017, Eq. 3, the
       last term). Not weighted.
-    entropy: (B,) of the look-up-free quantizer, else None; see there.
+    entropy: (B,) for the look-up-free quantizer, see `lfq.LookupFree`; else
+      None.
   """
 
   values: Float[Array, "B *N D"]
@@ -29,10 +30,10 @@ class Quantized(NamedTuple):
 def straight_through(
   value: Float[Array, "*S"], carrier: Float[Array, "*S"]
 ) -> Float[Array, "*S"]:
-  """`value`, bit for bit, with the gradient of `carrier`.
+  """Returns `value`, bit for bit, with the gradient of `carrier`.
 
-  The straight-through estimator (van den Oord et al. 2017, Sec. 3.2). The usual
-  carrier + stop_gradient(value - carrier) is off by a rounding.
+  This is the straight-through estimator (van den Oord et al. 2017, Sec. 3.2).
+  The usual carrier + stop_gradient(value - carrier) is off by a rounding error.
   """
   return jax.lax.stop_gradient(value) + (
     carrier - jax.lax.stop_gradient(carrier)
@@ -42,7 +43,7 @@ def straight_through(
 def mean_squared_error(
   x: Float[Array, " B *S"], target: Float[Array, " B *S"]
 ) -> Float[Array, " B"]:
-  """(B, ...), (B, ...) -> (B,), a mean; no gradient to `target`."""
+  """The mean for each example, (B,); no gradient to `target`."""
   square = jnp.square(x - jax.lax.stop_gradient(target))
   return jnp.mean(square, axis=tuple(range(1, x.ndim)))
 

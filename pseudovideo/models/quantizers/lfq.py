@@ -1,8 +1,8 @@
 """Look-up-free quantization (Yu et al. 2023, MAGVIT-v2).
 
 A code is a vector of log2(K) signs between two linear maps; nothing is looked
-up. An entropy term replaces restarts: every vector should be sure of its code,
-and the batch should use all codes.
+up. Instead of restarts there is an entropy term: the code of every vector
+should be certain, and the batch should use all codes.
 """
 
 import dataclasses
@@ -30,8 +30,9 @@ class LookupFree:
   minus `diversity` times H of the mean of p over all vectors of the batch, in
   nats. p(code | z) is the softmax of 2 `inverse_temperature` z . code.
   Averaged over examples it is the loss of the batch. vector-quantize-pytorch
-  weighs it with 0.1, and the commitment with 0.25 (1.11.8) or 0 (1.32.0). It
-  takes the logarithm of 1e-5 for probabilities below; here they are exact.
+  weights it with 0.1, and the commitment with 0.25 (1.11.8) or 0 (1.32.0). In
+  its logarithms it replaces probabilities below 1e-5 by 1e-5; here they are
+  exact.
 
   Attributes:
     codes: K, a power of two.
@@ -130,8 +131,8 @@ def _bit_entropy(logits: jax.Array) -> jax.Array:
 def _mean_probabilities(logits: jax.Array) -> jax.Array:
   """(N, bits) -> (2^bits,): mean over rows of the probabilities of all codes.
 
-  Rows for half the bits each, then one product of matrices: the (N, 2^bits)
-  probabilities are never held.
+  Computed for half of the bits each, then by one product of matrices: the (N,
+  2^bits) probabilities are never held.
   """
   half = logits.shape[1] // 2
   first, second = _joint(logits[:, :half]), _joint(logits[:, half:])
@@ -163,7 +164,7 @@ def _linear_init(key: jax.Array, inputs: int, outputs: int) -> dict[str, Any]:
 
 
 def _linear(weights: dict[str, Any], x: jax.Array) -> jax.Array:
-  """A linear layer; signs must not hang on the rounding of a fast product."""
+  """A linear layer; signs must not depend on the rounding of a fast product."""
   product = jnp.matmul(x, weights["kernel"], precision="highest")
   bias = weights["bias"]
   return product + bias.reshape((1,) * (x.ndim - 1) + bias.shape)

@@ -6,14 +6,15 @@ that chose it, m_k / n_k, where
   n_k <- decay n_k + (1 - decay) #{i : id_i = k}
   m_k <- decay m_k + (1 - decay) sum_{i : id_i = k} z_i
 
-and n is smoothed as (n + eps) / (sum n + K eps) sum n. Facts, names of fields
-and "as published" are those of vector-quantize-pytorch 1.11.8. Differences:
+and n is smoothed as (n + eps) / (sum n + K eps) sum n. The names of fields and
+"as published" refer to vector-quantize-pytorch 1.11.8. Differences from it:
 
-- Counts start at 1, so that m = n c holds at once. There they start at 0 while
-  m starts at the codes, and unused Euclidean codes grow a thousandfold.
+- Counts start at 1, so that m = n c holds at once. In that package they start
+  at 0 while m starts at the codes, and unused Euclidean codes grow a
+  thousandfold.
 - A code that no vector of the batch chose stays where it is, bit for bit.
-  There it is recomputed from two vanishing numbers: after about 180 unused
-  updates with decay 0.8 a cosine code is no longer a unit vector.
+  In that package it is recomputed from two vanishing numbers: after about 180
+  unused updates with decay 0.8 a cosine code is no longer a unit vector.
 - Gradients pass straight through, never by the rotation trick.
 """
 
@@ -43,10 +44,10 @@ class Codebook:
     width: D.
     decay: decay of the moving averages, in [0, 1).
     eps: the eps of the smoothed counts.
-    restart_below: a code whose count n_k falls below is replaced by a random
-      vector of the batch, with this number as its count; 0 switches it off. An
-      average code has as many vectors per batch as there are vectors divided by
-      K: with `restart_below` near or above that, living codes are replaced too.
+    restart_below: a code whose count n_k falls below this number is replaced by
+      a random vector of the batch, with this number as its count; 0 switches it
+      off. A code has on average (vectors of a batch) / K vectors: with
+      `restart_below` near or above that number, codes in use are replaced too.
   """
 
   codes: Codes = 1024
@@ -121,8 +122,8 @@ class Codebook:
 
   def _average(self, state: State, x: jax.Array, ids: jax.Array) -> State:
     """One step of the averages with vectors (N, D) of ids (N,)."""
-    # On CPU a hundred times cheaper than products with one-hot vectors. A GPU
-    # adds in any order, unless XLA is told to be deterministic.
+    # On CPU sums by id are a hundred times cheaper than products with one-hot
+    # vectors. A GPU adds in any order, unless XLA is told to be deterministic.
     seen = jax.ops.segment_sum(jnp.ones(ids.shape), ids, self.codes)
     total = jax.ops.segment_sum(x, ids, self.codes)
     counts = self.decay * state["counts"] + (1 - self.decay) * seen
@@ -134,7 +135,7 @@ class Codebook:
     return {"codebook": codebook, "counts": counts, "sums": sums}
 
   def _restart(self, state: State, fresh: jax.Array) -> State:
-    """Codes with small counts become their row of `fresh` (K, D)."""
+    """Replaces codes with small counts by their row of `fresh` (K, D)."""
     dead = state["counts"] < self.restart_below
     below, row = self.restart_below, dead[:, None]
     return {
@@ -145,7 +146,7 @@ class Codebook:
 
 
 class Cosine(Codebook):
-  """Unit vectors by the largest cosine; the quantizer of C-ViViT.
+  """The code of the largest cosine, among unit vectors; used in C-ViViT.
 
   Inputs are divided by their norms (at least 1e-12), through which the gradient
   passes; `values`, codes and commitment are about unit vectors.
@@ -174,8 +175,9 @@ class Euclidean(Codebook):
 def _shuffled(x: jax.Array, num: int, key: jax.Array) -> jax.Array:
   """`num` random vectors of x (B, ..., D), distinct while there are enough.
 
-  All vectors in a random order, as often as needed. Vector j of example i is
-  placed by a number that depends on (key i, j) only.
+  They are all vectors in a random order, repeated as often as needed. The place
+  of vector j of example i follows from a number that depends on (key i, j)
+  only.
   """
   order = jnp.argsort(keys.uniform(key, x.shape[:-1]).reshape(-1))
   chosen = order[jnp.arange(num) % order.size]

@@ -114,8 +114,8 @@ class Attention(nn.Module):
 class ParallelDilated(nn.Module):
   """PAC: a 1x1 and 3x3 convolutions at several dilations, mixed (Sec. 3.4).
 
-  Each reads all channels and gives `features`. The 1x1 convolution that mixes
-  them reads the key parts of all, then their motion parts.
+  Each convolution reads all channels and gives `features`. The 1x1 convolution
+  that mixes them reads the key parts of all, then their motion parts.
 
   Attributes:
     design: choices that all blocks share.
@@ -158,7 +158,7 @@ class Levels(nn.Module):
     blocks: residual blocks per level.
     temporal: whether time is halved behind each level but the last, or doubled
       in front of it.
-    attention: places that have it.
+    attention: places that have attention.
     features: output channels, of all branches together.
   """
 

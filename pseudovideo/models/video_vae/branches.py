@@ -1,4 +1,4 @@
-"""Key and motion branches, which own equal parts of all channels.
+"""Key and motion branches, which have equal parts of all channels.
 
 With two branches (IV-VAE, Sec. 3.3) the first half of the channels is the key
 branch, which represents the first frame of each group, the second half the
@@ -19,7 +19,7 @@ from pseudovideo.models.video_vae import layers, temporal
 Branches = Literal["image", "motion", "key_motion", "motion_motion"]
 Convolution = Literal["causal", "group_causal"]
 
-# Names of the branches, and which of them see other frames.
+# Names of the branches -> whether they see other frames.
 BRANCHES: dict[Branches, dict[str, bool]] = {
   "image": {"key": False},
   "motion": {"motion": True},
@@ -34,7 +34,7 @@ class Design:
 
   Attributes:
     branches: a key of `BRANCHES`.
-    convolution: the kind of those over time.
+    convolution: the kind of the convolutions over time.
     dtype: type of the arithmetic; norms and softmax are float32.
     remat: whether residual blocks and attention are computed again for their
       gradient.
@@ -54,8 +54,8 @@ class Design:
     """The 3x3 layers of a unit: name, and `frame` or a `Convolution`.
 
     Args:
-      group: frames of a group. In one of one frame there is nothing to see
-        ahead: two branches then share one convolution of frames, a lone one
+      group: frames of a group. A group of one frame has no frame ahead to see:
+        two branches then share one convolution of frames, and a lone branch
         looks back.
     """
     sees_others = BRANCHES[self.branches]
@@ -72,7 +72,7 @@ def each(
   names: tuple[str, ...],
   layer: Callable[[str, Array], Array],
 ) -> Float[Array, "B t h w c"]:
-  """Sends every branch through its own layer: `layer(name, its channels)`."""
+  """Runs every branch through its own layer: `layer(name, its channels)`."""
   parts = jnp.split(x, len(names), axis=-1)
   return jnp.concatenate(
     [layer(*pair) for pair in zip(names, parts, strict=True)], axis=-1

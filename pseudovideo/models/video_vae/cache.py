@@ -1,10 +1,10 @@
-"""Clips in chunks: each layer keeps the last frames that the next chunk needs.
+"""Clips in chunks: each layer caches the last frames for the next chunk.
 
-A chunk's result is that of the whole clip. The first chunk has 1 + f n frames,
-f the temporal factor, every later one f n; of latents they have any number.
-The cache is a nested dictionary of arrays (B, 1 or 2, H, W, C), one per layer
-that looks along time: its last input frames. `jax.lax.scan` can carry it over
-later chunks of one length.
+The results of the chunks are parts of the whole clip's result. The first chunk
+has 1 + f n frames, with f the temporal factor, and every later chunk f n;
+chunks of latents have any length. The cache is a nested dictionary of arrays
+(B, 1 or 2, H, W, C), one per layer that looks along time: its last input
+frames. `jax.lax.scan` can carry it over later chunks of one length.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ Cache = dict[str, Any]
 
 
 class FramesBefore(nn.Module):
-  """Puts the last frames of the chunk before in front of this one.
+  """Puts the last frames of the chunk before in front of this chunk.
 
   Attributes:
     count: number of frames.
@@ -33,7 +33,7 @@ class FramesBefore(nn.Module):
     x: Float[Array, "B T H W C"],
     start: Float[Array, "B {self.count} H W C"] | None,
   ) -> Float[Array, "B t H W C"]:
-    """Runs, and remembers the last frames if the cache is wanted.
+    """Joins the frames, and keeps the last ones if the cache is wanted.
 
     Args:
       x: (B, T, H, W, C), T may be 0.
@@ -49,7 +49,7 @@ class FramesBefore(nn.Module):
     if start is None:
       start = self.get_variable(COLLECTION, "frames")
       if start is None:
-        raise ValueError("A chunk behind the first needs the cache of that.")
+        raise ValueError("A chunk behind the first needs the cache before it.")
     x = jnp.concatenate([start, x], axis=1)
     if self.is_mutable_collection(COLLECTION) and not self.is_initializing():
       self.put_variable(COLLECTION, "frames", x[:, -self.count :])
@@ -68,7 +68,7 @@ def encode(
     net: an `IVVAE`.
     params: its parameters.
     video: (B, T, H, W, C), a chunk.
-    cache: the one returned for the chunk before; None: the clip begins here.
+    cache: the cache returned for the chunk before; None: the clip begins here.
 
   Returns:
     Means and log-variances of this chunk's latents, and the cache for the next.
@@ -84,7 +84,7 @@ def decode(
 ) -> tuple[Float[Array, "B T H W C"], Cache]:
   """Runs `net.decode` on a chunk: its frames, and the next cache.
 
-  The cache is another one than that of `encode`; None: the clip begins here.
+  Its cache is not the cache of `encode`; None: the clip begins here.
   """
   return _run(net, params, latents, cache, "decode")
 

@@ -6,28 +6,28 @@ from pseudovideo import errors
 
 
 def temporal_factor(temporal: Sequence[bool]) -> int:
-  """Frames of a group, 2 for each level that halves time."""
+  """Frames of a group: a factor of 2 for each level that halves time."""
   return 2 ** sum(temporal)
 
 
 def group_sizes(temporal: Sequence[bool]) -> tuple[int, ...]:
-  """Frames of a group at every level, 1 where all halvings lie behind.
+  """Frames of a group at every level, 1 behind the last halving.
 
   Args:
     temporal: whether time is halved behind level 0, 1, ..., the last but one.
 
   Returns:
-    One number per level: 2 for each halving still ahead.
+    One number per level: a factor of 2 for each halving still ahead.
   """
   levels = range(len(temporal) + 1)
   return tuple(temporal_factor(temporal[level:]) for level in levels)
 
 
 def halved(frames: int, times: int) -> int:
-  """The frames left of `frames`, halved so often and rounded up each time.
+  """The frames left after `times` halvings, each rounded up.
 
-  A convolution with kernel 3, stride 2 and one frame of padding at each end
-  leaves so many.
+  This is what convolutions with kernel 3, stride 2 and one frame of padding at
+  each end leave.
   """
   return -(-frames // 2**times)
 
@@ -55,7 +55,7 @@ def check_frames(frames: int, factor: int, first: bool = True) -> None:
   Args:
     frames: frames of a clip or of a chunk of it.
     factor: frames of a group.
-    first: whether the clip's frame 0, which is a group of its own, is there.
+    first: whether the clip's frame 0, a group of its own, is among them.
 
   Raises:
     UserError: names the legal numbers next to `frames`.

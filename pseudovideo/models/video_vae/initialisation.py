@@ -1,4 +1,4 @@
-"""Weights of a video VAE from those of a trained image VAE.
+"""Inflates a trained image VAE to the weights of a video VAE.
 
 Each branch starts as the image VAE on one frame of every group, without
 exchange between branches: 2-D kernels at one temporal tap, zeros elsewhere. The
@@ -38,13 +38,13 @@ def inflate(
 ) -> dict[str, Any]:
   """Parameters of a video VAE that treats frames as an image VAE does.
 
-  Frame 0, and with two branches the first frame of each group, come out as the
-  image VAE reconstructs them. The other frames of a group come out as its
-  reconstruction of one of them (IV-VAE, Secs. 3.1 and 3.3, for the kernels; the
-  resampling of time is our choice where the paper does not say, with
-  one branch that of Wan's public VAE):
+  Frame 0, and with two branches the first frame of each group, are
+  reconstructed as by the image VAE. The other frames of a group come out as the
+  reconstruction of one of them. The kernels follow IV-VAE, Secs. 3.1 and 3.3.
+  The resampling of time is our choice where the paper does not say; with one
+  branch it is as in Wan's public VAE.
 
-  - one branch: the group's first frame is the one reconstructed.
+  - one branch: the first frame of the group is reconstructed.
   - two branches: `taps` chooses it. With (a, b) and groups of four it is number
     2 b + a, counted from 0.
 
@@ -52,15 +52,15 @@ def inflate(
     image_params: parameters of `image_vae(net)`.
     net: the video VAE.
     taps: for each level that halves time, 0 or 1: which frame of a pair the
-      motion branch keeps. None: (0, ..., 0, 1), the middle one of those that
-      the key branch does not have. Not read with one branch.
+      motion branch keeps. None: (0, ..., 0, 1), the middle one of the frames
+      that the key branch does not have. Not read with one branch.
 
   Returns:
     Nested dictionaries of float32 arrays.
 
   Raises:
-    UserError: the parameters are those of another image VAE, or `taps` are not
-      one 0 or 1 for each level that halves time.
+    UserError: the parameters belong to another image VAE, or `taps` are not one
+      0 or 1 for each level that halves time.
   """
   taps = _checked_taps(net, taps)
   source = traverse_util.flatten_dict(dict(image_params))
@@ -88,7 +88,7 @@ def _shapes(net: iv_vae.IVVAE) -> dict[_Path, tuple[int, ...]]:
 
 
 def _copied(path, shape, net, source):
-  """The image VAE's array in the place of each branch that `path` serves."""
+  """Copies the image VAE's array to the place of each branch of `path`."""
   names = _names(net)
   array = np.asarray(source[_path_in_image(path, names, source)], np.float32)
   if array.shape == shape:
@@ -130,7 +130,7 @@ def _path_in_image(path, names, source):
 
 
 def _resampling(path, shape, net, taps):
-  """Identities: a frame of each pair is kept, and repeated."""
+  """Identities, by which one frame of each pair is kept and repeated."""
   array = np.zeros(shape, np.float32)
   if path[-1] == "bias":
     return array

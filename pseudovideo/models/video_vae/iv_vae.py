@@ -1,8 +1,8 @@
 """IV-VAE: a video VAE with a key and a motion branch, causal in groups.
 
-After "Improved video VAE for latent video diffusion model" (Wu et al. 2024)
-and its public inference code. The fields also make the networks that the paper
-compares it with: a causal video VAE, whose sizes are those of Wan's public one,
+It follows "Improved video VAE for latent video diffusion model" (Wu et al.
+2024) and its public inference code. The fields also make the networks that the
+paper compares it with: a causal video VAE with the sizes of Wan's public VAE,
 every step between the two, and the image VAE that both are inflated from.
 
   row                     branches       convolution   attention, rates
@@ -42,7 +42,7 @@ class Encoder(blocks.Levels):
   """Stem, levels of residual blocks, middle, head.
 
   Attributes:
-    rates: dilations of the head; none: it is a plain 3x3 layer.
+    rates: dilations of the head; empty: the head is a plain 3x3 layer.
   """
 
   rates: tuple[int, ...]
@@ -106,29 +106,30 @@ class Decoder(blocks.Levels):
 class IVVAE(nn.Module):
   """Encoder to Gaussian latents, and decoder.
 
-  Frame 0 of a clip is a group of its own; then every f frames are, f the
-  temporal factor. Latent k sees the groups 0 .. k, and group k of the decoded
-  frames sees the latents 0 .. k. An image is a clip of one frame, and clips of
-  any length can be cut into chunks, see `cache`.
+  Frame 0 of a clip is a group of its own; then every f frames are a group, with
+  f the temporal factor. Latent k sees the groups 0 .. k, and group k of the
+  decoded frames sees the latents 0 .. k. An image is a clip of one frame, and
+  clips of any length can be cut into chunks, see `cache`.
 
   Attributes:
     base: channels of the first level in each branch.
     latent_channels: Z, of all branches together.
-    image_channels: C; None in a config: those of the data.
-    multipliers: factors of `base`, one per level; the sides halve in between.
+    image_channels: C; None in a config: taken from the data.
+    multipliers: factors of `base`, one per level; the sides halve between
+      levels.
     blocks: residual blocks per level; the decoder has one more.
     temporal: whether time is halved too, one flag fewer than levels.
     branches: `image`, every frame by itself; `motion`, one branch with 3x3x3
-      kernels; `key_motion`, a second one with 3x3 kernels, which represents the
-      first frame of each group; `motion_motion`, two with 3x3x3 kernels. Two
-      branches have twice the channels. Where a group is one frame, they share
-      3x3 kernels.
+      kernels; `key_motion`, a second branch with 3x3 kernels, which represents
+      the first frame of each group; `motion_motion`, two branches with 3x3x3
+      kernels. Two branches have twice the channels. Where a group is one frame,
+      they share 3x3 kernels.
     convolution: `causal`, frames t - 2 to t, or `group_causal`, frames t - 1 to
       t + 1 up to the end of the group; not read if `branches` is `image`.
-    attention: places, see `blocks.Place`. The published code has all; without
-      `down` there are the 7 of the paper.
-    rates: dilations of the encoder's last layer, beside a 1x1 kernel; empty: it
-      is a 3x3 layer.
+    attention: places, see `blocks.Place`. The published code has all of them;
+      without `down` there are 7, as in the paper.
+    rates: dilations of the encoder's last layer, beside a 1x1 kernel; empty:
+      the last layer is a 3x3 layer.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
       float32.
     remat: whether residual blocks and attention are computed again for their
@@ -183,13 +184,13 @@ class IVVAE(nn.Module):
 
     Args:
       video: (B, T, H, W, C) in [-1, 1].
-      first: whether the clip begins here. T is 1 + f n then, and f n in a later
-        chunk, which needs the cache of `cache.encode`.
+      first: whether the clip begins here. Then T is 1 + f n; in a later chunk,
+        which needs the cache of `cache.encode`, T is f n.
 
     Returns:
       Means and log-variances, each (B, 1 + n, h, w, Z) (or n in a later chunk),
-      float32, log-variances in [-30, 20]. Of two branches the first Z/2
-      channels are the key's.
+      float32, log-variances in [-30, 20]. With two branches the first Z/2
+      channels belong to the key branch.
 
     Raises:
       UserError: an illegal number of frames or an illegal side.
@@ -216,8 +217,8 @@ class IVVAE(nn.Module):
 
     Returns:
       (B, T, H, W, C) float32, not clipped to [-1, 1]; T = 1 + f (t - 1), or
-      f t in a later chunk. Of two branches the key branch gives frame 0 and the
-      first of each group, the motion branch the others.
+      f t in a later chunk. With two branches the key branch gives frame 0 and
+      the first frame of each group, the motion branch the other frames.
     """
     h = self.latents(latents.astype(self.dtype))
     video = self.decoder(h, first).astype(jnp.float32)
@@ -237,7 +238,7 @@ class IVVAE(nn.Module):
 
   @property
   def spatial_factor(self) -> int:
-    """Pixels of a latent's side."""
+    """Side of a latent, in pixels."""
     return 2 ** (len(self.multipliers) - 1)
 
   @property

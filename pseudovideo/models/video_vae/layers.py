@@ -24,7 +24,7 @@ def conv(
   padding: tuple[int, int] = (1, 1),
   dilation: int = 1,
 ) -> nn.Conv:
-  """A 3x3 convolution; `padding` is in front of and behind both axes."""
+  """A 3x3 convolution; `padding` is before and after both axes."""
   return nn.Conv(
     features,
     (3, 3),
@@ -52,9 +52,9 @@ def dense(
 class RMSNorm(nn.Module):
   """scale sqrt(C) x / max(|x|, 1e-12) over channels, each branch by itself.
 
-  C and |x| are those of a branch. There is no mean, no bias and no statistic
-  over time, places or examples: whatever is added to a clip, earlier frames
-  keep their values.
+  C and |x| refer to one branch. There is no mean, no bias and no statistic over
+  time, places or examples: whatever is added to a clip, earlier frames keep
+  their values.
 
   Attributes:
     branches: number of equal parts of the channels.

@@ -1,9 +1,9 @@
-"""Halving and doubling of sides and of time, each branch by itself.
+"""Layers that halve and double sides and time, each branch by itself.
 
 Frame 0 of a clip is exempt from the resampling of time. With two branches the
-key branch keeps or repeats frames, the motion branch learns to merge pairs and
-to split them. A lone branch has causal kernels of 3 frames; between doublings
-frame 0 counts as zeros for them, as in Wan's public VAE.
+key branch keeps or repeats frames, and the motion branch learns to merge and to
+split pairs. A lone branch has causal kernels of 3 frames; between doublings
+they see zeros in place of frame 0, as in Wan's public VAE.
 """
 
 import flax.linen as nn
@@ -88,7 +88,7 @@ class Upsample(nn.Module):
 
 
 class HalveTime(nn.Module):
-  """A linear layer over the channels of a pair, or of a pair and one before.
+  """A linear layer over the channels of a pair, or also of the frame before.
 
   Attributes:
     causal: whether the frame before the pair is seen as well.
@@ -115,7 +115,7 @@ class HalveTime(nn.Module):
 
 
 class DoubleTime(nn.Module):
-  """A linear layer to 2C channels: those of the even frame, then of the odd.
+  """A linear layer to 2C channels: first of the even frame, then of the odd.
 
   Attributes:
     causal: whether the two frames before are seen as well.
@@ -145,5 +145,5 @@ class DoubleTime(nn.Module):
 
 
 def _apart(x, first):
-  """The clip's frame 0, if it is there, and the frames behind it."""
+  """The clip's frame 0, if it is in the chunk, and the frames behind it."""
   return x[:, : int(first)], x[:, int(first) :]

@@ -1,17 +1,18 @@
 """Movie Gen's temporal autoencoder (TAE), for clips of any length.
 
-After "Movie Gen: a cast of media foundation models" (Polyak et al. 2024) as the
-lecture on it quotes it: an image VAE, inflated by a convolution over time
-behind each spatial one and by attention over time behind each spatial one, with
-the end frames repeated as padding. Time is halved by stride 2 and doubled by
-repetition and convolution; decoded frames beyond the clip's end are dropped.
+It follows "Movie Gen: a cast of media foundation models" (Polyak et al. 2024)
+as the lecture on it quotes it: an image VAE, inflated by a convolution over
+time behind each spatial convolution and by attention over time behind each
+spatial attention, with the end frames repeated as padding. Time is halved by
+stride 2 and doubled by repetition and convolution; decoded frames beyond the
+clip's end are dropped.
 
-The quotation leaves the rest open; it is taken from the image VAE of `iv_vae`,
-so that both designs can be inflated from one: norms see neither time nor
-places, attention is in the middle alone, and 1x1 shortcuts have no convolution
-over time. Layers over time start as identities, so that an inflated network
-decodes frame f k of a clip, for each of the frames f k to f k + f - 1, as the
-image VAE does.
+The quotation leaves the rest open. The rest is taken from the image VAE of
+`iv_vae`, so that both designs can be inflated from one: norms see neither time
+nor places, attention is in the middle alone, and 1x1 shortcuts have no
+convolution over time. Layers over time start as identities: for each of the
+frames f k to f k + f - 1, an inflated network decodes frame f k of the clip, as
+the image VAE does.
 
 Nothing here is causal: every latent depends on all frames, every frame on all
 latents, and a clip cannot be cut into chunks.
@@ -33,14 +34,15 @@ from pseudovideo.models.video_vae import branches, geometry, iv_vae, tae_layers
 class TAE(nn.Module):
   """Encoder to Gaussian latents, and decoder.
 
-  An image is a clip of one frame, and a clip of equal frames has its latents,
-  over and over.
+  An image is a clip of one frame. A clip of equal frames has the image's
+  latents, repeated.
 
   Attributes:
     base: channels of the first level.
     latent_channels: Z.
-    image_channels: C; None in a config: those of the data.
-    multipliers: factors of `base`, one per level; the sides halve in between.
+    image_channels: C; None in a config: taken from the data.
+    multipliers: factors of `base`, one per level; the sides halve between
+      levels.
     blocks: residual blocks per level; the decoder has one more.
     temporal: whether time is halved too, one flag fewer than levels.
     dtype: `float32` or `bfloat16`, the type of the arithmetic; parameters stay
@@ -115,7 +117,7 @@ class TAE(nn.Module):
     Args:
       latents: (B, t, h, w, Z).
       frames: T of the clip, f (t - 1) < T <= f t; None: T = f t. The frames
-        behind are dropped.
+        behind the first T are dropped.
 
     Returns:
       (B, T, H, W, C) float32, not clipped to [-1, 1].
@@ -135,7 +137,7 @@ class TAE(nn.Module):
 
   @property
   def spatial_factor(self) -> int:
-    """Pixels of a latent's side."""
+    """Side of a latent, in pixels."""
     return 2 ** (len(self.multipliers) - 1)
 
   @property
@@ -197,7 +199,7 @@ def image_vae(net: TAE) -> iv_vae.IVVAE:
 def inflate(
   image_params: Mapping[str, Any], params: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Parameters of a TAE whose frames are those of an image VAE.
+  """Parameters of a TAE that treats frames as an image VAE does.
 
   Args:
     image_params: trained parameters of `image_vae(net)`.
@@ -207,7 +209,7 @@ def inflate(
     `params` with the image VAE's arrays in all layers within frames.
 
   Raises:
-    UserError: the parameters are those of another image VAE.
+    UserError: the parameters belong to another image VAE.
   """
   spatial = traverse_util.flatten_dict(dict(image_params))
   target = traverse_util.flatten_dict(dict(params))

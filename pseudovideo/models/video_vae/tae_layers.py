@@ -1,9 +1,9 @@
 """Encoder and decoder of the temporal autoencoder: an image VAE's, inflated.
 
-Behind each 3x3 convolution there is one over time, behind each attention within
-frames one within places, over all frames. The former have the image VAE's
-names, the latter these names with `_time` behind. All layers over time start
-as identities.
+Behind each 3x3 convolution there is a convolution over time; behind each
+attention within frames there is attention within places, over all frames.
+Layers within frames have the image VAE's names; layers over time have these
+names with `_time` behind, and start as identities.
 """
 
 import flax.linen as nn
@@ -103,7 +103,7 @@ class Encoder(nn.Module):
     widths: channels of each level.
     blocks: residual blocks per level.
     temporal: whether time is halved behind each level but the last.
-    features: output channels, twice those of the latents.
+    features: output channels, twice as many as the latents have.
   """
 
   design: branches.Design

@@ -1,9 +1,9 @@
 """3x3x3 convolutions that see earlier frames, or frames of their group.
 
-A convolution over time is a 3x3 one over the channels of the three frames it
-sees, one behind the other: its kernel is (3, 3, 3 C, C'), rows of channels
-ordered by time. Two-dimensional convolutions are fast on every device, and the
-temporal taps are plain to see.
+A convolution over time is a 3x3 convolution over the channels of the three
+frames that it sees, concatenated: its kernel is (3, 3, 3 C, C'), rows of
+channels ordered by time. Two-dimensional convolutions are fast on every device,
+and the temporal taps are easy to read.
 """
 
 import flax.linen as nn
@@ -18,7 +18,7 @@ from pseudovideo.models.video_vae import cache, layers
 def windows(
   x: Float[Array, "B T H W C"], taps: int
 ) -> Float[Array, "B t H W D"]:
-  """Each frame with those before it, as channels.
+  """Each frame with the frames before it, as channels.
 
   Args:
     x: (B, taps - 1 + T, H, W, C).
@@ -34,7 +34,7 @@ def windows(
 def zeros_before(
   x: Float[Array, "B T H W C"], count: int
 ) -> Float[Array, "B {count} H W C"]:
-  """Frames of zeros, `count` of them, like those of x."""
+  """Frames of zeros, `count` of them, of the shape and type of x's frames."""
   return jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype)
 
 

@@ -1,4 +1,4 @@
-"""State dicts of PyTorch into the frozen networks' parameters.
+"""Converts state dicts of PyTorch to the frozen networks' parameters.
 
 May import `files` and `networks`.
 """

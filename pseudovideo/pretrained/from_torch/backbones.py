@@ -1,7 +1,7 @@
-"""State dicts of the networks that perceptual distances look through.
+"""Converts state dicts of the networks that perceptual distances use.
 
-VGG-16 and AlexNet are torchvision's, whose files hold the classifiers too;
-the linear weights are those of LPIPS v0.1 (Zhang et al. 2018).
+VGG-16 and AlexNet are torchvision's, whose files hold the classifiers too; the
+linear weights belong to LPIPS v0.1 (Zhang et al. 2018).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ def vgg16_head(
     {layer: {`kernel`, `bias`}}, float32.
 
   Raises:
-    UserError: the state dict is another one, see `check`.
+    UserError: the state dict is of another network, see `check`.
   """
   shapes = _vgg16_shapes(head or vgg.Head())
   check("VGG-16", state_dict, shapes)
@@ -78,7 +78,7 @@ def alexnet(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     {layer: {`kernel`, `bias`}}, float32.
 
   Raises:
-    UserError: the state dict is another one, see `check`.
+    UserError: the state dict is of another network, see `check`.
   """
   shapes = _conv_shapes(alexnet_model.AlexNet(), alexnet_model.SMALLEST_SIDE)
   shapes |= _linear_shapes(_ALEXNET_CLASSIFIER)
@@ -99,7 +99,7 @@ def lpips_linear(
     An array (C,) float32 for each map, none negative.
 
   Raises:
-    UserError: the state dict is another one, see `check`, or a weight is
+    UserError: the state dict is of another network, see `check`, or a weight is
       negative or NaN.
   """
   shapes: _Shapes = {
@@ -109,7 +109,7 @@ def lpips_linear(
   for name in shapes:
     if not (np.asarray(state_dict[name]) >= 0).all():
       raise errors.UserError(
-        f"The weights {name!r} are not all >= 0, which those of LPIPS are; "
+        f"The weights {name!r} are not all >= 0, as LPIPS's weights are; "
         "give the published file of version 0.1."
       )
   return [_float32(state_dict[name]).reshape(-1) for name in shapes]
@@ -118,7 +118,7 @@ def lpips_linear(
 def check(
   title: str, state_dict: Mapping[str, np.ndarray], shapes: _Shapes
 ) -> None:
-  """Refuses arrays that are not exactly those of a published network.
+  """Refuses arrays that are not exactly a published network's.
 
   Args:
     title: name of the network, for people.
@@ -143,7 +143,7 @@ def check(
 
 def _error(title: str, what: str) -> errors.UserError:
   return errors.UserError(
-    f"The state dict is not that of {title}: {what}; give the published file."
+    f"The state dict does not fit {title}: {what}; give the published file."
   )
 
 

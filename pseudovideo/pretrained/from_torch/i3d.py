@@ -1,4 +1,4 @@
-"""The state dict of I3D in PyTorch to the variables of `networks.i3d.I3D`.
+"""Converts I3D's PyTorch state dict to variables of `networks.i3d.I3D`.
 
 The two have the same modules; only the last part of a name and the order of
 the axes differ, see `names`.

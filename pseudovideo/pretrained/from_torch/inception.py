@@ -1,4 +1,4 @@
-"""Inception-v3's PyTorch state dict to Flax variables, and the reverse.
+"""Converts Inception-v3's PyTorch state dict to Flax variables, and back.
 
 The two have the same modules; only the last part of a name and the order of
 the axes differ, see `names`.
@@ -64,11 +64,11 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     {name: array}: float32, and int64 counters.
 
   Raises:
-    ValueError: the variables are those of another network.
+    ValueError: the variables belong to another network.
   """
   given = traverse_util.flatten_dict(dict(variables))
   if {path: np.shape(array) for path, array in given.items()} != _shapes():
-    raise ValueError("The variables are not those of InceptionV3.")
+    raise ValueError("The variables do not belong to InceptionV3.")
   state_dict = {
     name: np.zeros((), np.int64) for name in names.counters(_shapes())
   }
@@ -101,6 +101,6 @@ def _layout(path: names.Path) -> layouts.Layout:
 
 def _error(what: str) -> errors.UserError:
   return errors.UserError(
-    f"The state dict is not that of the FID's Inception-v3: {what}; give the "
-    "weights of 2015-12-05, not those of torchvision."
+    f"The state dict does not fit the FID's Inception-v3: {what}; give the "
+    "weights of 2015-12-05, not torchvision's."
   )

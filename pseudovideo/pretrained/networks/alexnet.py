@@ -1,7 +1,7 @@
 """AlexNet as torchvision has it (Krizhevsky 2014, arXiv 1404.5997).
 
-Only the convolutions, numbered as there: what is `features.0` in torchvision
-is `features_0` here. Images are expected as torchvision normalises them, see
+It has only the convolutions, numbered as in torchvision, whose `features.0` is
+`features_0` here. Images are expected as torchvision normalises them, see
 `metrics.lpips.normalize`.
 """
 
@@ -24,7 +24,7 @@ _LAYERS = (
 
 
 class AlexNet(nn.Module):
-  """The convolutions."""
+  """The convolutions of AlexNet."""
 
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:

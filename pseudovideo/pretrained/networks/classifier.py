@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 
 VALUE_RANGE = (-1.0, 1.0)
-"""The range of its pixels."""
+"""The range of the classifier's pixels."""
 
 
 class Classifier(nn.Module):

@@ -1,7 +1,7 @@
 """Inflated 3D Inception for RGB (Carreira & Zisserman 2017, arXiv 1705.07750).
 
 Layers are named as in the PyTorch copies of the published network. All
-padding is TensorFlow's SAME: what is needed, the odd pixel at the end.
+padding is TensorFlow's SAME: as much as is needed, the odd pixel at the end.
 """
 
 import functools
@@ -70,7 +70,7 @@ class Mixed(nn.Module):
   """Four branches side by side.
 
   Attributes:
-    channels: six, those of `b0`, `b1a`, `b1b`, `b2a`, `b2b`, `b3b`.
+    channels: six numbers, for `b0`, `b1a`, `b1b`, `b2a`, `b2b`, `b3b`.
     epsilon: number added to the variances.
   """
 
@@ -110,7 +110,7 @@ class I3D(nn.Module):
   Attributes:
     epsilon: number added to the variances; 1e-3 in the published graph.
     window: size of the last average pool (time, height, width); the published
-      one covers the whole map of a 224x224 video.
+      window covers the whole map of a 224x224 video.
   """
 
   epsilon: float = 1e-3

@@ -1,9 +1,9 @@
 """The Inception-v3 of the FID, with the names of its PyTorch state dict.
 
-Szegedy et al. 2016 (arXiv 1512.00567) describe the network. The one that the
-Frechet Inception distance means (Heusel et al. 2017, weights of 2015-12-05)
-differs in three ways: it has 1008 classes, its average pools divide by the
-number of pixels inside the image, and the last block pools by the maximum.
+Szegedy et al. 2016 (arXiv 1512.00567) describe the network. The network of the
+Frechet Inception distance (Heusel et al. 2017, weights of 2015-12-05) differs
+in three ways: it has 1008 classes, its average pools divide by the number of
+pixels inside the image, and the last block pools by the maximum.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """VGG-16 (Simonyan & Zisserman 2015, arXiv 1409.1556, configuration D).
 
-Layers are numbered as in torchvision, whose weights it takes: what is
-`features.0` there is `features_0` here. Images are expected as torchvision
-normalises them, see `metrics.lpips.normalize`.
+Layers are numbered as in torchvision, whose weights it takes; its `features.0`
+is `features_0` here. Images are expected as torchvision normalises them, see
+`metrics.lpips.normalize`.
 """
 
 import flax.linen as nn
@@ -21,7 +21,7 @@ POOLED_SIDE = 7
 
 
 class VGG16(nn.Module):
-  """The convolutions."""
+  """The convolutions of VGG-16."""
 
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:
@@ -60,7 +60,7 @@ class Head(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """fc7 after its ReLU.
+    """Runs the layers; returns fc7 after its ReLU.
 
     Any size becomes 7x7 by torchvision's adaptive average pool; a single pixel
     is repeated. The pixels are flattened with the channels last.

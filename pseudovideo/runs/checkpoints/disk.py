@@ -6,7 +6,7 @@ checksum of the contents, so a manifest travels in its metadata:
 
     {"step", "config", "format", "versions", "parts", "arrays": {name: entry}}
 
-where an entry holds the leaf's path, shape, dtype and the SHA-256 of those and
+where an entry holds the leaf's path, shape, dtype and the SHA-256 of these and
 its bytes; the manifest has a SHA-256 of its own. Arrays are read by orbax's
 storage library, TensorStore, one by one, so that a fault is reported for the
 array that has it.
@@ -77,7 +77,7 @@ def nest(leaves: Iterable[tuple[Iterable[str], Any]]) -> dict[str, Any]:
 
 
 def describe(array: Any) -> dict[str, Any]:
-  """Shape and dtype, of real or abstract arrays, as JSON."""
+  """The shape and dtype of real or abstract arrays, as JSON."""
   return {"shape": list(array.shape), "dtype": str(array.dtype)}
 
 
@@ -91,7 +91,7 @@ def copy_to_host(
 ) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
   """Copies every leaf, so that the caller may donate the state afterwards.
 
-  Of several processes all must call it: the pieces of a leaf come together.
+  All processes must call it: the pieces of a leaf are gathered.
 
   Args:
     state: {part: pytree of jax or numpy arrays}.
@@ -197,10 +197,10 @@ def write(
 
 
 def _orbax() -> ocp.Checkpointer:
-  """Writes what it is given, and waits for no other process.
+  """A checkpointer that waits for no other process.
 
-  Orbax's newer interface, `orbax.checkpoint.v1`, compares the path with that
-  of the other processes on the devices, which may be in the middle of a step.
+  Orbax's newer interface, `orbax.checkpoint.v1`, compares the path with the
+  other processes' paths on the devices, which may be in the middle of a step.
   """
   me = jax.process_index()
   alone = ocp.options.MultiprocessingOptions(

@@ -1,8 +1,8 @@
-"""Checkpoints of earlier versions, read with today's names of their arrays.
+"""Reads checkpoints of earlier versions, with today's names of their arrays.
 
-The part `extra` had its entries side by side; today those that updates change
-are below `state`, others below `frozen`. A manifest with a `format` has today's
-names.
+The part `extra` had its entries side by side. Today the entries that updates
+change are below `state`, the others below `frozen`. A manifest with a `format`
+has today's names.
 """
 
 from typing import Any

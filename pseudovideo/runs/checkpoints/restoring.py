@@ -1,4 +1,4 @@
-"""Choosing a good step, and giving its arrays the form that is asked for."""
+"""Chooses a good step, and gives its arrays the form that is asked for."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ def read_good(
 
   Args:
     directory: directory of the steps' directories.
-    step: this one only; None takes the newest.
+    step: the only step to read; None takes the newest.
     fallback: whether to try older steps when the newest is damaged.
     select: function from the manifest to the names of the arrays to read.
 
@@ -67,7 +67,7 @@ def read_good(
   raise errors.UserError(
     f"No undamaged checkpoint was found in {directory}: "
     + "; ".join(f"step {bad}: {fault}" for bad, fault in faults.items())
-    + f". Of those not tried, {_there_are(others)}; name one of them, or move "
+    + f". Of the steps not tried, {_there_are(others)}; name one, or move "
     "the damaged ones away to start anew."
   ) from next(iter(faults.values()))
 
@@ -122,9 +122,9 @@ def place(array: np.ndarray, entry: Mapping[str, Any], like: Any) -> Any:
   Args:
     array: array as read from disk.
     entry: entry of the array in the manifest.
-    like: a numpy array, a jax array, or a ShapeDtypeStruct. Without a
-      sharding, or when it is not committed to its device, neither is the
-      result.
+    like: a numpy array, a jax array, or a ShapeDtypeStruct. If it has no
+      sharding, or is not committed to its device, the result is not committed
+      either.
   """
   if isinstance(like, np.ndarray | np.generic):
     return array

@@ -1,7 +1,6 @@
 """The checkpoints of one run: saved in the background, pruned, restored.
 
-Of several processes the first one writes, and all read: they must see the same
-folder.
+The first process writes, and all processes read: they must see the same folder.
 """
 
 import errno
@@ -33,10 +32,10 @@ class Checkpoints:
   Args:
     directory: created when missing; usually `workdir / FOLDER`.
     keep: number of the newest steps that stay, at least 1.
-    keep_every: steps divisible by it stay as well; None or 0: no others.
-    cleanup: remove what a killed writer left, and after a fallback rename the
-      damaged steps N to `damaged-N`. False for a second process that only
-      restores.
+    keep_every: steps divisible by it stay as well; None or 0 for none.
+    cleanup: whether to remove what a killed writer left, and after a fallback
+      to rename the damaged steps N to `damaged-N`. False for a second process
+      that only restores.
 
   Raises:
     UserError: a value out of range, or a directory that cannot be created.
@@ -130,12 +129,12 @@ class Checkpoints:
     """Restores the whole state, bit for bit, every array checked.
 
     Args:
-      step: this step only; None takes the newest that is good.
+      step: the only step to read; None takes the newest that is good.
       like: a state with the structure, shapes, dtypes and shardings that are
-        wanted, concrete or abstract; the devices may differ from those that
-        the checkpoint was saved on.
+        wanted, concrete or abstract; the checkpoint may have been saved on
+        other devices.
       fallback: whether an older step may be taken when the newest is damaged.
-        The damaged ones are then renamed to `damaged-N`, and may be saved
+        The damaged steps are then renamed to `damaged-N`, and may be saved
         again.
 
     Returns:
@@ -205,7 +204,7 @@ class Checkpoints:
     self._prune()
 
   def _is_good(self, step: int) -> bool:
-    """True if the step is there already; a damaged one is renamed."""
+    """True if the step is there already and good; a damaged step is renamed."""
     if step not in self.steps():
       return False
     path = self._directory / str(step)

@@ -116,7 +116,7 @@ def test_the_notes_say_what_the_numbers_are(scored):
   assert "There is no FID" in notes and "2015-12-05" in notes
   assert "named x are over a classifier" in notes and "99.5%" in notes
   assert "standard deviations over training seeds" in notes
-  assert "abacus, jax " in notes and "Averaged weights" in notes
+  assert "abacus, jax " in notes and "Averaged (EMA)" in notes
   assert f"{report.CONTROL_MARK} A control" in notes and "changed" not in notes
   without = report.notes(TABLE, (FIRST,), scored[:1])
   assert not [note for note in without if report.CONTROL_MARK in note]

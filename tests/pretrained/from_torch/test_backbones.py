@@ -93,9 +93,9 @@ def test_another_state_dict_is_refused(name):
 
 
 def test_one_network_is_not_the_other():
-  with pytest.raises(errors.UserError, match=r"not that of AlexNet: it lacks"):
+  with pytest.raises(errors.UserError, match=r"does not fit AlexNet: it lacks"):
     backbones.alexnet(_zeros(reference.vgg16_arrays()))
-  with pytest.raises(errors.UserError, match=r"not that of VGG-16: it lacks"):
+  with pytest.raises(errors.UserError, match=r"does not fit VGG-16: it lacks"):
     backbones.vgg16_head(_zeros(reference.alexnet_arrays()))
 
 

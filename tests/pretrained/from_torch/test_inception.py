@@ -97,5 +97,5 @@ def test_other_state_dicts_are_refused():
 
 def test_other_variables_are_refused(variables):
   params = {name: p for name, p in variables["params"].items() if name != "fc"}
-  with pytest.raises(ValueError, match="not those of InceptionV3"):
+  with pytest.raises(ValueError, match="do not belong to InceptionV3"):
     convert.to_torch({**variables, "params": params})
