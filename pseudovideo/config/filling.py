@@ -229,8 +229,9 @@ def _kind(raw: Mapping[str, Any], section: str) -> type:
   """The class that the name in a section stands for."""
   table, name = NAMED[section], raw.get(section, {}).get("name")
   if name is None:
+    owner = f"task {raw['task']['name']}" if section != "task" else "config"
     raise errors.UserError(
-      f"The config lacks {section}.name; set it to one of: "
+      f"The {owner} lacks {section}.name; set it to one of: "
       f"{', '.join(sorted(table))}."
     )
   return errors.look_up(section, str(name), table)

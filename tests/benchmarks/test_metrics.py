@@ -25,7 +25,7 @@ def measured(tmp_path_factory):
   rows = "--rows=memory,inception,distances"
   few = functools.partial(benchmark.measure_distances, dim=8, num=32)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(benchmark, "random_inception", benchmark.stand_in)
+    patch.setattr(benchmark, "random_inception", benchmark.random_network)
     patch.setattr(benchmark, "measure_distances", few)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
       command = [rows, f"--stream={STREAM}", "--images=600", f"--out={out}"]

@@ -270,13 +270,13 @@ def test_a_row_is_trained_with_what_it_needs(finished):
   root, said, shown = finished
   order = [line for line in said.splitlines() if line.startswith("[")]
   assert ["to do" in line for line in order] == [True] * 3
-  assert order[0].startswith("[1/3] 1 frame, as published, seed 0: to do")
-  assert order[1].startswith("[2/3] next: 1 frame, as published, seed 0")
+  assert order[0].startswith("[1/3] 1 frame, published, seed 0: to do")
+  assert order[1].startswith("[2/3] next, 1 frame, published, seed 0")
   assert "missing; needs published_1-seed0" in order[1]
   assert "samples next_published_1-seed0" in order[2]
   kept = sorted(p.stem for p in (root / "kept").rglob("*.json"))
   assert kept == sorted(f"{n}-seed0" for n in (*NAMES, "published_1"))
-  assert "next: 1 frame, as published" in shown and "nats/token" in shown
+  assert "next, 1 frame, published" in shown and "nats/token" in shown
   assert "samples/s" in shown and "has changed since" not in shown
 
 
