@@ -45,7 +45,7 @@ def growths():
   found = {"nothing": benchmark.measure_memory(STREAM)}
   with mock.patch.object(summary, "summarize", keep_all):
     found["features"] = benchmark.measure_memory(STREAM)
-  network = Hoarder(**vars(benchmark.stand_in()))
+  network = Hoarder(**vars(benchmark.random_network()))
   found["images"] = benchmark.measure_network(network, 1024)
   grown = {name: measured["growth_mb"] for name, measured in found.items()}
   return {"written": written_mb, **grown}
