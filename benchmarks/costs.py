@@ -1,4 +1,4 @@
-"""What a run of the preset `paper` costs: arithmetic, and hours by a rule.
+"""Costs of a run of the preset `paper`: arithmetic, and hours by a rule.
 
   python -m benchmarks.costs [--rows=diffusion_4_cifar10] [--out=FILE.json]
 
