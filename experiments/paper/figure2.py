@@ -16,8 +16,8 @@ import numpy as np
 
 from experiments.rows import hvae
 from experiments.rows.base import Job, Table
-from experiments.running import commands, work
-from pseudovideo import data, errors, pixels
+from experiments.running import commands
+from pseudovideo import data, pixels
 from pseudovideo.report import composing, drawing
 from pseudovideo.runs import sample_files
 
@@ -70,12 +70,7 @@ def draw(values: commands.Values) -> int:
     UserError: a model was not sampled yet.
   """
   jobs = commands.chosen_jobs(TABLE, values)
-  for job in jobs:
-    if work.results_of(job, values.root) is None:
-      raise errors.UserError(
-        f"There are no samples in {job.workdir(values.root)} yet; run the "
-        "figure instead of reporting it."
-      )
+  commands.require_samples(jobs, values.root)
   path = jobs[0].folder(values.root) / "figure2.png"
   drawing.save_png(path, picture(jobs, values.root, values.data_dir))
   print(path)

@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.rows import tokenizer
 from experiments.rows.base import Job, Table
-from experiments.running import commands, work
+from experiments.running import commands
 from pseudovideo import data, errors
 from pseudovideo.report import composing, drawing
 from pseudovideo.runs import sample_files
@@ -82,12 +82,7 @@ def draw(figure: str, values: commands.Values) -> int:
     UserError: a model has not reconstructed images yet.
   """
   jobs = commands.chosen_jobs(table(figure, values.recipe, values.rows), values)
-  for job in jobs:
-    if work.results_of(job, values.root) is None:
-      raise errors.UserError(
-        f"There are no samples in {job.workdir(values.root)} yet; run the "
-        "figure instead of reporting it."
-      )
+  commands.require_samples(jobs, values.root)
   name = f"{figure}_{'rows' if values.rows else values.recipe}.png"
   path = jobs[0].folder(values.root) / name
   drawing.save_png(path, picture(jobs, values.root, values.data_dir))

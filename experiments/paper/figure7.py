@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 from experiments.rows import diffusion
 from experiments.rows.base import Table
-from experiments.running import commands, work
-from pseudovideo import errors
+from experiments.running import commands
 from pseudovideo.report import drawing
 from pseudovideo.runs import sample_files
 
@@ -35,11 +34,7 @@ def draw(values: commands.Values) -> int:
     UserError: the model was not sampled yet.
   """
   job = commands.chosen_jobs(TABLE, values)[0]
-  if work.results_of(job, values.root) is None:
-    raise errors.UserError(
-      f"There are no samples in {job.workdir(values.root)} yet; run the figure "
-      "instead of reporting it."
-    )
+  commands.require_samples([job], values.root)
   drawn = sample_files.load(job.workdir(values.root) / sample_files.NAME)
   path = job.folder(values.root) / "figure7.png"
   drawing.save_png(path, drawing.grid(drawn.images[:SHOWN]))

@@ -3,9 +3,8 @@
   python -m experiments run table6 --preset=small --dataset=digits
   python -m experiments report table6 --preset=small --dataset=digits
 
-The runs are those of Table 2, trained once for both. The paper does not define
-its PSNR; ours is a mean over images, beside the PSNR of the mean
-error, which is lower.
+The runs are shared with Table 2. The paper does not define its PSNR; ours is a
+mean over images, beside the PSNR of the mean error, which is lower.
 """
 
 from collections.abc import Sequence

@@ -119,8 +119,8 @@ def expectations() -> Sheet:
     rows,
     notes=[
       "Seconds with compilation, logs and checkpoints. A cpu is two cores that "
-      "other programs shared: these seconds are upper bounds, by up to ten "
-      "times, and compare nothing."
+      "other programs shared: these seconds are upper bounds, some of them "
+      "many times too long, and compare nothing."
     ],
   )
 

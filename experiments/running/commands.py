@@ -163,6 +163,24 @@ def run_figure(
   return code if code or values["dry-run"].value else draw()
 
 
+def require_samples(jobs: Sequence[base.Job], root: str) -> None:
+  """Refuses to draw a figure of runs that are not done.
+
+  Args:
+    jobs: the runs that the figure shows.
+    root: folder of all runs.
+
+  Raises:
+    UserError: a model was not sampled yet.
+  """
+  for job in jobs:
+    if work.results_of(job, root) is None:
+      raise errors.UserError(
+        f"There are no samples in {job.workdir(root)} yet; run the figure "
+        "instead of reporting it."
+      )
+
+
 def report_table(table: base.Table, values: Values) -> str:
   """The table of the rows that are done."""
 

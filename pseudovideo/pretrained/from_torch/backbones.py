@@ -14,10 +14,9 @@ import numpy as np
 
 from pseudovideo import errors
 from pseudovideo.files import layouts
+from pseudovideo.pretrained.from_torch import names
 from pseudovideo.pretrained.networks import alexnet as alexnet_model
 from pseudovideo.pretrained.networks import vgg
-
-_Shapes = dict[str, tuple[int, ...]]
 
 _CLASSES = 1000
 _ALEXNET_CLASSIFIER = {1: (4096, 9216), 4: (4096, 4096), 6: (_CLASSES, 4096)}
@@ -36,7 +35,7 @@ def vgg16(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     UserError: a name is missing or too many, or an array has another shape or
       no floating-point numbers.
   """
-  check("VGG-16", state_dict, _vgg16_shapes(vgg.Head()))
+  names.check("VGG-16", state_dict, _vgg16_shapes(vgg.Head()))
   return _layers(state_dict, "features", layouts.CONV)
 
 
@@ -56,7 +55,7 @@ def vgg16_head(
     UserError: the state dict is of another network, see `check`.
   """
   shapes = _vgg16_shapes(head or vgg.Head())
-  check("VGG-16", state_dict, shapes)
+  names.check("VGG-16", state_dict, shapes)
   wanted = {
     name: array
     for name, array in state_dict.items()
@@ -82,7 +81,7 @@ def alexnet(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """
   shapes = _conv_shapes(alexnet_model.AlexNet(), alexnet_model.SMALLEST_SIDE)
   shapes |= _linear_shapes(_ALEXNET_CLASSIFIER)
-  check("AlexNet", state_dict, shapes)
+  names.check("AlexNet", state_dict, shapes)
   return _layers(state_dict, "features", layouts.CONV)
 
 
@@ -102,10 +101,10 @@ def lpips_linear(
     UserError: the state dict is of another network, see `check`, or a weight is
       negative or NaN.
   """
-  shapes: _Shapes = {
+  shapes: names.Shapes = {
     f"lin{k}.model.1.weight": (1, num, 1, 1) for k, num in enumerate(channels)
   }
-  check("LPIPS's linear layers for this network", state_dict, shapes)
+  names.check("LPIPS's linear layers for this network", state_dict, shapes)
   for name in shapes:
     if not (np.asarray(state_dict[name]) >= 0).all():
       raise errors.UserError(
@@ -115,50 +114,18 @@ def lpips_linear(
   return [_float32(state_dict[name]).reshape(-1) for name in shapes]
 
 
-def check(
-  title: str, state_dict: Mapping[str, np.ndarray], shapes: _Shapes
-) -> None:
-  """Refuses arrays that are not exactly a published network's.
-
-  Args:
-    title: name of the network, for people.
-    state_dict: arrays by name.
-    shapes: the shape of every array, by name.
-
-  Raises:
-    UserError: a name is missing or too many, or an array has another shape or
-      no floating-point numbers.
-  """
-  if differences := layouts.name_differences(state_dict, shapes):
-    raise _error(title, differences)
-  for name, shape in shapes.items():
-    array = np.asarray(state_dict[name])
-    if array.shape != shape:
-      raise _error(title, f"{name!r} has the shape {array.shape}, not {shape}")
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-      raise _error(
-        title, f"{name!r} is of type {array.dtype}, not floating-point"
-      )
-
-
-def _error(title: str, what: str) -> errors.UserError:
-  return errors.UserError(
-    f"The state dict does not fit {title}: {what}; give the published file."
-  )
-
-
-def _vgg16_shapes(head: vgg.Head) -> _Shapes:
+def _vgg16_shapes(head: vgg.Head) -> names.Shapes:
   hidden = head.hidden
   inputs = vgg.CHANNELS[-1] * vgg.POOLED_SIDE**2
   sizes = {0: (hidden, inputs), 3: (hidden, hidden), 6: (_CLASSES, hidden)}
   return _conv_shapes(vgg.VGG16(), vgg.SMALLEST_SIDE) | _linear_shapes(sizes)
 
 
-def _conv_shapes(net: nn.Module, side: int) -> _Shapes:
+def _conv_shapes(net: nn.Module, side: int) -> names.Shapes:
   """Shapes of the convolutions of `net` in the state dict."""
   images = jnp.zeros((1, side, side, 3))
   params = jax.eval_shape(net.init, jax.random.key(0), images)["params"]
-  shapes: _Shapes = {}
+  shapes: names.Shapes = {}
   for layer, arrays in params.items():
     height, width, inputs, outputs = arrays["kernel"].shape
     name = layer.replace("_", ".")
@@ -167,8 +134,8 @@ def _conv_shapes(net: nn.Module, side: int) -> _Shapes:
   return shapes
 
 
-def _linear_shapes(sizes: Mapping[int, tuple[int, int]]) -> _Shapes:
-  shapes: _Shapes = {}
+def _linear_shapes(sizes: Mapping[int, tuple[int, int]]) -> names.Shapes:
+  shapes: names.Shapes = {}
   for number, (outputs, inputs) in sizes.items():
     shapes[f"classifier.{number}.weight"] = (outputs, inputs)
     shapes[f"classifier.{number}.bias"] = (outputs,)

@@ -8,12 +8,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pseudovideo.pretrained.from_torch import backbones, names
+from pseudovideo.pretrained.from_torch import names
 from pseudovideo.pretrained.networks import i3d
 
 
@@ -33,7 +31,7 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
   shapes = _shapes()
   theirs = {path: names.of(path) for path in shapes}
   counters = names.counters(shapes)
-  backbones.check(
+  names.check(
     "I3D for 400 classes",
     {name: a for name, a in state_dict.items() if name not in counters},
     {theirs[path]: _their_shape(shape) for path, shape in shapes.items()},
@@ -49,11 +47,7 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 @functools.cache
 def _shapes() -> dict[names.Path, tuple[int, ...]]:
-  """Shapes of the variables, without computing them."""
-  videos = jnp.zeros((1, i3d.FEWEST_FRAMES, i3d.SIDE, i3d.SIDE, 3))
-  tree = jax.eval_shape(i3d.I3D().init, jax.random.key(0), videos)
-  flat = traverse_util.flatten_dict(tree)
-  return {path: leaf.shape for path, leaf in flat.items()}
+  return names.shapes(i3d.I3D(), (1, i3d.FEWEST_FRAMES, i3d.SIDE, i3d.SIDE, 3))
 
 
 def _their_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,12 +8,9 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pseudovideo import errors
 from pseudovideo.files import layouts
 from pseudovideo.pretrained.from_torch import names
 from pseudovideo.pretrained.networks import inception
@@ -32,24 +29,16 @@ def to_flax(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
     UserError: a name is missing or too many, or an array has another shape or
       no floating-point numbers.
   """
-  ours = {names.of(path): path for path in _shapes()}
   counters = names.counters(_shapes())
-  for name in ours:
-    if name not in state_dict:
-      raise _error(f"it has no {name!r}")
+  names.check(
+    "the FID's Inception-v3",
+    {name: a for name, a in state_dict.items() if name not in counters},
+    {names.of(path): _their_shape(path) for path in _shapes()},
+    advice="give the weights of 2015-12-05, not torchvision's",
+  )
   variables = {}
-  for name, array in state_dict.items():
-    if name in counters:
-      continue
-    if name not in ours:
-      raise _error(f"it has {name!r} besides")
-    path, array = ours[name], np.asarray(array)
-    expected = _their_shape(path)
-    if array.shape != expected:
-      raise _error(f"{name!r} has the shape {array.shape}, not {expected}")
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-      raise _error(f"{name!r} is of type {array.dtype}, not floating-point")
-    array = _layout(path).weight(array)
+  for path in _shapes():
+    array = _layout(path).weight(np.asarray(state_dict[names.of(path)]))
     variables[path] = np.array(array, np.float32, order="C")
   return traverse_util.unflatten_dict(variables)
 
@@ -80,12 +69,8 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _shapes() -> dict[names.Path, tuple[int, ...]]:
-  """Shapes of the variables, without computing them."""
-  images = jnp.zeros((1, inception.SIDE, inception.SIDE, 3))
-  init = inception.InceptionV3().init
-  tree = jax.eval_shape(init, jax.random.key(0), images)
-  flat = traverse_util.flatten_dict(tree)
-  return {path: leaf.shape for path, leaf in flat.items()}
+  side = inception.SIDE
+  return names.shapes(inception.InceptionV3(), (1, side, side, 3))
 
 
 def _their_shape(path: names.Path) -> tuple[int, ...]:
@@ -97,10 +82,3 @@ def _layout(path: names.Path) -> layouts.Layout:
   if path[-1] != "kernel":
     return layouts.NORM
   return layouts.CONV if "conv" in path else layouts.LINEAR
-
-
-def _error(what: str) -> errors.UserError:
-  return errors.UserError(
-    f"The state dict does not fit the FID's Inception-v3: {what}; give the "
-    "weights of 2015-12-05, not torchvision's."
-  )

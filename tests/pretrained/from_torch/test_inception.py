@@ -59,18 +59,21 @@ def test_half_precision_is_widened():
 
 
 CHANGES = [
-  ({"fc.bias": None}, "it has no 'fc.bias'; give the weights of 2015-12-05"),
+  (
+    {"fc.bias": None},
+    r"it lacks 1 \(fc.bias\); give the weights of 2015-12-05",
+  ),
   (
     {"Mixed_7c.branch1x1.bn.running_var": None},
-    "no 'Mixed_7c.branch1x1.bn.running_var'",
+    r"it lacks 1 \(Mixed_7c.branch1x1.bn.running_var\)",
   ),
   (
     {"AuxLogits.conv0.conv.weight": np.zeros(3, np.float32)},
-    "it has 'AuxLogits.conv0.conv.weight' besides",
+    r"it has besides 1 \(AuxLogits.conv0.conv.weight\)",
   ),
   (
     {"fc.num_batches_tracked": np.array(0)},
-    "it has 'fc.num_batches_tracked' besides",
+    r"it has besides 1 \(fc.num_batches_tracked\)",
   ),
   (
     {"fc.weight": np.zeros((1000, 2048), np.float32)},
