@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import sys
 import pytest
 
 from benchmarks import metrics as benchmark
-from tests.benchmarks.growth import STREAM
+from tests.benchmarks.growth import ALLOCATOR, STREAM
 
 ROOT = pathlib.Path(__file__).parents[2]
 PRODUCT = 2 * 3072 * (2048 + 1008)  # Operations of the stand-in, per image.
@@ -36,7 +37,8 @@ def measured(tmp_path_factory):
 def test_memory_grows_by_what_is_kept(measured):
   done = subprocess.run(
     [sys.executable, "-m", "tests.benchmarks.growth"],
-    cwd=ROOT, capture_output=True, text=True, check=True,
+    cwd=ROOT, env=os.environ | ALLOCATOR,
+    capture_output=True, text=True, check=True,
   )  # fmt: skip
   found = json.loads(done.stdout)
   features_mb = 0.9 * STREAM * 2048 * 4 / 1e6
