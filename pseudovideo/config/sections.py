@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from pseudovideo import errors, pixels
+from pseudovideo.data import plain
 from pseudovideo.fields import Count, NotNegativeInt, Seed
 from pseudovideo.metrics import set_metrics
 
@@ -23,10 +24,19 @@ class DataConfig:
   Attributes:
     name: name of the data set, see `pseudovideo.data`.
     binarize: `none`, `bernoulli` (redrawn at every step) or `threshold`.
+    background: colour that transparent pixels of a folder's images show, a
+      name or `#rrggbb`.
+
+  Raises:
+    UserError: the background is no colour.
   """
 
   name: str
   binarize: pixels.Binarize = "none"
+  background: str = "white"
+
+  def __post_init__(self):
+    plain.colour(self.background)
 
 
 @dataclasses.dataclass(frozen=True)

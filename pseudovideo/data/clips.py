@@ -19,7 +19,7 @@ import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding, videos
+from pseudovideo.data import cache, decoding, plain, videos
 from pseudovideo.files import atomic
 
 NAMED = 5  # files that a message names
@@ -75,7 +75,10 @@ class Cut:
 
 
 def load(
-  root: pathlib.Path, cut: Cut, names: Sequence[str] | None = None
+  root: pathlib.Path,
+  cut: Cut,
+  names: Sequence[str] | None = None,
+  background: plain.Colour = plain.WHITE,
 ) -> ClipSet:
   """Loads the clips of the videos below a folder; a second call reads a cache.
 
@@ -86,6 +89,7 @@ def load(
     cut: the cutting of videos into clips.
     names: names of the videos in their order, from `videos.find`; None for all
       of them, sorted.
+    background: what transparent pixels show.
 
   Raises:
     UserError: no videos, none that is long enough, smaller frames than `side`,
@@ -100,10 +104,16 @@ def load(
   if names is not None:
     found = {name: found[name] for name in names}
   files = [path for video in found.values() for path in video]
+  made_from = {
+    "cut": dataclasses.asdict(cut),
+    "files": cache.stamps(root, files),
+  }
+  if background != plain.WHITE:
+    made_from["background"] = background
   arrays, fingerprint = cache.load(
     "clips",
-    {"cut": dataclasses.asdict(cut), "files": cache.stamps(root, files)},
-    lambda new_array: _build(root, found, cut, new_array),
+    made_from,
+    lambda new_array: _build(root, found, cut, background, new_array),
   )
   names = tuple(found)
   short = sorted(set(range(len(names))) - set(arrays["video"].tolist()))
@@ -124,6 +134,7 @@ def _build(
   root: pathlib.Path,
   found: dict[str, list[pathlib.Path]],
   cut: Cut,
+  background: plain.Colour,
   new_array: cache.NewArray,
 ) -> None:
   """Writes clips through a nameless file, as their number is unknown."""
@@ -135,7 +146,8 @@ def _build(
   with _spool() as spool:
     bar = tqdm.tqdm(found.values(), "decoding", unit="video", disable=None)
     for number, files in enumerate(bar):
-      for clip in itertools.islice(_clips(files, cut), cut.per_video):
+      cut_out = _clips(files, cut, background)
+      for clip in itertools.islice(cut_out, cut.per_video):
         spool.write(clip.data)
         origins.append(number)
     if not origins:
@@ -177,11 +189,13 @@ def _check(
     )
 
 
-def _clips(files: list[pathlib.Path], cut: Cut) -> Iterator[np.ndarray]:
+def _clips(
+  files: list[pathlib.Path], cut: Cut, background: plain.Colour
+) -> Iterator[np.ndarray]:
   """Yields clips (T, S, S, 3) uint8; only one is in memory."""
   frames = (
     decoding.to_array(image, 3, cut.side)
-    for image in videos.frames(files, cut.interval)
+    for image in videos.frames(files, cut.interval, background)
   )
   while len(clip := list(itertools.islice(frames, cut.frames))) == cut.frames:
     yield np.stack(clip)

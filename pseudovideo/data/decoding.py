@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from pseudovideo import errors
+from pseudovideo.data import plain
 from pseudovideo.files import untrusted
 
 if TYPE_CHECKING:
@@ -129,18 +130,24 @@ def square(image: "Image.Image", side: int) -> "Image.Image":
 
 
 def to_array(
-  image: "Image.Image", channels: int, side: int | None
+  image: "Image.Image",
+  channels: int,
+  side: int | None,
+  background: plain.Colour = plain.WHITE,
 ) -> np.ndarray:
-  """Decodes an image to (H, W, channels) uint8; transparency is dropped.
+  """Decodes an image to (H, W, channels) uint8.
 
   Args:
     image: an image from `opened`.
     channels: 1 for grey, 3 for RGB.
     side: side of the result in pixels, see `square`; None keeps the size.
+    background: what transparent pixels show.
   """
   large = image.width * image.height > LARGE
   with _large if large else contextlib.nullcontext():
-    image = image.convert("L" if channels == 1 else "RGB")
+    image = plain.opaque(image, background)
+    if channels == 1:
+      image = image.convert("L")
     if side is not None:
       image = square(image, side)
     return np.asarray(image).reshape(image.height, image.width, channels)

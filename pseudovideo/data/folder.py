@@ -11,13 +11,13 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding, image_set
+from pseudovideo.data import cache, decoding, image_set, plain
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import untrusted
 
@@ -31,12 +31,18 @@ class _Split:
   labels: list[int] | None
 
 
-def load(argument: str) -> ImageSet:
+def load(
+  argument: str,
+  held_out: Collection[str] | None = None,
+  background: plain.Colour = plain.WHITE,
+) -> ImageSet:
   """Loads the images below a folder.
 
   Args:
     argument: `PATH`, or `PATH?size=32` to scale and crop every image to 32x32
       as `decoding.square` does.
+    held_out: names that were held out earlier, see `image_set.split`.
+    background: what transparent pixels show.
 
   Raises:
     UserError: no such folder, too few images, a broken image, or images of
@@ -44,11 +50,17 @@ def load(argument: str) -> ImageSet:
   """
   root, side = parse(argument)
   files = list_images(root)
-  splits, classes = _split(root, files)
+  splits, classes, given = _split(root, files, held_out)
+  names = [_relative(root, path) for path in splits["test"].files]
+  made_from = {"side": side, "files": cache.stamps(root, files)}
+  if background != plain.WHITE:
+    made_from["background"] = background
+  if not given and set(names) != image_set.held_out(_names(root, files)):
+    made_from["held_out"] = names
   arrays, fingerprint = cache.load(
     "folder",
-    {"side": side, "files": cache.stamps(root, files)},
-    lambda new_array: _build(root, splits, side, new_array),
+    made_from,
+    lambda new_array: _build(splits, side, background, new_array),
   )
   count = sum(len(split.files) for split in splits.values())
   return ImageSet(
@@ -60,6 +72,7 @@ def load(argument: str) -> ImageSet:
     num_classes=len(classes) if classes else None,
     source=f"{count:,} images in {root}.",
     fingerprint=fingerprint,
+    held_out_names=None if given else tuple(names),
   )
 
 
@@ -109,21 +122,27 @@ def _relative(root: pathlib.Path, path: pathlib.Path) -> str:
   return path.relative_to(root).as_posix()
 
 
+def _names(root: pathlib.Path, files: Sequence[pathlib.Path]) -> list[str]:
+  return [_relative(root, path) for path in files]
+
+
 def _split(
-  root: pathlib.Path, files: Sequence[pathlib.Path]
-) -> tuple[dict[str, _Split], list[str]]:
-  """The two splits, and the names of the classes (empty if there are none)."""
+  root: pathlib.Path,
+  files: Sequence[pathlib.Path],
+  held_out: Collection[str] | None,
+) -> tuple[dict[str, _Split], list[str], bool]:
+  """The two splits, the classes (or an empty list), whether folders say it."""
   if (root / "train").is_dir() and (root / "test").is_dir():
-    return _given_split(root, files)
+    return *_given_split(root, files), True
   if len(files) < 2:
     raise errors.UserError(
       f"There are {len(files)} images in {root}; at least 2 are needed, "
       f"with one of the endings {', '.join(SUFFIXES)}."
     )
-  names = image_set.held_out([_relative(root, path) for path in files])
+  names = image_set.split(_names(root, files), held_out)
   train = [path for path in files if _relative(root, path) not in names]
   test = [path for path in files if _relative(root, path) in names]
-  return {"train": _Split(train, None), "test": _Split(test, None)}, []
+  return {"train": _Split(train, None), "test": _Split(test, None)}, [], False
 
 
 def _given_split(
@@ -164,16 +183,16 @@ def _given_split(
 
 
 def _build(
-  root: pathlib.Path,
   splits: dict[str, _Split],
   side: int | None,
+  background: plain.Colour,
   new_array: cache.NewArray,
 ) -> None:
   files = [path for split in splits.values() for path in split.files]
   shape = common_shape(files, side)
   for name, split in splits.items():
     images = new_array(f"{name}_images", (len(split.files), *shape))
-    _decode(split.files, images, side, f"decoding {name}")
+    _decode(split.files, images, side, background, f"decoding {name}")
     if split.labels is not None:
       labels = new_array(f"{name}_labels", (len(split.files),), np.int32)
       labels[:] = split.labels
@@ -183,12 +202,13 @@ def _decode(
   files: Sequence[pathlib.Path],
   images: np.ndarray,
   side: int | None,
+  background: plain.Colour,
   title: str,
 ) -> None:
   def work(start: int, stop: int) -> None:
     for i in range(start, stop):
       with decoding.opened(files[i], str(files[i])) as image:
-        images[i] = decoding.to_array(image, images.shape[-1], side)
+        images[i] = decoding.to_array(image, images.shape[-1], side, background)
 
   decoding.in_blocks(work, len(files), title)
 

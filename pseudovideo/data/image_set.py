@@ -4,9 +4,10 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
+from absl import logging
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,6 +27,9 @@ class ImageSet:
     source: sentence on the origin of the images.
     fingerprint: SHA-256 (hexadecimal) of the arrays: equal on every machine
       that holds these images in this order.
+    held_out_names: relative POSIX paths of the held-out files, in order, where
+      the rule chose them; None where the split was given. Names that are not
+      UTF-8 have surrogates, see `os.fsdecode`.
   """
 
   name: str
@@ -36,6 +40,7 @@ class ImageSet:
   num_classes: int | None
   source: str
   fingerprint: str
+  held_out_names: tuple[str, ...] | None = None
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
@@ -78,3 +83,27 @@ def held_out(names: Sequence[str]) -> set[str]:
     return hashlib.sha256(os.fsencode(name)).digest()
 
   return set(sorted(names, key=rank)[: math.ceil(len(names) / 10)])
+
+
+def split(names: Sequence[str], earlier: Collection[str] | None) -> set[str]:
+  """Chooses the names that are held out.
+
+  Args:
+    names: names of at least two images or videos.
+    earlier: the names that were held out before. Those that still exist are
+      held out, so that what is added is trained on; None, or none that exists,
+      lets the rule of `held_out` decide.
+  """
+  if not earlier:
+    return held_out(names)
+  kept = set(earlier) & set(names)
+  if kept and len(kept) < len(names):
+    return kept
+  logging.warning(
+    "Of the %d names that were held out before, %d exist among %d: a tenth is "
+    "chosen anew.",
+    len(set(earlier)),
+    len(kept),
+    len(names),
+  )
+  return held_out(names)

@@ -13,12 +13,12 @@ videos whose relative paths have the smallest SHA-256.
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import clips, image_set, videos
+from pseudovideo.data import clips, image_set, plain, videos
 from pseudovideo.data.image_set import ImageSet
 
 SYNTAX = "`videos:PATH?size=32&frames=9`"
@@ -31,11 +31,17 @@ FIELDS = {
 }
 
 
-def load(argument: str) -> ImageSet:
+def load(
+  argument: str,
+  held_out: Collection[str] | None = None,
+  background: plain.Colour = plain.WHITE,
+) -> ImageSet:
   """Loads the clips of the videos below a folder, in colour.
 
   Args:
     argument: `PATH?size=32&frames=9`, see the module.
+    held_out: names that were held out earlier, see `image_set.split`.
+    background: what transparent pixels show.
 
   Returns:
     A set whose images are clips (N, T, S, S, 3), in the order of the videos'
@@ -50,8 +56,9 @@ def load(argument: str) -> ImageSet:
     raise errors.UserError(
       f"'videos:{argument}' names no folder that exists; write {SYNTAX}."
     )
-  splits = _split(root)
-  found = clips.load(root, cut, [name for s in splits.values() for name in s])
+  splits, given = _split(root, held_out)
+  names = [name for split in splits.values() for name in split]
+  found = clips.load(root, cut, names, background)
   count = int((found.video < len(splits["train"])).sum())
   for split, num in (("train", count), ("test", len(found.clips) - count)):
     if not num:
@@ -71,6 +78,7 @@ def load(argument: str) -> ImageSet:
       f"{len(found.clips):,} clips of {len(found.names):,} videos in {root}."
     ),
     fingerprint=image_set.derived(found.fingerprint, f"train: {count}"),
+    held_out_names=None if given else tuple(splits["test"]),
   )
 
 
@@ -99,22 +107,24 @@ def parse(argument: str) -> tuple[pathlib.Path, clips.Cut]:
   return pathlib.Path(os.path.expanduser(path)), clips.Cut(**given)
 
 
-def _split(root: pathlib.Path) -> dict[str, list[str]]:
-  """Names of videos, by split."""
+def _split(
+  root: pathlib.Path, held_out: Collection[str] | None
+) -> tuple[dict[str, list[str]], bool]:
+  """Names of videos, by split, and whether folders say it."""
   names = list(videos.find(root))
   if (root / "train").is_dir() and (root / "test").is_dir():
-    return _given_split(root, names)
+    return _given_split(root, names), True
   if len(names) < 2:
     raise errors.UserError(
       f"There are {len(names)} videos in {root}; at least 2 are needed, one to "
       f"hold out: files with the endings {', '.join(videos.SUFFIXES)}, or "
       "folders of images."
     )
-  test = image_set.held_out(names)
+  test = image_set.split(names, held_out)
   return {
     "train": [name for name in names if name not in test],
     "test": [name for name in names if name in test],
-  }
+  }, False
 
 
 def _given_split(

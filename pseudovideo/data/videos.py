@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pseudovideo import errors
-from pseudovideo.data import decoding, folder
+from pseudovideo.data import decoding, folder, plain
 from pseudovideo.files import untrusted
 
 if TYPE_CHECKING:
@@ -72,16 +72,20 @@ def size(files: list[pathlib.Path]) -> tuple[int, int]:
     return image.size
 
 
-def frames(files: list[pathlib.Path], interval: int) -> Iterator["Image.Image"]:
+def frames(
+  files: list[pathlib.Path],
+  interval: int,
+  background: plain.Colour = plain.WHITE,
+) -> Iterator["Image.Image"]:
   """Frames 0, interval, 2 interval and so on, one in memory at a time.
 
   Frames of a file are counted as they are stored, whatever their durations.
-  They are rotated as the file asks for, pixels are taken to be square, and
-  transparency is dropped.
+  They are rotated as the file asks for, and pixels are taken to be square.
 
   Args:
     files: files of one video, as `find` returns them.
     interval: >= 1.
+    background: what transparent pixels show.
 
   Yields:
     Pillow images of mode RGB, all of one size.
@@ -90,7 +94,7 @@ def frames(files: list[pathlib.Path], interval: int) -> Iterator["Image.Image"]:
     UserError: a frame cannot be decoded, is too large, or of another size.
   """
   first = None
-  for where, image in _read(files, interval):
+  for where, image in _read(files, interval, background):
     first = first or image.size
     if image.size != first:
       raise errors.UserError(
@@ -101,18 +105,18 @@ def frames(files: list[pathlib.Path], interval: int) -> Iterator["Image.Image"]:
 
 
 def _read(
-  files: list[pathlib.Path], interval: int
+  files: list[pathlib.Path], interval: int, background: plain.Colour
 ) -> Iterator[tuple[str, "Image.Image"]]:
   """Yields the name of each frame in errors, and the frame."""
   suffix = files[0].suffix.lower()
   if suffix in CONTAINERS:
     yield from _of_file(files[0], interval)
   elif suffix == GIF:
-    yield from _of_gif(files[0], interval)
+    yield from _of_gif(files[0], interval, background)
   else:
     for path in files[::interval]:
       with decoding.opened(path, str(path)) as image:
-        yield str(path), image.convert("RGB")
+        yield str(path), plain.opaque(image, background)
 
 
 def _of_file(
@@ -131,7 +135,7 @@ def _of_file(
 
 
 def _of_gif(
-  path: pathlib.Path, interval: int
+  path: pathlib.Path, interval: int, background: plain.Colour
 ) -> Iterator[tuple[str, "Image.Image"]]:
   with decoding.opened(path, str(path), ("GIF",)) as image:
     for number in itertools.count(0, interval):
@@ -140,7 +144,7 @@ def _of_gif(
       except EOFError:
         return
       decoding.check(image, str(path))  # A later frame may be larger.
-      yield f"{path}, frame {number},", image.convert("RGB")
+      yield f"{path}, frame {number},", plain.opaque(image, background)
 
 
 @contextlib.contextmanager
