@@ -29,6 +29,9 @@ TEST = [
   "scipy>=1.13",
   "hypothesis>=6",
   "dm-pix>=0.4.3",
+  # They build and install the wheel; an environment may come without them.
+  "pip>=23.1",
+  "setuptools>=70.1",
 ]
 
 setuptools.setup(
@@ -38,9 +41,8 @@ setuptools.setup(
   long_description=(ROOT / "README.md").read_text(),
   long_description_content_type="text/markdown",
   license="Apache-2.0",
-  packages=setuptools.find_packages(
-    include=["pseudovideo*", "configs*", "experiments*", "benchmarks*"]
-  ),
+  # Nothing else: `configs` and its like are names that users have, too.
+  packages=setuptools.find_packages(include=["pseudovideo", "pseudovideo.*"]),
   python_requires=">=3.11",
   install_requires=[
     "absl-py>=2",

@@ -15,19 +15,22 @@ import subprocess
 import sys
 
 REPOSITORY = ""  # @param {type:"string"}
-CHECKOUT = "/content/pseudovideo"
-found = importlib.util.find_spec("pseudovideo")
-# A mere folder of that name, such as the checkout, is found without an origin.
-if found is None or found.origin is None:
-  here = os.path.isdir(CHECKOUT)
-  if not here and not REPOSITORY:
-    raise SystemExit(f"Say in REPOSITORY what to clone, or upload {CHECKOUT}.")
-  url = f"file://{CHECKOUT}" if here else f"git+{REPOSITORY}"
+# A mere folder of that name, such as a clone, is found without an origin.
+origin = getattr(importlib.util.find_spec("pseudovideo"), "origin", None)
+# `configs` and `experiments` are not installed: they are in a clone alone.
+clone = os.path.dirname(os.path.dirname(origin or ""))
+if not os.path.isfile(f"{clone}/setup.py"):
+  clone = "/content/pseudovideo"
+  if not os.path.isdir(clone):
+    if not REPOSITORY:
+      raise SystemExit(f"Say in REPOSITORY what to clone, or upload {clone}.")
+    subprocess.run(["git", "clone", "-q", REPOSITORY, clone], check=True)
   tpu = os.path.exists("/dev/accel0") or os.path.exists("/dev/vfio/0")
   extra = "[cuda]" if shutil.which("nvidia-smi") else "[tpu]" if tpu else ""
   pip = [sys.executable, "-m", "pip", "install", "-q"]
-  subprocess.run([*pip, f"pseudovideo{extra} @ {url}"], check=True)
+  subprocess.run([*pip, f"pseudovideo{extra} @ file://{clone}"], check=True)
   importlib.invalidate_caches()
+sys.path.insert(0, clone)
 
 # %% [markdown]
 # ## Settings

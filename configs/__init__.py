@@ -1,4 +1,5 @@
 """Configs: one file per system, variants by arguments.
 
-A file imports `ml_collections` and `pseudovideo`, and trains nothing.
+A file imports `ml_collections`, `pseudovideo` and the standard library, so that
+it can be copied alone to any folder; it trains nothing.
 """

@@ -22,11 +22,11 @@ a classifier that it does not name. Ours: docs/systems/hvae.md.
 
 import ml_collections
 
-from configs import common
 from pseudovideo import errors
+from pseudovideo.config import arguments
 from pseudovideo.data import named
 
-DATASETS = common.DATASETS
+DATASETS = arguments.DATASETS
 ENCODERS = ("heat", "learned")
 NETWORKS = ("default", "small")
 PRESETS = ("small", "tiny", "paper")
@@ -34,7 +34,7 @@ PRESETS = ("small", "tiny", "paper")
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,encoder=...,preset=...`."""
-  options = common.parse_argument(
+  options = arguments.parse(
     arg,
     dataset=DATASETS,
     encoder=ENCODERS,

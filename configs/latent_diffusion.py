@@ -24,16 +24,16 @@ With task.latents=means the network learns the VAE's means instead of samples.
 
 import ml_collections
 
-from configs import common
+from pseudovideo.config import arguments
 from pseudovideo.data import named
 
-DATASETS = common.DATASETS
+DATASETS = arguments.DATASETS
 PRESETS = ("small", "tiny", "paper")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,preset=...`."""
-  options = common.parse_argument(arg, dataset=DATASETS, preset=PRESETS)
+  options = arguments.parse(arg, dataset=DATASETS, preset=PRESETS)
   dataset, preset = options["dataset"], options["preset"]
   config = _small(dataset)
   if preset == "tiny":

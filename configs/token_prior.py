@@ -30,20 +30,18 @@ import dataclasses
 
 import ml_collections
 
-from configs import common
+from pseudovideo.config import arguments
 from pseudovideo.data import named
 from pseudovideo.samplers import masked
 
-DATASETS = common.DATASETS
+DATASETS = arguments.DATASETS
 ORDERS = ("next", "masked")
 PRESETS = ("small", "tiny", "paper")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,order=...,preset=...`."""
-  options = common.parse_argument(
-    arg, dataset=DATASETS, order=ORDERS, preset=PRESETS
-  )
+  options = arguments.parse(arg, dataset=DATASETS, order=ORDERS, preset=PRESETS)
   dataset, order, preset = options.values()
   config = ml_collections.ConfigDict(dict(title=""))
   config.data = dict(name=dataset, binarize="none")

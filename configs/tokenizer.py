@@ -28,10 +28,10 @@ CIFAR-10; 24.62, 5.72 and 2.27 on CelebA.
 
 import ml_collections
 
-from configs import common
+from pseudovideo.config import arguments
 from pseudovideo.data import named
 
-DATASETS = common.DATASETS
+DATASETS = arguments.DATASETS
 FRAMES = ("1", "8", "18")
 RECIPES = ("recommended", "as_published")
 PRESETS = ("small", "tiny", "paper")
@@ -42,7 +42,7 @@ _BLUR_RATES = {8: 0.05, 18: 0.01}
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,frames=...,recipe=...,preset=...`."""
-  options = common.parse_argument(
+  options = arguments.parse(
     arg, dataset=DATASETS, frames=FRAMES, recipe=RECIPES, preset=PRESETS
   )
   dataset, recipe, preset = (

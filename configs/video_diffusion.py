@@ -23,11 +23,11 @@ flips. The context is half the video: 2 of 4 frames, 4 of 8.
 
 import ml_collections
 
-from configs import common
 from pseudovideo import errors
+from pseudovideo.config import arguments
 from pseudovideo.data import named
 
-DATASETS = common.DATASETS
+DATASETS = arguments.DATASETS
 FRAMES = ("4", "1", "2", "8", "12", "18")
 AUGMENTATIONS = (
   "high_order",
@@ -42,7 +42,7 @@ PRESETS = ("small", "tiny", "paper")
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,frames=...,augmentation=...,preset=...`."""
-  options = common.parse_argument(
+  options = arguments.parse(
     arg,
     dataset=DATASETS,
     frames=FRAMES,

@@ -57,12 +57,12 @@ are. The rest is as for iv_vae.
 
 import ml_collections
 
-from configs import common
 from pseudovideo import errors
+from pseudovideo.config import arguments
 from pseudovideo.data import named
 from pseudovideo.models.video_vae import geometry
 
-DATASETS = (*common.DATASETS, "videos:PATH")
+DATASETS = (*arguments.DATASETS, "videos:PATH")
 FRAMES = ("5", "9", "17", "1")
 # Lengths that only a TAE has.
 TAE_FRAMES = ("4", "8", "18")
@@ -87,7 +87,7 @@ _RATES = (1, 3, 6, 9, 12)
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config for `dataset=...,frames=...,network=...,preset=...`."""
-  options = common.parse_argument(
+  options = arguments.parse(
     arg,
     dataset=DATASETS,
     frames=(*FRAMES, *TAE_FRAMES),

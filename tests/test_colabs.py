@@ -144,29 +144,41 @@ def test_sources_that_are_not_understood_are_refused(text):
     build.cells(text)
 
 
+UPLOADED = "/content/pseudovideo"
+INSTALL = f"pseudovideo @ file://{UPLOADED}"
+
+
 @pytest.mark.parametrize(
-  ("found", "folder", "address", "asked"),
+  ("found", "clones", "address", "asked", "used"),
   [
-    ("__init__.py", True, "", None),
-    (None, True, "", "pseudovideo @ file:///content/pseudovideo"),
-    # The folder of a checkout, seen as a package without an __init__.
-    (False, True, "", "pseudovideo @ file:///content/pseudovideo"),
-    (None, False, "https://h/n", "pseudovideo @ git+https://h/n"),
+    ("/mine/pseudovideo/__init__.py", ["/mine"], "", [], "/mine"),
+    (None, [UPLOADED], "", [INSTALL], UPLOADED),
+    # The folder of a clone, seen as a package without an __init__.
+    (False, [UPLOADED], "", [INSTALL], UPLOADED),
+    (None, [], "https://h/n", [UPLOADED, INSTALL], UPLOADED),
+    # Installed, by the same cell before a restart, say.
+    ("/site/pseudovideo/__init__.py", [UPLOADED], "", [INSTALL], UPLOADED),
   ],
 )
-def test_it_installs_where_the_package_is_missing(
-  monkeypatch, found, folder, address, asked
+def test_it_clones_and_installs_what_is_missing(
+  monkeypatch, found, clones, address, asked, used
 ):
   spec = found if found is None else types.SimpleNamespace(origin=found or None)
   calls = []
   monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
-  monkeypatch.setattr("os.path.isdir", lambda path: folder)
+  monkeypatch.setattr("os.path.isdir", lambda path: path in clones)
+  monkeypatch.setattr(
+    "os.path.isfile",
+    lambda path: path.removesuffix("/setup.py") in clones,
+  )
   monkeypatch.setattr("os.path.exists", lambda path: False)
   monkeypatch.setattr("shutil.which", lambda name: None)
   monkeypatch.setattr("subprocess.run", lambda args, check: calls.append(args))
+  monkeypatch.setattr("sys.path", [*sys.path])
   code = code_cells("pseudo_videos")[0]
   exec(re.sub('REPOSITORY = "[^"]*"', f'REPOSITORY = "{address}"', code), {})
-  assert [call[-1] for call in calls] == ([asked] if asked else [])
+  assert [call[-1] for call in calls] == asked
+  assert sys.path[0] == used
 
 
 def test_it_asks_for_an_address_where_there_is_none(monkeypatch):

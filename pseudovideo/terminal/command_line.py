@@ -46,7 +46,9 @@ def _of_file(spec: str) -> Mapping[str, Any] | ml_collections.ConfigDict:
   path, _, argument = spec.partition(":")
   if not pathlib.Path(path).is_file():
     raise errors.UserError(
-      f"There is no config file {path!r}; try --config=configs/hvae.py."
+      f"There is no config file {path!r}; config files, such as hvae.py, are "
+      "in the folder configs of the repository, are not installed with the "
+      "package, and can be copied alone."
     )
   module_spec = importlib.util.spec_from_file_location("config_file", path)
   if module_spec is None or module_spec.loader is None:

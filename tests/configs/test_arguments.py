@@ -3,7 +3,6 @@
 import pytest
 
 from configs import (
-  common,
   hvae,
   latent_diffusion,
   token_prior,
@@ -12,7 +11,7 @@ from configs import (
   video_vae,
 )
 from pseudovideo import data, errors
-from pseudovideo.config import parsing
+from pseudovideo.config import arguments, parsing
 from tests.configs import config_files as files
 
 
@@ -74,11 +73,11 @@ def test_bad_arguments_list_the_choices(argument, allowed):
 
 def test_arguments_may_come_in_any_order_and_once():
   choices = dict(a=("x", "y"), b=("0", "1", "2"), c=("only",))
-  parsed = common.parse_argument("b=1,a=y", **choices)
+  parsed = arguments.parse("b=1,a=y", **choices)
   assert parsed == {"a": "y", "b": "1", "c": "only"}
   for twice in ("b=2,a=y,b=1", "b=1,b=1"):
     with pytest.raises(errors.UserError, match="b is given twice"):
-      common.parse_argument(twice, **choices)
+      arguments.parse(twice, **choices)
 
 
 def test_the_small_published_network_belongs_to_the_paper_preset():

@@ -1,4 +1,4 @@
-"""Arguments behind the colon of a config file, which all of them read."""
+"""Arguments behind the colon of a config file, which read them by `parse`."""
 
 from pseudovideo import data, errors
 
@@ -6,7 +6,7 @@ from pseudovideo import data, errors
 DATASETS = (*data.FACTS, "folder:PATH")
 
 
-def parse_argument(arg: str, **choices: tuple[str, ...]) -> dict[str, str]:
+def parse(arg: str, **choices: tuple[str, ...]) -> dict[str, str]:
   """Parses `name=value,name=value`; the first choice is the default.
 
   Args:
