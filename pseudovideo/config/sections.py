@@ -24,6 +24,8 @@ class DataConfig:
   Attributes:
     name: name of the data set, see `pseudovideo.data`.
     binarize: `none`, `bernoulli` (redrawn at every step) or `threshold`.
+    accept_changed: whether a run goes on although its images are others than
+      those that it was trained on.
     background: colour that transparent pixels of a folder's images show, a
       name or `#rrggbb`.
 
@@ -33,10 +35,11 @@ class DataConfig:
 
   name: str
   binarize: pixels.Binarize = "none"
+  accept_changed: bool = False
   background: str = "white"
 
   def __post_init__(self):
-    plain.colour(self.background)
+    plain.colour(self.background, "data.background")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +63,9 @@ class TrainConfig:
     grid: images in the sample grids.
     fsdp: whether the weights, their average and the optimizer's moments are
       sharded over the devices, instead of a copy on each.
-    skip_bad_steps: how many updates in a row may be left out because their loss
-      or gradient is not finite; one more ends the run. With 0 the first ends
-      it.
+    skip_bad_steps: how many updates in a row may be left out because their
+      loss, gradient or updated weights are not finite; one more ends the run.
+      With 0 the first ends it.
   """
 
   steps: Steps

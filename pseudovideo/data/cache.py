@@ -24,13 +24,14 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from pseudovideo import errors
+from pseudovideo.data import decoding, faults
 from pseudovideo.files import atomic, untrusted
 
 # Raise it when the layout, or the decoding of any set, changes.
@@ -139,7 +140,7 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   return arrays, facts
 
 
-def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
+def stamps(root: pathlib.Path, files: Sequence[pathlib.Path]) -> list[list]:
   """Facts that identify source files; large ones are not read completely.
 
   Args:
@@ -149,8 +150,30 @@ def stamps(root: pathlib.Path, files: Iterable[pathlib.Path]) -> list[list]:
   Returns:
     For each file its relative name, size in bytes, time of last change in
     nanoseconds, and the SHA-256 of its first and last 64 KiB.
+
+  Raises:
+    UserError: names all files that cannot be read.
   """
-  return [[path.relative_to(root).as_posix(), *_stamp(path)] for path in files]
+  found: list[list] = [[] for _ in files]
+  faulty = faults.Faults(root, files)
+
+  def stamp(place: int) -> None:
+    path = files[place]
+    found[place] = [path.relative_to(root).as_posix(), *_stamp(path)]
+
+  def work(start: int, stop: int) -> None:
+    for place in range(start, stop):
+      faulty.call(place, stamp)
+
+  decoding.in_blocks(
+    work,
+    len(files),
+    "comparing files",
+    unit="file",
+    threads=decoding.READERS,
+  )
+  faulty.refuse("files")
+  return found
 
 
 def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
@@ -207,12 +230,19 @@ def _unreadable(path: pathlib.Path, error: Exception) -> DamagedError:
 
 
 def _stamp(path: pathlib.Path) -> tuple[int, int, str]:
-  with path.open("rb") as file:
-    status = os.fstat(file.fileno())
-    digest = hashlib.sha256(file.read(SAMPLE))
-    if status.st_size > SAMPLE:
-      file.seek(max(SAMPLE, status.st_size - SAMPLE))
-      digest.update(file.read())
+  try:
+    with untrusted.opened(path) as file:
+      status = os.fstat(file.fileno())
+      digest = hashlib.sha256(file.read(SAMPLE))
+      if status.st_size > SAMPLE:
+        file.seek(max(SAMPLE, status.st_size - SAMPLE))
+        digest.update(file.read())
+  except OSError as error:
+    raise faults.file_error(
+      str(path),
+      f"cannot be read ({untrusted.reason(error)})",
+      "replace or remove it",
+    ) from error
   return status.st_size, status.st_mtime_ns, digest.hexdigest()
 
 

@@ -13,16 +13,21 @@ import io
 import itertools
 import pathlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
 
 from pseudovideo import errors
 from pseudovideo.data import cache, decoding, plain, videos
+from pseudovideo.data.faults import Faults, file_error, shown
 from pseudovideo.files import atomic
 
 NAMED = 5  # files that a message names
+ENDINGS = ", ".join(videos.SUFFIXES)
+NEEDS = f"files with the endings {ENDINGS}, or of folders of images"
+# Raise it when other frames come of the same files.
+DECODING = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,11 +78,19 @@ class Cut:
     """Frames of a video that one clip needs."""
     return 1 + (self.frames - 1) * self.interval
 
+  def used(self, files: list[pathlib.Path]) -> list[pathlib.Path]:
+    """The files of a folder of frames that are in its clips, in order."""
+    files = files[:: self.interval]
+    count = len(files) // self.frames
+    if self.per_video is not None:
+      count = min(count, self.per_video)
+    return files[: count * self.frames]
+
 
 def load(
   root: pathlib.Path,
   cut: Cut,
-  names: Sequence[str] | None = None,
+  found: dict[str, list[pathlib.Path]] | None = None,
   background: plain.Colour = plain.WHITE,
 ) -> ClipSet:
   """Loads the clips of the videos below a folder; a second call reads a cache.
@@ -87,26 +100,24 @@ def load(
   Args:
     root: a folder of video files, or of folders of images, see `videos.find`.
     cut: the cutting of videos into clips.
-    names: names of the videos in their order, from `videos.find`; None for all
-      of them, sorted.
+    found: the videos in their order, from `videos.find`; None for all of them,
+      sorted.
     background: what transparent pixels show.
 
   Raises:
     UserError: no videos, none that is long enough, smaller frames than `side`,
       a video that cannot be decoded, or PyAV is missing.
   """
-  found = videos.find(root) if root.is_dir() else {}
+  if found is None:
+    found = videos.find(root) if root.is_dir() else {}
   if not found:
     raise errors.UserError(
-      f"There are no videos in {root}; give a folder of files with the endings "
-      f"{', '.join(videos.SUFFIXES)}, or of folders of images."
+      f"There are no videos in {shown(root)}; give a folder of {NEEDS}."
     )
-  if names is not None:
-    found = {name: found[name] for name in names}
-  files = [path for video in found.values() for path in video]
   made_from = {
     "cut": dataclasses.asdict(cut),
-    "files": cache.stamps(root, files),
+    "files": _stamps(root, found, cut),
+    "decoding": DECODING,
   }
   if background != plain.WHITE:
     made_from["background"] = background
@@ -140,21 +151,26 @@ def _build(
   """Writes clips through a nameless file, as their number is unknown."""
   import tqdm
 
-  _check(root, found, cut.side)
+  _check(root, found, cut)
   shape = (cut.frames, cut.side, cut.side, 3)
   origins = []
+  faulty = Faults(root, [path for files in found.values() for path in files])
   with _spool() as spool:
     bar = tqdm.tqdm(found.values(), "decoding", unit="video", disable=None)
     for number, files in enumerate(bar):
-      cut_out = _clips(files, cut, background)
-      for clip in itertools.islice(cut_out, cut.per_video):
-        spool.write(clip.data)
-        origins.append(number)
+      try:
+        for clip in _clips(files, cut, background):
+          spool.write(clip.data)
+          origins.append(number)
+      except errors.UserError as error:
+        _note(faulty, files, cut, error)
+    faulty.refuse("files")
     if not origins:
       raise errors.UserError(
-        f"None of the {len(found)} videos in {root} has the {cut.span} frames "
-        f"that {cut.frames} frames at an interval of {cut.interval} span; ask "
-        "for fewer frames or a smaller interval, or give longer videos."
+        f"None of the {len(found)} videos in {shown(root)} has the {cut.span} "
+        f"frames that {cut.frames} frames at an interval of {cut.interval} "
+        "span; ask for fewer frames or a smaller interval, or give longer "
+        "videos."
       )
     clips = new_array("clips", (len(origins), *shape))
     spool.seek(0)
@@ -163,41 +179,115 @@ def _build(
   new_array("video", (len(origins),), np.int32)[:] = origins
 
 
-def _check(
-  root: pathlib.Path, found: dict[str, list[pathlib.Path]], side: int
+def _note(
+  faulty: Faults,
+  files: list[pathlib.Path],
+  cut: Cut,
+  error: errors.UserError,
 ) -> None:
-  """Looks at all headers first: decoding may take hours."""
-  refused = {}
-  for name, files in found.items():
-    try:
-      width, height = videos.size(files)
-    except errors.UserError as error:
-      refused[name] = str(error)
-    else:
-      if min(width, height) < side:
-        refused[name] = (
-          f"{root / name} is {width}x{height}, smaller than the asked side "
-          f"{side}; ask for a smaller one or remove it."
-        )
-  if refused:
-    first = next(iter(refused.values()))
-    raise errors.UserError(
-      first
-      if len(refused) == 1
-      else f"{len(refused)} of the {len(found)} videos in {root} cannot be "
-      f"used, {_listed(list(refused))}; of the first: {first}"
-    )
+  """Notes the fault of a film, or of every broken file of a folder."""
+  start = faulty.files.index(files[0])
+  used = {files[0]} if videos.is_film(files[0]) else set(cut.used(files))
+
+  def decode(place: int) -> None:
+    with decoding.opened(
+      faulty.files[place], str(faulty.files[place])
+    ) as image:
+      decoding.to_array(image, 3, None)
+
+  if not videos.is_film(files[0]):
+    for place in range(start, start + len(files)):
+      if faulty.files[place] in used:
+        faulty.call(place, decode)
+  if not any(place in faulty for place in range(start, start + len(files))):
+    faulty.add(start, error)
+
+
+def _stamps(
+  root: pathlib.Path, found: dict[str, list[pathlib.Path]], cut: Cut
+) -> list[list]:
+  """Facts that identify the files; an error names all that are broken."""
+  try:
+    return cache.stamps(root, [p for files in found.values() for p in files])
+  except errors.UserError:
+    _check(root, found, cut)
+    raise
+
+
+def _check(
+  root: pathlib.Path, found: dict[str, list[pathlib.Path]], cut: Cut
+) -> None:
+  """Looks at all headers first: decoding may take hours.
+
+  Raises:
+    UserError: names all files that are broken, too small, or of another size
+      than the first of their folder.
+  """
+  films = [files[0] for files in found.values() if videos.is_film(files[0])]
+  folders = [cut.used(files) for files in found.values()
+             if not videos.is_film(files[0])]  # fmt: skip
+  # The first file of a folder without a single clip tells its size too.
+  files = [*films, *(path for used in folders for path in used)]
+  faulty = Faults(root, files)
+  sizes: list[tuple[int, int] | None] = [None] * len(files)
+
+  def look(place: int) -> None:
+    sizes[place] = found_size = videos.size(files[place])
+    if min(found_size) < cut.side:
+      raise file_error(
+        str(files[place]),
+        f"is {found_size[0]}x{found_size[1]}, smaller than the asked side "
+        f"{cut.side}",
+        "ask for a smaller one or remove it",
+      )
+
+  def work(start: int, stop: int) -> None:
+    for place in range(start, stop):
+      faulty.call(place, look)
+
+  decoding.in_blocks(
+    work,
+    len(files),
+    "looking at videos",
+    unit="file",
+    block=16,
+    threads=decoding.READERS,
+  )
+  start = len(films)
+  for used in folders:
+    for place in range(start, start + len(used)):
+      _compare(faulty, place, sizes[place], sizes[start])
+    start += len(used)
+  faulty.refuse("files")
+
+
+def _compare(
+  faulty: Faults,
+  place: int,
+  size: tuple[int, int] | None,
+  first: tuple[int, int] | None,
+) -> None:
+  if size and first and size != first:
+    why = f"is {size[0]}x{size[1]} and the first frame {first[0]}x{first[1]}"
+    advice = "give the frames of a video one size"
+    faulty.add(place, file_error(str(faulty.files[place]), why, advice))
 
 
 def _clips(
   files: list[pathlib.Path], cut: Cut, background: plain.Colour
 ) -> Iterator[np.ndarray]:
   """Yields clips (T, S, S, 3) uint8; only one is in memory."""
+  interval = cut.interval
+  if not videos.is_film(files[0]):
+    files, interval = cut.used(files), 1
   frames = (
     decoding.to_array(image, 3, cut.side)
-    for image in videos.frames(files, cut.interval, background)
+    for image in videos.frames(files, interval, background)
   )
-  while len(clip := list(itertools.islice(frames, cut.frames))) == cut.frames:
+  for _ in itertools.count() if cut.per_video is None else range(cut.per_video):
+    clip = list(itertools.islice(frames, cut.frames))
+    if len(clip) < cut.frames:
+      return
     yield np.stack(clip)
 
 

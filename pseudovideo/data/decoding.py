@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from pseudovideo import errors
-from pseudovideo.data import plain
+from pseudovideo.data import faults, plain
 from pseudovideo.files import untrusted
 
 if TYPE_CHECKING:
@@ -23,14 +23,18 @@ MAX_PIXELS = 2**26
 # Images of more pixels are decoded one after another: with all intermediate
 # arrays they take 12 bytes per pixel.
 LARGE = 2**22
-# The formats that Pillow may read; others, such as EPS, can run programs.
+# The formats that Pillow may read, whatever the file's ending; others, such as
+# EPS, can run programs.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-GREY_MODES = ("1", "L", "LA")
-DEEP_MODES = ("I", "F")  # and I;16, I;16B, ...
+# Endings of files of further formats.
+MORE_FORMATS = {".gif": ("GIF",), ".tif": ("TIFF",), ".tiff": ("TIFF",)}
+DEEP_MODES = ("I", "F")  # 32 bits
 # Each scan of a JPEG goes over all its pixels and can be as short as 95 bytes;
 # progressive ones have about ten.
 MAX_SCANS = 100
 BLOCK = 256
+# Threads that wait for small parts of files; a network answers them together.
+READERS = 16
 
 _SCAN = b"\xff\xda"
 _large = threading.Lock()
@@ -40,21 +44,24 @@ _large = threading.Lock()
 def opened(
   source: pathlib.Path | IO[bytes],
   where: str,
-  formats: tuple[str, ...] = FORMATS,
 ) -> Iterator:
   """Opens the image in a file, without decoding it yet.
+
+  Of several images in a file, it is the first.
 
   Args:
     source: a path or an open file.
     where: name of the image in an error.
-    formats: Pillow's names of the formats to try, whatever the file's ending.
 
   Raises:
-    UserError: not an image, a broken one, too large, or more than 8 bits per
+    UserError: not an image, a broken one, too large, or more than 16 bits per
       channel; also when the `with` block fails to decode it.
   """
-  from PIL import Image
+  from PIL import Image, UnidentifiedImageError
 
+  formats: tuple[str, ...] = FORMATS
+  if isinstance(source, pathlib.Path):
+    formats = MORE_FORMATS.get(source.suffix.lower(), FORMATS)
   try:
     with contextlib.ExitStack() as stack:
       if isinstance(source, pathlib.Path):
@@ -65,10 +72,18 @@ def opened(
       yield image
   except errors.UserError:
     raise
+  except UnidentifiedImageError as error:
+    raise faults.file_error(
+      where,
+      f"cannot be read as an image ({', '.join(formats)} are read)",
+      "replace or remove it",
+    ) from error
   except Exception as error:  # Pillow's plug-ins raise many types.
-    raise errors.UserError(
-      f"{where} cannot be read as an image ({type(error).__name__}: "
-      f"{untrusted.reason(error)}); replace or remove it."
+    raise faults.file_error(
+      where,
+      f"cannot be read as an image ({type(error).__name__}: "
+      f"{untrusted.reason(error)})",
+      "replace or remove it",
     ) from error
 
 
@@ -76,19 +91,22 @@ def check(image: "Image.Image", where: str) -> None:
   """Refuses images by their headers.
 
   Raises:
-    UserError: no pixels, too many, or more than 8 bits per channel.
+    UserError: no pixels, too many, or more than 16 bits per channel.
   """
   if not image.width * image.height:
-    raise errors.UserError(f"{where} is an image without pixels; remove it.")
+    raise faults.file_error(where, "is an image without pixels", "remove it")
   if image.width * image.height > MAX_PIXELS:
-    raise errors.UserError(
-      f"{where} is an image of {image.width}x{image.height}, more than "
-      f"{MAX_PIXELS:,} pixels; make it smaller or remove it."
+    raise faults.file_error(
+      where,
+      f"is an image of {image.width}x{image.height}, more than "
+      f"{MAX_PIXELS:,} pixels",
+      "make it smaller or remove it",
     )
-  if image.mode.split(";")[0] in DEEP_MODES:
-    raise errors.UserError(
-      f"{where} has more than 8 bits per channel (Pillow mode {image.mode!r}); "
-      "convert it to 8 bits."
+  if image.mode in DEEP_MODES:
+    raise faults.file_error(
+      where,
+      f"has more than 16 bits per channel (Pillow mode {image.mode!r})",
+      "convert it to 8 or 16 bits",
     )
 
 
@@ -100,9 +118,10 @@ def _check_scans(image: "Image.Image", file: IO[bytes], where: str) -> None:
   scans = file.read().count(_SCAN)
   file.seek(place)
   if scans > MAX_SCANS:
-    raise errors.UserError(
-      f"{where} is a JPEG of {scans:,} scans, more than {MAX_SCANS}; save it "
-      "again or remove it."
+    raise faults.file_error(
+      where,
+      f"is a JPEG of {scans:,} scans, more than {MAX_SCANS}",
+      "save it again or remove it",
     )
 
 
@@ -135,7 +154,7 @@ def to_array(
   side: int | None,
   background: plain.Colour = plain.WHITE,
 ) -> np.ndarray:
-  """Decodes an image to (H, W, channels) uint8.
+  """Decodes an image to (H, W, channels) uint8, upright and opaque.
 
   Args:
     image: an image from `opened`.
@@ -145,35 +164,46 @@ def to_array(
   """
   large = image.width * image.height > LARGE
   with _large if large else contextlib.nullcontext():
-    image = plain.opaque(image, background)
-    if channels == 1:
-      image = image.convert("L")
+    image = plain.to_plain(image, channels, background)
     if side is not None:
       image = square(image, side)
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def in_blocks(work: Callable[[int, int], None], total: int, title: str) -> None:
+def in_blocks(
+  work: Callable[[int, int], None],
+  total: int,
+  title: str,
+  *,
+  unit: str = "image",
+  block: int = BLOCK,
+  threads: int | None = None,
+) -> None:
   """Calls work(start, stop) over 0 .. total - 1, in threads.
 
-  Shows a progress bar on a terminal. The first exception, in the order of the
-  blocks, stops the rest and is raised.
+  Shows a progress bar on a terminal, after half a second. The first exception,
+  in the order of the blocks, stops the rest and is raised.
 
   Args:
     work: function that treats items start .. stop - 1.
     total: number of items.
     title: title of the progress bar.
+    unit: what an item is.
+    block: items of one call.
+    threads: number of threads; by default that of the processor's cores.
   """
   import tqdm
 
   with (
-    concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-    tqdm.tqdm(total=total, desc=title, unit="image", disable=None) as bar,
+    concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool,
+    tqdm.tqdm(
+      total=total, desc=title, unit=unit, disable=None, delay=0.5
+    ) as bar,
   ):
     futures = [
       (pool.submit(work, start, stop), stop - start)
-      for start in range(0, total, BLOCK)
-      for stop in [min(start + BLOCK, total)]
+      for start in range(0, total, block)
+      for stop in [min(start + block, total)]
     ]
     try:
       for future, size in futures:

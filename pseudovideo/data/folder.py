@@ -1,34 +1,30 @@
 """Any folder of images as a data set.
 
-`folder:PATH` takes every png, jpg, jpeg, webp and bmp below PATH, sorted by its
-path relative to PATH. If PATH has sub-folders `train` and `test` they are the
-splits, and if every image of both lies in a sub-folder of its split, these
-sub-folders are the classes. Otherwise a tenth of the images is held out: the
-images whose relative paths have the smallest SHA-256.
+`folder:PATH` takes every png, jpg, jpeg, webp, bmp, gif, tif and tiff below
+PATH, sorted by its path relative to PATH; of several images in a file, the
+first. They are made upright, opaque and 8 bits deep, see `plain`. The split is
+by sub-folders such as `train` and `test` or by a rule, see `splits`. If every
+image of given splits lies in a sub-folder of its split, these sub-folders are
+the classes, whatever the case of their names.
 """
 
-import dataclasses
 import os
 import pathlib
 import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding, image_set, plain
+from pseudovideo.data import cache, image_files, image_set, plain, splits
+from pseudovideo.data.faults import shown
 from pseudovideo.data.image_set import ImageSet
-from pseudovideo.files import untrusted
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 SYNTAX = "`folder:PATH` or `folder:PATH?size=32`"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Split:
-  files: list[pathlib.Path]
-  labels: list[int] | None
+# Raise it when other pixels come of the same files.
+DECODING = 2
 
 
 def load(
@@ -45,24 +41,34 @@ def load(
     background: what transparent pixels show.
 
   Raises:
-    UserError: no such folder, too few images, a broken image, or images of
+    UserError: no such folder, too few images, broken images, or images of
       different sizes.
   """
   root, side = parse(argument)
-  files = list_images(root)
-  splits, classes, given = _split(root, files, held_out)
-  names = [_relative(root, path) for path in splits["test"].files]
-  made_from = {"side": side, "files": cache.stamps(root, files)}
-  if background != plain.WHITE:
-    made_from["background"] = background
-  if not given and set(names) != image_set.held_out(_names(root, files)):
-    made_from["held_out"] = names
-  arrays, fingerprint = cache.load(
-    "folder",
-    made_from,
-    lambda new_array: _build(splits, side, background, new_array),
-  )
-  count = sum(len(split.files) for split in splits.values())
+  found = image_files.find(root)
+  paths = {path.relative_to(root).as_posix(): path for path in found}
+  split = splits.choose(root, list(paths), held_out, "images", _needs())
+  labels, classes = _labels(root, split)
+  made_from = _made_from(root, paths, split, side, background)
+  _say_if_shared(root, split, made_from["files"])
+
+  def build(new_array: cache.NewArray) -> None:
+    files = [paths[name] for name in split.train + split.test]
+    shape = image_files.common_shape(root, files, side, background)
+    count = len(split.train)
+    train = new_array("train_images", (count, *shape))
+    test = new_array("test_images", (len(split.test), *shape))
+
+    def row(place: int) -> np.ndarray:
+      return train[place] if place < count else test[place - count]
+
+    image_files.decode(root, files, row, side, background)
+    for part, numbers in labels.items():
+      array = new_array(f"{part}_labels", (len(numbers),), np.int32)
+      array[:] = numbers
+
+  arrays, fingerprint = cache.load("folder", made_from, build)
+  count = len(split.train) + len(split.test)
   return ImageSet(
     name=f"folder:{argument}",
     train_images=arrays["train_images"],
@@ -72,7 +78,7 @@ def load(
     num_classes=len(classes) if classes else None,
     source=f"{count:,} images in {root}.",
     fingerprint=fingerprint,
-    held_out_names=None if given else tuple(names),
+    held_out_names=split.held_out_names,
   )
 
 
@@ -80,169 +86,97 @@ def parse(argument: str) -> tuple[pathlib.Path, int | None]:
   """Parses `PATH` or `PATH?size=32` into the folder, and the size or None."""
   path, size = split_size(argument)
   root = pathlib.Path(os.path.expanduser(path))
-  if not path or not root.is_dir():
+  if not path or not os.path.isdir(root):
     raise errors.UserError(
-      f"'folder:{argument}' names no folder that exists; write {SYNTAX}."
+      f"'folder:{shown(argument)}' names no folder that exists; write {SYNTAX}."
     )
   return root, size
 
 
 def split_size(argument: str) -> tuple[str, int | None]:
-  """Splits `PATH` or `PATH?size=32`, whether or not there is such a folder."""
-  path, question, size = argument.partition("?size=")
-  if question and not re.fullmatch(r"0*[1-9]\d{0,5}", size, re.ASCII):
-    raise errors.UserError(
-      f"The size {size!r} in 'folder:{argument}' is not a positive number of "
-      f"pixels; write {SYNTAX}."
-    )
-  return path, int(size) if question else None
+  """Splits `PATH` or `PATH?size=32`, whether or not there is such a folder.
 
-
-def list_images(root: pathlib.Path) -> list[pathlib.Path]:
-  """Lists the images below `root` by relative path, without hidden ones.
-
-  Raises:
-    UserError: a file is a pipe, a device, a link to nothing, or may not be
-      read.
+  A folder whose own name has the form of the latter is meant itself.
   """
-  files = []
-  for folder, subfolders, names in os.walk(root):
-    subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-    files += [
-      pathlib.Path(folder, name)
-      for name in names
-      if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-    ]
-  for path in files:
-    untrusted.check(path)
-  return sorted(files, key=lambda path: _relative(root, path))
-
-
-def _relative(root: pathlib.Path, path: pathlib.Path) -> str:
-  return path.relative_to(root).as_posix()
-
-
-def _names(root: pathlib.Path, files: Sequence[pathlib.Path]) -> list[str]:
-  return [_relative(root, path) for path in files]
-
-
-def _split(
-  root: pathlib.Path,
-  files: Sequence[pathlib.Path],
-  held_out: Collection[str] | None,
-) -> tuple[dict[str, _Split], list[str], bool]:
-  """The two splits, the classes (or an empty list), whether folders say it."""
-  if (root / "train").is_dir() and (root / "test").is_dir():
-    return *_given_split(root, files), True
-  if len(files) < 2:
+  path, question, size = argument.rpartition("?size=")
+  if not question or os.path.isdir(os.path.expanduser(argument)):
+    return argument, None
+  if not re.fullmatch(r"0*[1-9]\d{0,5}", size, re.ASCII):
     raise errors.UserError(
-      f"There are {len(files)} images in {root}; at least 2 are needed, "
-      f"with one of the endings {', '.join(SUFFIXES)}."
+      f"The size {errors.shown(size)} in 'folder:{shown(argument)}' is not a "
+      f"positive number of pixels; write {SYNTAX}."
     )
-  names = image_set.split(_names(root, files), held_out)
-  train = [path for path in files if _relative(root, path) not in names]
-  test = [path for path in files if _relative(root, path) in names]
-  return {"train": _Split(train, None), "test": _Split(test, None)}, [], False
+  return path, int(size)
 
 
-def _given_split(
-  root: pathlib.Path, files: Sequence[pathlib.Path]
-) -> tuple[dict[str, _Split], list[str]]:
-  parts = {path: path.relative_to(root).parts for path in files}
-  members = {
-    split: [path for path in files if parts[path][0] == split]
-    for split in ("train", "test")
-  }
-  for split, paths in members.items():
-    if not paths:
+def _needs() -> str:
+  return f"files with the endings {', '.join(image_files.SUFFIXES)}"
+
+
+def _parts(split: splits.Split) -> list[tuple[str, tuple[str, ...]]]:
+  return [("train", split.train), ("test", split.test)]
+
+
+def _labels(
+  root: pathlib.Path, split: splits.Split
+) -> tuple[dict[str, list[int]], list[str]]:
+  """The labels of both splits, and the classes; both empty without classes."""
+  parts = {name: name.split("/") for name in split.train + split.test}
+  inside = split.train[0].split("/")[0].lower() == splits.TRAIN
+  if not split.given or not inside or min(map(len, parts.values())) < 3:
+    return {}, []
+  # Spellings that differ in case alone are one class, under the first of them.
+  classes: dict[str, str] = {}
+  for spelling in sorted({parts[name][1] for name in split.train}):
+    classes.setdefault(spelling.casefold(), spelling)
+  numbers = {name: number for number, name in enumerate(classes)}
+  for name in split.test:
+    if parts[name][1].casefold() not in numbers:
       raise errors.UserError(
-        f"There are no images in {root / split}; put some there, with one of "
-        f"the endings {', '.join(SUFFIXES)}."
-      )
-  used = sum(len(paths) for paths in members.values())
-  if used < len(files):
-    logging.warning(
-      "%d of the %d images in %s are neither in train nor in test: left out.",
-      len(files) - used,
-      len(files),
-      root,
-    )
-  if any(len(parts[path]) < 3 for paths in members.values() for path in paths):
-    return {s: _Split(paths, None) for s, paths in members.items()}, []
-  classes = sorted({parts[path][1] for path in members["train"]})
-  for path in members["test"]:
-    if parts[path][1] not in classes:
-      raise errors.UserError(
-        f"{path} is of a class that {root / 'train'} does not have; its "
-        f"classes are {', '.join(classes)}."
+        f"{shown(root / name)} is of a class that no training image has; the "
+        f"classes are {', '.join(map(shown, classes.values()))}."
       )
   return {
-    split: _Split(paths, [classes.index(parts[path][1]) for path in paths])
-    for split, paths in members.items()
-  }, classes
+    part: [numbers[parts[name][1].casefold()] for name in names]
+    for part, names in _parts(split)
+  }, list(classes.values())
 
 
-def _build(
-  splits: dict[str, _Split],
+def _made_from(
+  root: pathlib.Path,
+  paths: dict[str, pathlib.Path],
+  split: splits.Split,
   side: int | None,
   background: plain.Colour,
-  new_array: cache.NewArray,
+) -> dict[str, Any]:
+  """What the decoded copy depends on; the rule follows from the names."""
+  used = {*split.train, *split.test}
+  files = [path for name, path in paths.items() if name in used]
+  facts: dict[str, Any] = {
+    "side": side,
+    "files": image_files.stamps(root, files, side),
+    "decoding": DECODING,
+  }
+  if background != plain.WHITE:
+    facts["background"] = background
+  if not split.given and set(split.test) != image_set.held_out(list(used)):
+    facts["held_out"] = split.test
+  return facts
+
+
+def _say_if_shared(
+  root: pathlib.Path, split: splits.Split, stamps: Sequence[Sequence]
 ) -> None:
-  files = [path for split in splits.values() for path in split.files]
-  shape = common_shape(files, side)
-  for name, split in splits.items():
-    images = new_array(f"{name}_images", (len(split.files), *shape))
-    _decode(split.files, images, side, background, f"decoding {name}")
-    if split.labels is not None:
-      labels = new_array(f"{name}_labels", (len(split.files),), np.int32)
-      labels[:] = split.labels
-
-
-def _decode(
-  files: Sequence[pathlib.Path],
-  images: np.ndarray,
-  side: int | None,
-  background: plain.Colour,
-  title: str,
-) -> None:
-  def work(start: int, stop: int) -> None:
-    for i in range(start, stop):
-      with decoding.opened(files[i], str(files[i])) as image:
-        images[i] = decoding.to_array(image, images.shape[-1], side, background)
-
-  decoding.in_blocks(work, len(files), title)
-
-
-def common_shape(
-  files: Sequence[pathlib.Path], side: int | None
-) -> tuple[int, int, int]:
-  """(H, W, C) of all the images, from their headers; C = 1 if all are grey."""
-  sizes = np.zeros((len(files), 2), int)
-  grey = np.zeros(len(files), bool)
-
-  def work(start: int, stop: int) -> None:
-    for i in range(start, stop):
-      with decoding.opened(files[i], str(files[i])) as image:
-        sizes[i] = image.size
-        grey[i] = image.mode in decoding.GREY_MODES
-
-  decoding.in_blocks(work, len(files), "looking at images")
-  channels = 1 if grey.all() else 3
-  if side is not None:
-    small = np.flatnonzero(sizes.min(1) < side)
-    if small.size:
-      width, height = sizes[small[0]]
-      raise errors.UserError(
-        f"{files[small[0]]} is {width}x{height}, smaller than the asked size "
-        f"{side}; ask for a smaller size or remove it."
-      )
-    return side, side, channels
-  width, height = sizes[0]
-  other = np.flatnonzero((sizes != sizes[0]).any(1))
-  if other.size:
-    raise errors.UserError(
-      f"All images must have one size, but {files[0]} is {width}x{height} and "
-      f"{files[other[0]]} is {sizes[other[0]][0]}x{sizes[other[0]][1]}; scale "
-      f"and crop them all with `folder:PATH?size={min(sizes.min(), 64)}`."
+  """Logs how many files of one split are in the other too, byte for byte."""
+  contents = {name: (size, digest) for name, size, _, digest in stamps}
+  seen = {contents[name] for name in split.train}
+  shared = [name for name in split.test if contents[name] in seen]
+  if shared:
+    logging.warning(
+      "%d of the %d held-out images in %s are trained on too, as links or "
+      "copies, such as %s.",
+      len(shared),
+      len(split.test),
+      shown(root),
+      shown(shared[0]),
     )
-  return int(height), int(width), channels

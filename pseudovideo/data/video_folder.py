@@ -5,20 +5,18 @@ frames of 32x32 pixels, see `videos.find` and `clips`. With `&interval=2` a clip
 has every second frame of the video, and with `&per_video=5` a video gives at
 most its first five clips.
 
-All clips of a video are in one split. If PATH has sub-folders `train` and
-`test` they are the splits. Otherwise a tenth of the videos is held out: the
-videos whose relative paths have the smallest SHA-256.
+All clips of a video are in one split: by sub-folders such as `train` and `test`
+or by a rule, see `splits`.
 """
 
 import os
 import pathlib
 import re
-from collections.abc import Collection, Sequence
-
-from absl import logging
+from collections.abc import Collection
 
 from pseudovideo import errors
-from pseudovideo.data import clips, image_set, plain, videos
+from pseudovideo.data import clips, image_set, plain, splits, videos
+from pseudovideo.data.faults import shown
 from pseudovideo.data.image_set import ImageSet
 
 SYNTAX = "`videos:PATH?size=32&frames=9`"
@@ -52,20 +50,21 @@ def load(
       does.
   """
   root, cut = parse(argument)
-  if not root.is_dir():
+  if not os.path.isdir(root):
     raise errors.UserError(
-      f"'videos:{argument}' names no folder that exists; write {SYNTAX}."
+      f"'videos:{shown(argument)}' names no folder that exists; write {SYNTAX}."
     )
-  splits, given = _split(root, held_out)
-  names = [name for split in splits.values() for name in split]
-  found = clips.load(root, cut, names, background)
-  count = int((found.video < len(splits["train"])).sum())
-  for split, num in (("train", count), ("test", len(found.clips) - count)):
+  paths = videos.find(root)
+  split = splits.choose(root, list(paths), held_out, "videos", clips.NEEDS)
+  chosen = {name: paths[name] for name in split.train + split.test}
+  found = clips.load(root, cut, chosen, background)
+  count = int((found.video < len(split.train)).sum())
+  for part, num in (("train", count), ("test", len(found.clips) - count)):
     if not num:
       raise errors.UserError(
-        f"None of the videos of {root} in the split {split!r} has {cut.span} "
-        "frames, which one clip needs; give longer videos or ask for fewer "
-        "frames."
+        f"None of the videos of {shown(root)} in the split {part!r} has "
+        f"{cut.span} frames, which one clip needs; give longer videos or ask "
+        "for fewer frames."
       )
   return ImageSet(
     name=f"videos:{argument}",
@@ -78,7 +77,7 @@ def load(
       f"{len(found.clips):,} clips of {len(found.names):,} videos in {root}."
     ),
     fingerprint=image_set.derived(found.fingerprint, f"train: {count}"),
-    held_out_names=None if given else tuple(splits["test"]),
+    held_out_names=split.held_out_names,
   )
 
 
@@ -88,64 +87,23 @@ def parse(argument: str) -> tuple[pathlib.Path, clips.Cut]:
   Raises:
     UserError: the text is written in another way.
   """
-  path, _, query = argument.partition("?")
+  path, _, query = argument.rpartition("?")
+  if not path:
+    path, query = argument, ""
   given = {}
   for part in filter(None, query.split("&")):
     name, _, value = part.partition("=")
     number = re.fullmatch(r"\d{1,9}", value, re.ASCII)
     if name not in FIELDS or FIELDS[name] in given or not number:
       raise errors.UserError(
-        f"'videos:{argument}' has {part!r} where one of {', '.join(FIELDS)} is "
-        f"to be set, each once and to a number; write {SYNTAX}."
+        f"'videos:{shown(argument)}' has {part!r} where one of "
+        f"{', '.join(FIELDS)} is to be set, each once and to a number; write "
+        f"{SYNTAX}."
       )
     given[FIELDS[name]] = int(value)
   if not path or not {"side", "frames"} <= set(given):
     raise errors.UserError(
-      f"'videos:{argument}' lacks a folder, the size or the number of frames; "
-      f"write {SYNTAX}."
+      f"'videos:{shown(argument)}' lacks a folder, the size or the number of "
+      f"frames; write {SYNTAX}."
     )
   return pathlib.Path(os.path.expanduser(path)), clips.Cut(**given)
-
-
-def _split(
-  root: pathlib.Path, held_out: Collection[str] | None
-) -> tuple[dict[str, list[str]], bool]:
-  """Names of videos, by split, and whether folders say it."""
-  names = list(videos.find(root))
-  if (root / "train").is_dir() and (root / "test").is_dir():
-    return _given_split(root, names), True
-  if len(names) < 2:
-    raise errors.UserError(
-      f"There are {len(names)} videos in {root}; at least 2 are needed, one to "
-      f"hold out: files with the endings {', '.join(videos.SUFFIXES)}, or "
-      "folders of images."
-    )
-  test = image_set.split(names, held_out)
-  return {
-    "train": [name for name in names if name not in test],
-    "test": [name for name in names if name in test],
-  }, False
-
-
-def _given_split(
-  root: pathlib.Path, names: Sequence[str]
-) -> dict[str, list[str]]:
-  splits = {
-    split: [name for name in names if name.split("/")[0] == split]
-    for split in ("train", "test")
-  }
-  for split, chosen in splits.items():
-    if not chosen:
-      raise errors.UserError(
-        f"There are no videos in {root / split}; put some there, files with "
-        f"the endings {', '.join(videos.SUFFIXES)}, or folders of images."
-      )
-  used = sum(map(len, splits.values()))
-  if used < len(names):
-    logging.warning(
-      "%d of the %d videos in %s are neither in train nor in test: left out.",
-      len(names) - used,
-      len(names),
-      root,
-    )
-  return splits

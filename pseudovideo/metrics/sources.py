@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pseudovideo import data, errors, pixels
-from pseudovideo.data import cache, decoding, folder
+from pseudovideo.data import decoding, folder, image_files
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import npz, untrusted
 
@@ -147,15 +148,16 @@ def parse(text: str, *, data_dir: str | None = None) -> ImageSource:
   Raises:
     UserError: there is no such set, or it holds something else.
   """
-  path = pathlib.Path(text).expanduser()
-  if path.is_file() or path.suffix in (".npz", ".npy"):
+  path = pathlib.Path(os.path.expanduser(text))
+  is_array = path.suffix in (".npz", ".npy") and not os.path.isdir(path)
+  if path.is_file() or is_array:
     return _of_file(path)
   name, colon, split = text.rpartition(":")
-  if colon and split in SPLITS:
+  if colon and split in SPLITS and not os.path.isdir(path):
     return of_split(data.load(name, data_dir=data_dir), split)
   if text in data.SETS or text.startswith(("folder:", "videos:")):
     return of_split(data.load(text, data_dir=data_dir), "train")
-  if pathlib.Path(text.partition("?size=")[0]).expanduser().is_dir():
+  if os.path.isdir(_folder_of(text)):
     return _of_folder(text)
   names = ", ".join(sorted(data.SETS | data.CLIP_SETS))
   raise errors.UserError(
@@ -164,28 +166,37 @@ def parse(text: str, *, data_dir: str | None = None) -> ImageSource:
   )
 
 
+def _folder_of(text: str) -> str:
+  return os.path.expanduser(text.rpartition("?size=")[0] or text)
+
+
 def _of_folder(argument: str) -> ImageSource:
   """Every image below a folder, sorted by its relative path."""
   root, side = folder.parse(argument)
-  files = folder.list_images(root)
+  files = image_files.find(root)
   if not files:
     raise errors.UserError(
       f"There are no images in {root}; it needs files with the endings "
-      f"{', '.join(folder.SUFFIXES)}."
+      f"{', '.join(image_files.SUFFIXES)}."
     )
-  shape = folder.common_shape(files, side)
+  shape = image_files.common_shape(root, files, side)
   length = block_length(shape)
 
   def blocks():
     for start in range(0, len(files), length):
       batch = files[start : start + length]
       images = np.empty((len(batch), *shape), np.uint8)
-      for place, file in enumerate(batch):
-        with decoding.opened(file, str(file)) as image:
-          images[place] = decoding.to_array(image, shape[-1], side)
+      with image_files.naming_all(root, files, side):
+        for place, file in enumerate(batch):
+          with decoding.opened(file, str(file)) as image:
+            images[place] = decoding.to_array(image, shape[-1], side)
       yield images
 
-  identity = {"files": cache.stamps(root, files), "side": side}
+  identity = {
+    "files": image_files.stamps(root, files, side),
+    "side": side,
+    "decoding": folder.DECODING,
+  }
   return ImageSource(root.resolve().name, identity, len(files), shape, blocks)
 
 

@@ -87,23 +87,74 @@ def test_frames_are_resized_as_images_are(tmp_path: pathlib.Path):
   np.testing.assert_array_equal(found.clips, [expected])
 
 
-def test_frames_are_turned_as_the_file_says(tmp_path: pathlib.Path):
-  """Telephones store what they film lying, and a matrix."""
+ONE = 1 << 16
+
+
+@pytest.mark.parametrize(
+  ("a", "b", "c", "d", "show"),
+  [
+    (0, ONE, -ONE, 0, lambda frames: np.rot90(frames, -1, (1, 2))),
+    (-ONE, 0, 0, -ONE, lambda frames: np.rot90(frames, 2, (1, 2))),
+    (0, -ONE, ONE, 0, lambda frames: np.rot90(frames, 1, (1, 2))),
+    (-ONE, 0, 0, ONE, lambda frames: frames[:, :, ::-1]),
+    (ONE, 0, 0, -ONE, lambda frames: frames[:, ::-1]),
+    (0, ONE, ONE, 0, lambda frames: np.swapaxes(frames, 1, 2)),
+    (0, -ONE, -ONE, 0, lambda f: np.swapaxes(f, 1, 2)[:, ::-1, ::-1]),
+    (0, 0, 0, 0, lambda frames: frames),
+  ],
+  ids=["90", "180", "270", "mirror", "flip", "transpose", "transverse", "none"],
+)
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_frames_are_turned_as_the_file_says(
+  tmp_path: pathlib.Path, a: int, b: int, c: int, d: int, show, ending: str
+):
+  """A matrix that shows the pixel (x, y) at (a x + c y, b x + d y)."""
   frames = np.random.default_rng(0).integers(0, 256, (2, 16, 20, 3), np.uint8)
-  write_mp4(tmp_path / "a.mp4", frames)
-  content = (tmp_path / "a.mp4").read_bytes()
-  one, end = 1 << 16, 1 << 30
-  matrix = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, end)
-  # The rows that map (x, y) to (-y, x): a quarter turn with the clock.
-  turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, end)
+  path = tmp_path / f"a.{ending}"
+  write_mp4(path, frames)
+  content = path.read_bytes()
+  plain_one = struct.pack(">9i", ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
+  turned = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
   track = content.index(b"tkhd")
-  assert content[track:].count(matrix) == 1
-  (tmp_path / "a.mp4").write_bytes(
-    content[:track] + content[track:].replace(matrix, turned)
-  )
+  assert content[track:].count(plain_one) == 1
+  path.write_bytes(content[:track] + content[track:].replace(plain_one, turned))
   found = clips.load(tmp_path, Cut(frames=2, side=16))
-  expected = np.rot90(frames, -1, (1, 2))[:, 2:18]
+  expected = show(frames)
+  top, left = ((n - 16) // 2 for n in expected.shape[1:3])
+  expected = expected[:, top : top + 16, left : left + 16]
   np.testing.assert_array_equal(found.clips[0], expected)
+
+
+@pytest.mark.parametrize(
+  ("codec", "pixels", "ending"),
+  [
+    ("qtrle", "argb", "mov"),
+    ("png", "rgba", "mov"),
+    ("prores_ks", "yuva444p10le", "mov"),
+    ("ffv1", "bgra", "mkv"),
+    ("libvpx", "yuva420p", "webm"),
+    ("libvpx-vp9", "yuva420p", "webm"),
+  ],
+)
+def test_transparent_frames(tmp_path: pathlib.Path, codec, pixels, ending):
+  """Red whose left half is transparent, on green."""
+  frames = np.full((2, 32, 32, 4), (255, 0, 0, 255), np.uint8)
+  frames[:, :, :16, 3] = 0
+  with av.open(str(tmp_path / f"a.{ending}"), "w") as container:
+    stream = container.add_stream(codec, 10)
+    stream.width = stream.height = 32
+    stream.pix_fmt = pixels
+    if codec.startswith("libvpx"):
+      stream.options = {"auto-alt-ref": "0"}
+    for frame in frames:
+      picture = av.VideoFrame.from_ndarray(frame, format="rgba")
+      container.mux(stream.encode(picture))
+    container.mux(stream.encode())
+  found = clips.load(tmp_path, Cut(frames=2, side=32), background=(0, 255, 0))
+  left, right = found.clips[0, :, :, 4], found.clips[0, :, :, 28]
+  np.testing.assert_allclose(left, np.broadcast_to([0, 255, 0], left.shape))
+  expected = np.broadcast_to([255, 0, 0], right.shape)
+  np.testing.assert_allclose(right, expected, atol=4)
 
 
 # --- cutting ---
@@ -222,6 +273,43 @@ def test_hidden_files_and_other_files_are_left_out(mixed: pathlib.Path):
   assert list(videos.find(mixed)) == ["a.mp4", "b.gif", "deep/c"]
 
 
+@pytest.mark.parametrize(
+  "covers",
+  [
+    ["a.jpg"],
+    ["cover.png", "deep/poster.webp"],
+    ["deep/d.jpg", "folder.jpg"],
+    ["thumbs/x.jpg", "deep/Covers/1.jpg"],
+    ["small/a.jpg", "small/b.jpg"],
+    ["a.gif"],
+  ],
+  ids=" ".join,
+)
+def test_covers_of_videos_are_no_clips(mixed: pathlib.Path, covers, caplog):
+  write_mp4(mixed / "deep" / "d.mp4", plain(3))
+  (mixed / "deep" / "c").rename(mixed / "frames")
+  for name in covers:
+    (mixed / name).parent.mkdir(exist_ok=True)
+    Image.new("RGB", (20, 16), (99, 0, 0)).save(mixed / name)
+  caplog.set_level(logging.WARNING, "absl")
+  found = clips.load(mixed, Cut(frames=1, side=16, per_video=1))
+  assert found.names == ("a.mp4", "b.gif", "deep/d.mp4", "frames")
+  assert numbers(found.clips) == [[0], [100], [0], [200]]
+  assert len(caplog.messages) == 1
+
+
+def test_frames_beside_films_with_other_names(mixed: pathlib.Path):
+  """Numbers, which are names of films too, and folders of one frame."""
+  write_mp4(mixed / "1.mp4", plain(3))
+  write_mp4(mixed / "2.mp4", plain(3))
+  (mixed / "x").mkdir()
+  for i in (1, 2):
+    Image.new("RGB", (20, 16), (i, 0, 0)).save(mixed / "x" / f"{i}.jpg")
+  assert list(videos.find(mixed)) == [
+    *("1.mp4", "2.mp4", "a.mp4", "b.gif", "deep/c", "x")
+  ]
+
+
 # --- mistakes ---
 
 
@@ -290,13 +378,13 @@ def test_broken_files_are_counted_before_anything_is_decoded(
   monkeypatch.setattr(videos, "frames", None)
   (mixed / "b.gif").write_text("no video")
   (mixed / "deep" / "c" / "frame_0.png").write_text("no image")
-  expect(mixed, "2 of the 3 videos in", "b.gif, deep/c; of the first:")
+  expect(mixed, "2 of the ", "b.gif cannot", "deep/c/frame_0.png cannot")
 
 
 def test_frames_of_two_sizes(tmp_path: pathlib.Path):
   write_folder(tmp_path / "a", plain(4))
   Image.new("RGB", (20, 17)).save(tmp_path / "a" / "frame_2.png")
-  expect(tmp_path, "frame_2.png is 20x17 and the frames before it are 20x16")
+  expect(tmp_path, "frame_2.png is 20x17", "20x16")
 
 
 def test_too_many_pixels(mixed: pathlib.Path, monkeypatch):

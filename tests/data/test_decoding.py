@@ -111,15 +111,6 @@ def test_truncated_images_are_named():
       decoding.to_array(image, 3, None)
 
 
-def test_sixteen_bits_are_refused_rather_than_clipped():
-  deep = Image.fromarray(np.full((4, 4), 40_000, np.uint16))
-  with (
-    pytest.raises(errors.UserError, match="more than 8 bits per channel"),
-    decoding.opened(encoded(deep), "a.png"),
-  ):
-    pass
-
-
 def test_decompression_bombs_are_refused(monkeypatch):
   bomb = encoded(Image.new("1", (300, 300)))
   monkeypatch.setattr(decoding, "MAX_PIXELS", 299 * 300)
