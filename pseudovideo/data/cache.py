@@ -24,20 +24,18 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import decoding, faults
+from pseudovideo.data import copies
 from pseudovideo.files import atomic, untrusted
 
 # Raise it when the layout, or the decoding of any set, changes.
 VERSION = 1
-# Bytes of the beginning and of the end of a source file that enter the key.
-SAMPLE = 65_536
 LEFTOVER_AGE = 86_400  # seconds
 
 NewArray = Callable[..., np.ndarray]
@@ -54,6 +52,7 @@ def load(
   *,
   kind: str = "data",
   making: str = "Decoding",
+  about: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
   """Loads the arrays of a set, from the cache where it holds them intact.
 
@@ -66,6 +65,7 @@ def load(
       and fills each of them.
     kind: name of the cache's folder.
     making: word for the work of `build` in the log.
+    about: facts of `copies.about`; of each source the newest few sets stay.
 
   Returns:
     Read-only memory-mapped arrays by name, and their fingerprint.
@@ -78,14 +78,16 @@ def load(
   if folder.exists():
     try:
       arrays, facts = read(folder)
+      copies.note_use(folder, about)
       return arrays, facts["fingerprint"]
     except DamagedError as damage:
-      logging.warning(
-        "What is cached in %s is damaged (%s); it is made again.",
-        folder,
-        damage,
-      )
-      _discard(folder)
+      if folder.exists():  # Else another process has removed it.
+        logging.warning(
+          "What is cached in %s is damaged (%s); it is made again.",
+          folder,
+          damage,
+        )
+        _discard(folder)
   logging.info("%s %s once, into %s", making, name, folder)
   with _temporary(folder) as temporary:
     _remove_leftovers(folder.parent)
@@ -96,6 +98,9 @@ def load(
     # The other writer, if there was one, wrote the same.
     with contextlib.suppress(FileExistsError):
       _rename(temporary, folder)
+  copies.note_use(folder, about)
+  if about:
+    copies.prune(folder, about["source"])
   return arrays, facts["fingerprint"]
 
 
@@ -138,42 +143,6 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     for file, digest in facts["files"].items()
   }
   return arrays, facts
-
-
-def stamps(root: pathlib.Path, files: Sequence[pathlib.Path]) -> list[list]:
-  """Facts that identify source files; large ones are not read completely.
-
-  Args:
-    root: the folder that the names are relative to.
-    files: the files.
-
-  Returns:
-    For each file its relative name, size in bytes, time of last change in
-    nanoseconds, and the SHA-256 of its first and last 64 KiB.
-
-  Raises:
-    UserError: names all files that cannot be read.
-  """
-  found: list[list] = [[] for _ in files]
-  faulty = faults.Faults(root, files)
-
-  def stamp(place: int) -> None:
-    path = files[place]
-    found[place] = [path.relative_to(root).as_posix(), *_stamp(path)]
-
-  def work(start: int, stop: int) -> None:
-    for place in range(start, stop):
-      faulty.call(place, stamp)
-
-  decoding.in_blocks(
-    work,
-    len(files),
-    "comparing files",
-    unit="file",
-    threads=decoding.READERS,
-  )
-  faulty.refuse("files")
-  return found
 
 
 def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
@@ -227,23 +196,6 @@ def _unreadable(path: pathlib.Path, error: Exception) -> DamagedError:
   return DamagedError(
     f"{path.name} cannot be read ({type(error).__name__}: {error})"
   )
-
-
-def _stamp(path: pathlib.Path) -> tuple[int, int, str]:
-  try:
-    with untrusted.opened(path) as file:
-      status = os.fstat(file.fileno())
-      digest = hashlib.sha256(file.read(SAMPLE))
-      if status.st_size > SAMPLE:
-        file.seek(max(SAMPLE, status.st_size - SAMPLE))
-        digest.update(file.read())
-  except OSError as error:
-    raise faults.file_error(
-      str(path),
-      f"cannot be read ({untrusted.reason(error)})",
-      "replace or remove it",
-    ) from error
-  return status.st_size, status.st_mtime_ns, digest.hexdigest()
 
 
 def _hash(facts: Any) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding, plain, videos
+from pseudovideo.data import cache, copies, decoding, plain, stamping, videos
 from pseudovideo.data.faults import Faults, file_error, shown
 from pseudovideo.files import atomic
 
@@ -125,6 +125,7 @@ def load(
     "clips",
     made_from,
     lambda new_array: _build(root, found, cut, background, new_array),
+    about=copies.about(root, made_from),
   )
   names = tuple(found)
   short = sorted(set(range(len(names))) - set(arrays["video"].tolist()))
@@ -208,7 +209,7 @@ def _stamps(
 ) -> list[list]:
   """Facts that identify the files; an error names all that are broken."""
   try:
-    return cache.stamps(root, [p for files in found.values() for p in files])
+    return stamping.stamps(root, [p for files in found.values() for p in files])
   except errors.UserError:
     _check(root, found, cut)
     raise

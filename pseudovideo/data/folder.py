@@ -18,7 +18,14 @@ import numpy as np
 from absl import logging
 
 from pseudovideo import errors
-from pseudovideo.data import cache, image_files, image_set, plain, splits
+from pseudovideo.data import (
+  cache,
+  copies,
+  image_files,
+  image_set,
+  plain,
+  splits,
+)
 from pseudovideo.data.faults import shown
 from pseudovideo.data.image_set import ImageSet
 
@@ -67,7 +74,9 @@ def load(
       array = new_array(f"{part}_labels", (len(numbers),), np.int32)
       array[:] = numbers
 
-  arrays, fingerprint = cache.load("folder", made_from, build)
+  arrays, fingerprint = cache.load(
+    "folder", made_from, build, about=copies.about(root, made_from)
+  )
   count = len(split.train) + len(split.test)
   return ImageSet(
     name=f"folder:{argument}",

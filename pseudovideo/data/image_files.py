@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding, plain, walking
+from pseudovideo.data import decoding, plain, stamping, walking
 from pseudovideo.data.faults import Faults, file_error, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", *decoding.MORE_FORMATS)
@@ -36,13 +36,13 @@ def is_image(name: str) -> bool:
 def stamps(
   root: pathlib.Path, files: Sequence[pathlib.Path], side: int | None
 ) -> list[list]:
-  """Facts that identify the files, see `cache.stamps`.
+  """Facts that identify the files, see `stamping.stamps`.
 
   Raises:
     UserError: names all files with which something is wrong.
   """
   try:
-    return cache.stamps(root, files)
+    return stamping.stamps(root, files)
   except errors.UserError:
     common_shape(root, files, side)
     raise

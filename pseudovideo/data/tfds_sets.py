@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pseudovideo import errors
-from pseudovideo.data import cache, decoding, named
+from pseudovideo.data import cache, copies, decoding, named, stamping
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import untrusted
 
@@ -47,19 +47,21 @@ def load(name: str, data_dir: str | None = None) -> ImageSet:
   files = [
     file for split in SPLITS for file in _record_files(folder, info, split)
   ]
+  made_from = {
+    "spec": {
+      "title": facts.title,
+      "channels": facts.image_shape[-1],
+      "num_classes": facts.classes,
+      "side": _side(facts),
+    },
+    "info": info,
+    "files": stamping.stamps(folder, files),
+  }
   arrays, fingerprint = cache.load(
     name,
-    {
-      "spec": {
-        "title": facts.title,
-        "channels": facts.image_shape[-1],
-        "num_classes": facts.classes,
-        "side": _side(facts),
-      },
-      "info": info,
-      "files": cache.stamps(folder, files),
-    },
+    made_from,
     lambda new_array: _build(name, folder, new_array),
+    about=copies.about(folder, made_from),
   )
   return ImageSet(
     name=name,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pseudovideo import errors
-from pseudovideo.data import cache
+from pseudovideo.data import cache, stamping
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), np.uint8)
 LABELS = np.arange(7, dtype=np.int32)
@@ -249,7 +249,7 @@ def test_full_disk_is_a_sentence(home: pathlib.Path, monkeypatch):
 def test_stamps_change_with_the_files(tmp_path: pathlib.Path):
   path = tmp_path / "sub" / "records"
   path.parent.mkdir()
-  content = bytearray(3 * cache.SAMPLE)
+  content = bytearray(3 * stamping.SAMPLE)
   path.write_bytes(content)
   status = path.stat()
 
@@ -259,7 +259,7 @@ def test_stamps_change_with_the_files(tmp_path: pathlib.Path):
       changed[change] = 1
     path.write_bytes(changed)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return cache.stamps(tmp_path, [path])
+    return stamping.stamps(tmp_path, [path])
 
   first = stamp()
   assert first[0][0] == "sub/records"
@@ -269,18 +269,18 @@ def test_stamps_change_with_the_files(tmp_path: pathlib.Path):
   assert stamp(length=len(content) - 1) != first
   stamp()
   os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-  assert cache.stamps(tmp_path, [path]) != first
+  assert stamping.stamps(tmp_path, [path]) != first
 
 
 def test_small_files_are_stamped_completely(tmp_path: pathlib.Path):
   path = tmp_path / "image.png"
-  for size in (1, 100, cache.SAMPLE, cache.SAMPLE + 1):
+  for size in (1, 100, stamping.SAMPLE, stamping.SAMPLE + 1):
     seen = set()
     for position in (0, size // 2, size - 1):
       content = bytearray(size)
       content[position] = 1 + position % 255
       path.write_bytes(content)
-      seen.add(cache.stamps(tmp_path, [path])[0][3])
+      seen.add(stamping.stamps(tmp_path, [path])[0][3])
     assert len(seen) == len({0, size // 2, size - 1})
 
 
