@@ -129,6 +129,7 @@ class Blur(common.Corruption):
     key: keys.Keys | None = None,
   ) -> Float32[Array, "B T H W C"]:
     """The video; nothing is drawn from `key`."""
+    common.check_images(images)
     stds = kernel_stds(self.frames, self._rate())
     # (T - 1, H, H) and (T - 1, W, W), the most blurred frame first.
     rows, columns = (
@@ -164,6 +165,7 @@ class HighOrderBlur(common.Corruption):
     key: keys.Keys | None = None,
   ) -> Float32[Array, "B T H W C"]:
     """The video; nothing is drawn from `key`."""
+    common.check_images(images)
     stds = kernel_stds(self.frames, self.rate)
     rows, columns = (
       blur_matrices(side, stds, self.padding) for side in images.shape[1:3]

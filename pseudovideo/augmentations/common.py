@@ -54,6 +54,20 @@ def check_order(low_name: str, low: float, high_name: str, high: float) -> None:
     )
 
 
+def check_images(images: AnyArray) -> None:
+  """Refuses what is no batch of float32 images.
+
+  Raises:
+    ValueError: images of another type or rank.
+  """
+  if images.dtype != jnp.float32 or images.ndim != 4:
+    raise ValueError(
+      f"An augmentation takes float32 images (B, H, W, C); got "
+      f"{images.dtype}{list(images.shape)}. pseudovideo.pixels.to_float "
+      f"converts uint8."
+    )
+
+
 def append_image(
   corrupted: Float32[AnyArray, "B K H W C"],
   images: Float32[AnyArray, "B H W C"],
@@ -68,14 +82,9 @@ def append_image(
     Videos of T frames.
 
   Raises:
-    ValueError: images of another type or rank.
+    ValueError: see `check_images`.
   """
-  if images.dtype != jnp.float32 or images.ndim != 4:
-    raise ValueError(
-      f"An augmentation takes float32 images (B, H, W, C); got "
-      f"{images.dtype}{list(images.shape)}. pseudovideo.pixels.to_float "
-      f"converts uint8."
-    )
+  check_images(images)
   return jnp.concatenate([corrupted, images[:, None]], axis=1)
 
 

@@ -168,6 +168,7 @@ class Heat(common.Corruption):
     key: keys.Keys | None = None,
   ) -> Float32[Array, "B T H W C"]:
     """The video; nothing is drawn from `key`."""
+    common.check_images(images)
     sigmas = blur_sigmas(self.frames - 1, self.sigma_min, self.sigma_max)
     far_to_near = tuple(sigmas[:0:-1].tolist())
     rows, columns = (

@@ -103,7 +103,12 @@ class _Noise(common.Corruption):
   def __call__(
     self, images: Float32[AnyArray, "B H W C"], *, key: keys.Keys
   ) -> Float32[Array, "B T H W C"]:
-    """The video, its noise drawn from `key`."""
+    """The video, its noise drawn from `key`.
+
+    Raises:
+      ValueError: the images are not float32; uint8 would wrap around.
+    """
+    common.check_images(images)
     rows = keys.example_keys(key, len(images))
 
     def step(carry, inputs):

@@ -71,13 +71,17 @@ def test_fields_are_checked_without_a_config_too(name):
     augmentations.TABLE[name](frames=1001)
 
 
-def test_images_are_floats():
-  images = np.zeros((1, 8, 8, 1), np.uint8)
+@pytest.mark.parametrize("name", augmentations.TABLE)
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float16, bool])
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["", "jit"])
+def test_images_are_floats(name, kind, wrap, key):
+  frames = {} if name == "identity" else {"frames": 3}
+  augmentation = augmentations.make(name, **frames)
   with (
     annotations.unchecked(),
     pytest.raises(ValueError, match=r"pixels\.to_float"),
   ):
-    augmentations.make("identity")(images)
+    wrap(augmentation)(np.zeros((1, 8, 8, 1), kind), key=key)
 
 
 def test_clips_are_left_as_they_are(key):
