@@ -172,7 +172,7 @@ def bits(tree: Any) -> dict[str, tuple[str, tuple, bytes]]:
   """Name -> dtype, shape and bytes of every array in a tree."""
   return {
     name: (str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes())
-    for name, (_, leaf) in checkpoints.disk.named_leaves(tree).items()
+    for name, (_, leaf) in checkpoints.entries.named_leaves(tree).items()
   }
 
 
@@ -321,7 +321,9 @@ def untrained_tokenizer(folder: pathlib.Path) -> runs.Run:
   image_set = part_of_digits(0)
   task = config.make_task(image_set.image_shape)
   params, extra = task.init(jax.random.key(0), image_set)
-  return runs.Run(folder, config, image_set, task, params, extra, 0)
+  return runs.Run(
+    folder, config, task, params, extra, 0, None, lambda: image_set
+  )
 
 
 def part_of_digits(start: int) -> data.ImageSet:
@@ -362,7 +364,7 @@ def tokens_cache(folder: pathlib.Path) -> Kept:
 def tokens_folder(folder: pathlib.Path) -> Kept:
   """Two folders of tokens."""
   run = untrained_tokenizer(folder)
-  other = dataclasses.replace(run, image_set=part_of_digits(100))
+  other = run.on(part_of_digits(100))
   clean = folder / "clean"
   token_files.write(run, clean / "a")
   token_files.write(other, clean / "b")

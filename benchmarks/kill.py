@@ -333,7 +333,7 @@ def leaves(workdir: pathlib.Path) -> dict[str, tuple[str, tuple, bytes]]:
   _, tree, _ = checkpoints.load(workdir, parts=PARTS)
   return {
     name: (str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes())
-    for name, (_, leaf) in checkpoints.disk.named_leaves(tree).items()
+    for name, (_, leaf) in checkpoints.entries.named_leaves(tree).items()
   }
 
 

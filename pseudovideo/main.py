@@ -5,8 +5,9 @@
   python -m pseudovideo.main --mode=sample --workdir=DIR [--num_samples=100]
   python -m pseudovideo.main --mode=evaluate --workdir=DIR [--num_samples=1000]
 
-The config travels in the checkpoint: sampling and evaluation need none, and
-refuse one that would make another model. A mistake in what was given ends with
+The config travels in the checkpoint: going on, sampling and evaluation need
+none, --config.FIELD=VALUE then changes the saved one, and what would make
+another model is refused. A mistake in what was given ends with
 one sentence and exit code 2, a run that cannot go on with exit code 1; a signal
 saves and ends with 128 + its number.
 """
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from pseudovideo import errors
+from pseudovideo.commands import saved
 from pseudovideo.devices import distributed, xla
 from pseudovideo.terminal import command_line, run_flags
 
@@ -66,7 +68,7 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Does what the arguments say; returns the exit code."""
   values = define_flags()
-  config = command_line.parse(argv, values)
+  config = command_line.parse(argv, values, lambda: saved.config(values))
   run_flags.workdir(values)
   for name, modes in READ_BY.items():
     if values[name].present and values.mode not in modes:

@@ -3,12 +3,12 @@
 Works on jax and numpy arrays alike, inside jit or outside.
 """
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, UInt8
+from jaxtyping import Array, Bool, Float, Float32, UInt8
 
 from pseudovideo import errors, keys
 from pseudovideo.shapes import AnyArray
@@ -35,18 +35,68 @@ def to_float(
   )
 
 
+class Quantized(NamedTuple):
+  """8-bit pixels, and which images they may be shown of.
+
+  Attributes:
+    images: (B, ...) uint8.
+    finite: (B,) bool; where False, the pixels say nothing.
+  """
+
+  images: UInt8[Array, " B *rest"]
+  finite: Bool[Array, " B"]
+
+
+def quantize(
+  images: Float[AnyArray, " B *rest"], value_range: ValueRange
+) -> Quantized:
+  """8-bit pixels of floats in `value_range`, clipped and rounded to nearest.
+
+  Inside of jit, where nothing can be refused; `checked` does that outside.
+  Other implementations truncate instead, which darkens every image by half a
+  grey level.
+  """
+  low, high = value_range
+  images = images.astype(jnp.float32)
+  scaled = (images - low) * (255 / (high - low))
+  finite = jnp.isfinite(images).reshape(len(images), -1).all(1)
+  rounded = jnp.clip(jnp.round(scaled), 0, 255).astype(jnp.uint8)
+  return Quantized(rounded, finite)
+
+
+def checked(quantized: Quantized, first: int = 0) -> np.ndarray:
+  """The pixels, on the host.
+
+  Args:
+    quantized: the result of `quantize`.
+    first: number of the first image, for the error.
+
+  Raises:
+    RunError: an image is not finite; names it.
+  """
+  bad = np.flatnonzero(~np.asarray(quantized.finite))
+  if bad.size:
+    raise errors.RunError(
+      f"Image {first + bad[0]} has values that are not finite, as {bad.size} "
+      f"of {len(quantized.finite)} images have: the weights have exploded, or "
+      "the sampler does not fit them. Take an earlier checkpoint with --step, "
+      "or train with a lower optimizer.learning_rate."
+    )
+  return np.asarray(quantized.images)
+
+
 def to_uint8(
-  images: Float[AnyArray, "*rest"], value_range: ValueRange
-) -> UInt8[Array, "*rest"]:
+  images: Float[AnyArray, " B *rest"], value_range: ValueRange
+) -> UInt8[np.ndarray, " B *rest"]:
   """8-bit pixels of floats in `value_range`, clipped and rounded to nearest.
 
   It is the inverse of `to_float`: a uint8 image survives the round trip
-  unchanged. Values outside the range are clipped. (Other implementations
-  truncate instead, which darkens every image by half a grey level.)
+  unchanged. Outside of jit; see `quantize`.
+
+  Raises:
+    RunError: an image is not finite; names it.
   """
-  low, high = value_range
-  scaled = (images.astype(jnp.float32) - low) * (255 / (high - low))
-  return jnp.clip(jnp.round(scaled), 0, 255).astype(jnp.uint8)
+  return checked(quantize(images, value_range))
 
 
 def binarize(

@@ -1,5 +1,6 @@
-"""Several processes that train together, each with its own devices."""
+"""Other processes: that train together, or hold a lock."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -73,3 +74,25 @@ def run(num, arguments, **kwargs):
   codes, outputs = finish(start(num, arguments, **kwargs))
   assert codes == [0] * num, "\n".join(outputs)
   return outputs
+
+
+@contextlib.contextmanager
+def holding(path):
+  """A process that holds a lock until it is killed."""
+  code = (
+    "import sys, time, pathlib; from pseudovideo.files import locks\n"
+    "with locks.hold(pathlib.Path(sys.argv[1])) as mine:\n"
+    "  print(mine, flush=True); time.sleep(600)"
+  )
+  process = subprocess.Popen(
+    [sys.executable, "-c", code, str(path)],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  try:
+    assert process.stdout.readline() == "True\n"
+    yield process
+  finally:
+    process.kill()
+    process.communicate()

@@ -23,6 +23,13 @@ def test_to_uint8_clips_and_rounds_to_nearest():
   assert pixels.to_uint8(x, (0.0, 1.0)).tolist() == [0, 0, 0, 1, 255, 255]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_becomes_no_pixel(bad):
+  x = jnp.asarray([0.5, bad, 0.25])
+  with pytest.raises(errors.RunError, match="Image 1 .* 1 of 3"):
+    pixels.to_uint8(x, (0.0, 1.0))
+
+
 def test_floats_are_refused_where_uint8_is_meant():
   with annotations.unchecked(), pytest.raises(ValueError, match="uint8"):
     pixels.to_float(jnp.zeros((1, 2, 2, 1)), (0.0, 1.0))

@@ -144,11 +144,11 @@ def _trace_videos(task, fresh, num=3):
     if base.is_autoencoder(task):
       raise AssertionError
     video = task.sample(params, extra, key=key, num=num)
-    return pixels.to_uint8(video, task.value_range)
+    return pixels.quantize(video, task.value_range).images
 
   def reconstructed(params, extra, images, key):
     video = task.reconstruct(params, extra, images, key=key)
-    return pixels.to_uint8(video, task.value_range)
+    return pixels.quantize(video, task.value_range).images
 
   if base.is_autoencoder(task):
     video = jax.eval_shape(reconstructed, params, extra, images, rows)

@@ -28,4 +28,4 @@ def pseudo_videos(
   """
   floats = pixels.to_float(jax.numpy.asarray(images), RANGE)
   video = jax.jit(augmentation)(floats, key=key)
-  return drawing.film_strip(np.asarray(pixels.to_uint8(video, RANGE)))
+  return drawing.film_strip(pixels.to_uint8(video, RANGE))

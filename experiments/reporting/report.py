@@ -3,12 +3,14 @@
 import dataclasses
 import pathlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.reporting import circumstances, columns, tables
 from experiments.rows import deviations
 from experiments.rows.base import Job, Row, Table
+from pseudovideo import errors
 from pseudovideo.runs import results
 
 Record = Mapping[str, Any]
@@ -43,12 +45,20 @@ def collect(
     jobs: runs in the order of the table.
     path: a run -> its results file.
 
+  Returns:
+    Those whose file can be read; others are named on standard error.
+
   Raises:
-    UserError: a file lacks a field, or they cannot stand in one table.
+    UserError: they cannot stand in one table.
   """
-  found = [
-    Scored(job, results.read(path(job))) for job in jobs if path(job).exists()
-  ]
+  found = []
+  for job in jobs:
+    if not path(job).exists():
+      continue
+    try:
+      found.append(Scored(job, results.read(path(job))))
+    except errors.UserError as error:
+      print(f"{job.title} is left out: {error}", file=sys.stderr)
   tables.check_comparable({s.job.name: s.record for s in found})
   return found
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.rows.base import Job
+from pseudovideo import tasks
 from pseudovideo.config import comparing, parsing
-from pseudovideo.tasks import first_stage
+from pseudovideo.tasks import base, first_stage
 
 # How many samples are drawn at a time changes none of them.
 _FREE = ("evaluate.batch_size",)
@@ -56,9 +57,29 @@ def of_record(
     and name not in _FREE
     and saved.get(name) != wanted.get(name)
   ]
+  images, wanted_images = _images(record), _wanted_images(record, config)
+  if images != wanted_images:
+    found.append(f"{wanted_images:,} images are scored, were {images:,}")
+  seed = record["seeds"].get("sample")
+  if seed != config.evaluate.seed:
+    found.append(f"the seed of samples is {config.evaluate.seed}, was {seed}")
   if record["step"] != step:
     found.append(f"the step is {step:,}, was {record['step']:,}")
   return found
+
+
+def _images(record: Mapping[str, Any]) -> int:
+  """The number of images that were scored."""
+  scores = record["metrics"].get("generated", {})
+  return min((score["num_samples"] for score in scores.values()), default=0)
+
+
+def _wanted_images(record: Mapping[str, Any], config: parsing.Config) -> int:
+  """The number that a config asks for; an autoencoder has no more than data."""
+  wanted = config.evaluate.num_samples
+  if base.is_autoencoder(tasks.TABLE[config.task]):
+    return min(wanted, record.get("data", {}).get("held_out", wanted))
+  return wanted
 
 
 def of_first_stage(job: Job, saved: Mapping[str, Any]) -> list[str]:

@@ -13,9 +13,10 @@ from typing import Any
 
 from experiments.reporting import tables
 from experiments.rows.base import Job, with_sources
-from experiments.running import locks, work
+from experiments.running import work
 from pseudovideo import errors
-from pseudovideo.runs import results
+from pseudovideo.files import locks
+from pseudovideo.runs import owning, results
 
 POLL_SECONDS = 5.0
 
@@ -36,7 +37,7 @@ def overview(jobs: Sequence[Job], root: str | pathlib.Path) -> str:
 
 
 def _state(job: Job, root: str | pathlib.Path) -> str:
-  holder = locks.holder(job.workdir(root) / work.LOCK_FILE)
+  holder = locks.holder(job.workdir(root) / owning.LOCK_FILE)
   words = work.describe(job, root)
   return f"{words} ({holder} works on it)" if holder else words
 
@@ -115,7 +116,7 @@ class _Progress:
 
   def _finish(self, job: Job) -> dict[str, Any] | None:
     """Does the rest of a run, unless another process works on it."""
-    lock = job.workdir(self._root) / work.LOCK_FILE
+    lock = job.workdir(self._root) / owning.LOCK_FILE
     with locks.hold(lock) as mine:
       if not mine:
         self._say(job, f"{locks.holder(lock)} works on it, later")

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import pathlib
 import shutil
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.rows import deviations
 from experiments.rows.base import Job
@@ -20,8 +20,6 @@ from pseudovideo.runs import (
 from pseudovideo.runs.checkpoints import restoring
 from pseudovideo.tasks import first_stage
 from pseudovideo.training import loop
-
-LOCK_FILE = "lock"
 
 
 class Stopped(Exception):
@@ -43,26 +41,59 @@ def refuse_stopped(outcome: loop.Outcome) -> loop.Outcome:
   return outcome
 
 
-def finished(
-  workdir: pathlib.Path, config: parsing.Config, step: int
-) -> dict[str, Any] | None:
-  """The results in a folder, if they are this config's own and complete."""
+class Found(NamedTuple):
+  """The results in a folder, and what stands against them.
+
+  Attributes:
+    record: the content of results.json; None if there is none to use.
+    faults: phrases; without any, the record is what the run would give.
+  """
+
+  record: dict[str, Any] | None
+  faults: list[str]
+
+  @property
+  def done(self) -> dict[str, Any] | None:
+    """The record, if nothing stands against it."""
+    return None if self.faults else self.record
+
+
+def look(workdir: pathlib.Path, config: parsing.Config, step: int) -> Found:
+  """Looks whether the results in a folder are this config's own and complete.
+
+  Args:
+    workdir: folder of the run.
+    config: the config of the run.
+    step: updates that the model should have had.
+  """
   path = workdir / evaluate.RESULTS_FILE
-  if not path.exists() or not (workdir / sample_files.NAME).exists():
-    return None
-  record = results.read(path)
-  if record.get("samples_file") or deviations.of_record(record, config, step):
-    return None
-  return record
+  if not path.exists():
+    return Found(None, [])
+  try:
+    record = results.read(path)
+    faults = deviations.of_record(record, config, step)
+  except errors.UserError as error:
+    return Found(None, [str(error).rstrip(".")])
+  if record.get("samples_file"):
+    faults.append("the samples of a file were scored")
+  if not (workdir / sample_files.NAME).exists():
+    faults.append("its samples are missing")
+  return Found(record, faults)
+
+
+def found(job: Job, root: str | pathlib.Path) -> Found:
+  """The results of a run, and what stands against them."""
+  seen = look(job.workdir(root), job.config, job.config.train.steps)
+  if seen.done is None:
+    return seen
+  return seen._replace(
+    faults=deviations.of_first_stage(job, seen.done["config"])
+  )
 
 
 def results_of(job: Job, root: str | pathlib.Path) -> dict[str, Any] | None:
   """The results of a run, None while it is unfinished."""
-  steps = job.config.train.steps
-  record = finished(job.workdir(root), job.config, steps)
-  if record is None or deviations.of_first_stage(job, record["config"]):
-    return None
-  return record
+  return found(job, root).done
 
 
 def check(job: Job, root: str | pathlib.Path) -> None:
@@ -94,8 +125,11 @@ def newest_step(workdir: pathlib.Path) -> int | None:
 
 def describe(job: Job, root: str | pathlib.Path) -> str:
   """State of a run in words, such as "step 20 of 100"."""
-  if results_of(job, root) is not None:
+  seen = found(job, root)
+  if seen.done is not None:
     return "done"
+  if seen.faults:
+    return f"scored otherwise, so again ({'; '.join(seen.faults)})"
   if job.source is not None:
     return f"missing; samples {job.source.name}"
   step, steps = newest_step(job.workdir(root)), job.config.train.steps
@@ -108,7 +142,11 @@ def describe(job: Job, root: str | pathlib.Path) -> str:
 
 def _time_left(workdir: pathlib.Path, steps: int) -> str:
   """Words such as ", 12 minutes left", by the mean time of a step so far."""
-  lines = [r for r in metric_log.read_metrics(workdir) if r["split"] == "train"]
+  try:
+    logged = metric_log.read_metrics(workdir)
+  except errors.UserError:
+    return ""
+  lines = [row for row in logged if row["split"] == "train"]
   if not lines:
     return ""
   last = lines[-1]
@@ -120,6 +158,8 @@ def do(
   job: Job, root: str | pathlib.Path, *, data_dir: str | None = None
 ) -> dict[str, Any]:
   """Trains what is left to train, samples and scores; returns the results.
+
+  The caller holds the lock of the run's folder.
 
   Args:
     job: the run; its `source`, if it has one, is trained already.
@@ -140,7 +180,7 @@ def do(
       )
     if job.start is not None:
       config = config.replaced("task", start=str(job.start.workdir(root)))
-    refuse_stopped(loop.train(config, workdir, data_dir=data_dir))
+    refuse_stopped(loop.train(config, workdir, data_dir=data_dir, owned=True))
   else:
     trained = job.source
   restored = runs.restore(

@@ -39,7 +39,7 @@ def run_row(encoder: str, preset: str, workdir: pathlib.Path) -> dict[str, Any]:
   """
   config = parsing.parse(hvae.get_config(f"encoder={encoder},preset={preset}"))
   outcome = work.refuse_stopped(loop.train(config, workdir))
-  record = work.finished(workdir, config, outcome.step)
+  record = work.look(workdir, config, outcome.step).done
   return record or evaluate.evaluate(runs.restore(workdir, config=config))
 
 

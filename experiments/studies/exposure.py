@@ -66,14 +66,14 @@ def last_frames(run: runs.Run, first: int, num: int) -> np.ndarray:
       params, run.extra, images, key=keys.named(rows, "pseudo_videos")
     )
     video = task.complete(params, video, first, key=keys.named(rows, "samples"))
-    return pixels.to_uint8(video[:, -1], task.value_range)
+    return pixels.quantize(video[:, -1], task.value_range)
 
   found = []
   for start in range(0, num, size):
     places = np.arange(start, start + size)
     rows = keys.example_keys(key, size, start)
     batch = images[places % len(images)]
-    found.append(np.asarray(draw(run.params, batch, rows)))
+    found.append(pixels.checked(draw(run.params, batch, rows), start))
   return np.concatenate(found)[:num]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from pseudovideo.commands import saved
 from pseudovideo.terminal import command_line, run_flags
 
 
@@ -34,7 +35,7 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Does what the arguments say; returns the exit code."""
   values = define_flags()
-  config = command_line.parse(argv, values)
+  config = command_line.parse(argv, values, lambda: saved.config(values))
   run_flags.workdir(values)
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from pseudovideo import errors
+from pseudovideo.commands import saved
 from pseudovideo.terminal import command_line, run_flags
 
 
@@ -30,7 +31,7 @@ def define_flags() -> flags.FlagValues:
 def run(argv: Sequence[str]) -> int:
   """Does what the arguments say; returns the exit code."""
   values = define_flags()
-  config = command_line.parse(argv, values)
+  config = command_line.parse(argv, values, lambda: saved.config(values))
   run_flags.workdir(values)
   if not values.out:
     raise errors.UserError("Say where tokens are to go, with --out=DIR.")

@@ -1,7 +1,7 @@
 """Forms of a config, and the fields in which two configs may differ."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ml_collections
@@ -15,6 +15,7 @@ AFTER_TRAINING = ("evaluate", "sampler")
 # Fields that may change when a run is resumed: they do not alter its weights.
 RESUMABLE = (
   "title",
+  "data.accept_changed",
   "task.start",
   "model.remat",
   "train.log_every",
@@ -58,7 +59,9 @@ def flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(
-  saved: Mapping[str, Any], given: Mapping[str, Any]
+  saved: Mapping[str, Any],
+  given: Mapping[str, Any],
+  free: Iterable[str] = (),
 ) -> list[str]:
   """The fields in which two configs differ, except fields that may change.
 
@@ -66,11 +69,16 @@ def differences(
   tokenizer or autoencoder of the given config is compared only if it has been
   looked up.
 
+  Args:
+    saved: config of a run.
+    given: config that it is compared with.
+    free: further fields that may change.
+
   Returns:
     Sentences such as "train.seed is 1, was 0".
   """
   saved, given = flatten(to_json(saved)), flatten(to_json(given))
-  free = set(RESUMABLE)
+  free = {*RESUMABLE, *free}
   if saved.get("optimizer.schedule") == "constant":
     free.add("train.steps")
   unread = list(AFTER_TRAINING)

@@ -207,13 +207,22 @@ def agree(what: str, number: int) -> None:
     )
 
 
-def should_stop(step: int) -> bool:
-  """True if all processes stop after this step, since one got SIGTERM.
+def first_says(flag: bool) -> bool:
+  """The flag of process 0, in all processes; all must call it."""
+  if not several():
+    return flag
+  return bool(multihost_utils.broadcast_one_to_all(np.int32(flag)))
 
-  All must call it after every step. Without other processes `signals` alone
-  says when to stop.
+
+def should_stop(number: int) -> bool:
+  """True if all processes stop here, since one got SIGTERM.
+
+  Without other processes `signals` alone says when to stop.
+
+  Args:
+    number: how often it was called before, the same in all processes.
   """
-  return several() and multihost_utils.reached_preemption_sync_point(step)
+  return several() and multihost_utils.reached_preemption_sync_point(number)
 
 
 def wait_for_all(what: str) -> None:

@@ -23,7 +23,7 @@ from pseudovideo.metrics import set_metrics
 from pseudovideo.pretrained import features
 from pseudovideo.report import drawing
 from pseudovideo.report import run as run_report
-from pseudovideo.runs import metric_log, results, sample_files
+from pseudovideo.runs import metric_log, results, sample_files, trained_on
 from pseudovideo.tasks import base
 from pseudovideo.terminal import progress_bar
 
@@ -235,8 +235,10 @@ def _networks(run: runs.Run) -> list[features.FeatureNetwork]:
 def _lines(record: dict[str, Any]) -> list[str]:
   """The results as they are printed."""
   scores = record["metrics"]
+  changed = trained_on.sentence(record["data"])
   return [
     *table_lines(scores),
+    *([changed] if changed else []),
     *set_metrics.about_inception_scores(scores["generated"]),
     *(
       measure.sentence(record[name])
@@ -291,9 +293,9 @@ def pseudo_videos(run: runs.Run) -> np.ndarray:
   @jax.jit
   def make(params, extra, batch):
     video = run.task.pseudo_video(params, extra, batch, key=key)
-    return pixels.to_uint8(video, run.task.value_range)
+    return pixels.quantize(video, run.task.value_range)
 
-  return np.asarray(make(run.params, run.extra, chosen))
+  return pixels.checked(make(run.params, run.extra, chosen))
 
 
 def _record(run, drawn, scores) -> dict[str, Any]:

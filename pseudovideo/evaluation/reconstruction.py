@@ -104,7 +104,7 @@ def _videos(run, originals):
 
   def both(params, extra, images, key):
     return [
-      pixels.to_uint8(make(params, extra, images, key=key), task.value_range)
+      pixels.quantize(make(params, extra, images, key=key), task.value_range)
       for make in (task.pseudo_video, task.reconstruct)
     ]
 
@@ -116,7 +116,7 @@ def _videos(run, originals):
     batch_size=config.batch_size,
   )
   return [
-    np.concatenate(videos)
+    np.concatenate([pixels.checked(part) for part in videos])
     for videos in zip(*(pair for _, pair in batches), strict=True)
   ]
 

@@ -15,7 +15,7 @@ from pseudovideo.devices import sharding
 from pseudovideo.report import drawing as pictures_of
 from pseudovideo.tasks import base
 
-Sampler = Callable[..., jax.Array]
+Sampler = Callable[..., pixels.Quantized]
 
 FILM_STRIPS = 4
 
@@ -23,7 +23,9 @@ FILM_STRIPS = 4
 def make_sampler(
   task: Any, mesh: jax.sharding.Mesh, weights: Any = None
 ) -> Sampler:
-  """A jitted function (params, extra, keys (B,)) -> uint8 (B, T, H, W, C).
+  """A jitted function (params, extra, keys (B,)) -> videos (B, T, H, W, C).
+
+  The videos are a `pixels.Quantized`.
 
   For an autoencoder it takes the images after the keys, uint8 (B, H, W, C).
 
@@ -40,7 +42,7 @@ def make_sampler(
       video = task.reconstruct(params, extra, *images, key=rows)
     else:
       video = task.sample(params, extra, key=rows, num=rows.shape[0])
-    return pixels.to_uint8(video, task.value_range)
+    return pixels.quantize(video, task.value_range)
 
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
   weights = whole if weights is None else weights
@@ -57,7 +59,8 @@ def make_sampler(
     filled = [
       sharding.put(x[np.arange(size) % num], cut) for x in (rows, *images)
     ]
-    return jitted(params, extra, *filled)[:num]
+    found = jitted(params, extra, *filled)
+    return jax.tree.map(lambda x: x[:num], found)
 
   return padded
 
@@ -87,6 +90,9 @@ def generate_images(
 
   Returns:
     images (num, H, W, C), and the first few whole videos, uint8.
+
+  Raises:
+    RunError: a sample is not finite.
   """
   frames: list[np.ndarray] = []
   first = np.empty(0)
@@ -96,7 +102,7 @@ def generate_images(
     if images is not None:
       wanted = np.arange(start, start + batch_size) % num
       inputs.append(np.asarray(images[wanted]))
-    batch = np.asarray(sampler(params, extra, rows, *inputs))
+    batch = pixels.checked(sampler(params, extra, rows, *inputs), start)
     if not frames:
       first = batch[:FILM_STRIPS].copy()
     frames.append(batch[:, -1])

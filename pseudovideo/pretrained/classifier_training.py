@@ -184,4 +184,4 @@ def _warp(images: jax.Array, recipe: Recipe, key: jax.Array) -> jax.Array:
     draw("down", recipe.max_shift * height),
     draw("right", recipe.max_shift * width),
   )
-  return pixels.to_uint8(warped, (0.0, 255.0))
+  return pixels.quantize(warped, (0.0, 255.0)).images

@@ -1,16 +1,17 @@
 """Restores the task and the weights of a trained run from a checkpoint."""
 
 import dataclasses
+import functools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
 from pseudovideo import data, errors
 from pseudovideo.config import comparing, parsing
-from pseudovideo.runs import checkpoints
+from pseudovideo.runs import checkpoints, trained_on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +21,36 @@ class Run:
   Attributes:
     workdir: folder of the run.
     config: the config as it was saved, with today's names and defaults.
-    image_set: the data set.
     task: the system.
     params: the averaged weights (EMA).
     extra: the task's own state.
     step: updates done.
+    record: the data that it was trained on, see `trained_on`; None for a
+      checkpoint of an earlier version.
+    load_images: loads the data set as it is now.
   """
 
   workdir: pathlib.Path
   config: parsing.Config
-  image_set: data.ImageSet
   task: Any
   params: Any
   extra: Any
   step: int
+  record: trained_on.Record | None
+  load_images: Callable[[], data.ImageSet]
+
+  @property
+  def image_set(self) -> data.ImageSet:
+    """The data set as it is now, loaded when it is first asked for.
+
+    Raises:
+      UserError: it is missing.
+    """
+    return self.load_images()
+
+  def on(self, image_set: data.ImageSet) -> "Run":
+    """The run with another data set."""
+    return dataclasses.replace(self, load_images=lambda: image_set)
 
 
 def saved_config(workdir: str | os.PathLike) -> parsing.Config:
@@ -45,26 +62,44 @@ def saved_config(workdir: str | os.PathLike) -> parsing.Config:
   Raises:
     UserError: there is no checkpoint.
   """
-  _, _, raw = checkpoints.load(pathlib.Path(workdir), parts=())
-  return parsing.parse(raw)
+  return parsing.parse(checkpoints.facts(workdir).config)
 
 
 def refuse_changes(
   workdir: str | os.PathLike,
   saved: parsing.Config,
   given: parsing.Config,
+  *,
+  record: trained_on.Record | None = None,
 ) -> None:
   """Refuses a config that differs from the checkpoint's in what matters.
+
+  Args:
+    workdir: folder of the run.
+    saved: its config.
+    given: the config that it should go on with.
+    record: what the run was trained on. If it is known, the data may have
+      moved to another folder; whether they are the same is for the caller to
+      see.
 
   Raises:
     UserError: names the fields with both values.
   """
-  changed = comparing.differences(saved.raw, given.raw)
+  moved = record is not None and _are_folders(saved, given)
+  changed = comparing.differences(
+    saved.raw, given.raw, free=["data.name"] if moved else []
+  )
   if changed:
     raise errors.UserError(
       f"{workdir} holds a run with another config: {'; '.join(changed)}. Use "
       "another --workdir, or give the same config."
     )
+
+
+def _are_folders(one: parsing.Config, other: parsing.Config) -> bool:
+  names = [config.data.name.partition(":") for config in (one, other)]
+  (kind, *_, path), (other_kind, *_, other_path) = names
+  return bool(kind == other_kind and path and other_path)
 
 
 def restore(
@@ -76,6 +111,9 @@ def restore(
 ) -> Run:
   """Restores the averaged weights; the config comes with them.
 
+  The data set is loaded when it is first asked for, so that samplers that need
+  no data work without.
+
   Args:
     workdir: folder of the run.
     step: step of the checkpoint; None takes the newest good one.
@@ -85,34 +123,51 @@ def restore(
       None keeps all.
 
   Raises:
-    UserError: there is no checkpoint, the data set is missing, or the config
-      is another one.
+    UserError: there is no checkpoint, the config is another one, or it names
+      another folder with other images.
   """
   workdir = pathlib.Path(workdir)
   step, parts, raw = checkpoints.load(
     workdir, step=step, parts=("ema", "extra")
   )
-  saved = parsing.parse(raw)
+  record = checkpoints.facts(workdir, step).data
+  saved = merged = parsing.parse(raw)
   if config is not None:
-    saved = _sampled_as(saved, parsing.parse(config), workdir)
-  image_set = data.load(saved.data.name, data_dir=data_dir)
-  task = saved.make_task(image_set.image_shape)
+    merged = _sampled_as(saved, parsing.parse(config), workdir, record)
+  load_images = functools.cache(
+    functools.partial(trained_on.load, merged, record, data_dir)
+  )
+  if merged.data.name != saved.data.name:
+    trained_on.refuse_others(
+      workdir, record, load_images(), accept=merged.data.accept_changed
+    )
+  shape = record["image_shape"] if record else load_images().image_shape
+  task = merged.make_task(tuple(shape))
   parts = jax.tree.map(jax.numpy.asarray, parts)
   return Run(
     workdir=workdir,
-    config=saved,
-    image_set=image_set,
+    config=merged,
     task=task,
     params=parts["ema"],
     extra=parts["extra"],
     step=step,
+    record=record,
+    load_images=load_images,
   )
 
 
 def _sampled_as(
-  saved: parsing.Config, given: parsing.Config, workdir: pathlib.Path
+  saved: parsing.Config,
+  given: parsing.Config,
+  workdir: pathlib.Path,
+  record: trained_on.Record | None,
 ) -> parsing.Config:
-  """The saved config with the sections of `given` that alter no weights."""
-  refuse_changes(workdir, saved, given)
+  """The saved config with the parts of `given` that alter no weights."""
+  refuse_changes(workdir, saved, given, record=record)
   sections = set(comparing.AFTER_TRAINING) & set(given.raw)
-  return parsing.parse(saved.raw | {s: given.raw[s] for s in sections})
+  place = {name: given.raw["data"][name] for name in ("name", "accept_changed")}
+  return parsing.parse(
+    saved.raw
+    | {s: given.raw[s] for s in sections}
+    | {"data": saved.raw["data"] | place}
+  )

@@ -92,9 +92,17 @@ def _broken(path: str, file: str, error: Exception) -> errors.UserError:
 
 
 def parse(
-  argv: Sequence[str], values: flags.FlagValues
+  argv: Sequence[str],
+  values: flags.FlagValues,
+  saved: Callable[[], Mapping[str, Any]] | None = None,
 ) -> parsing.Config | None:
   """Parses the arguments into `values`; returns the config, if one is given.
+
+  Args:
+    argv: arguments.
+    values: flags of the command.
+    saved: gives the config of a run that --config.FIELD=VALUE changes where
+      there is no --config=FILE.py; called after the flags are parsed.
 
   Raises:
     UserError: anything that is unknown, or has a wrong type or value.
@@ -102,14 +110,16 @@ def parse(
   argv = overriding.spelled_out(argv)
   specs = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
   overrides = [a for a in argv if a.startswith(overriding.PREFIX)]
-  if overrides and not specs:
+  if overrides and not specs and saved is None:
     raise errors.UserError(
       f"{overrides[0]} changes a config, but no --config=FILE.py was given."
     )
   of_config = ("--config=", overriding.PREFIX)
   rest = [a for a in argv if not a.startswith(of_config)]
   _read_flags(rest, values, ["config", *values])
-  return overriding.parse(_of_file(specs[-1]), overrides) if specs else None
+  if specs:
+    return overriding.parse(_of_file(specs[-1]), overrides)
+  return overriding.parse(saved(), overrides) if overrides and saved else None
 
 
 def _read_flags(

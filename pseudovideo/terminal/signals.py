@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM as a request that a loop can honour at its next step."""
+"""Signals as a request that a loop can honour at its next step."""
 
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 
@@ -15,15 +16,16 @@ class StopRequest:
 
 @contextlib.contextmanager
 def catch_stop(*, several: bool = False) -> Iterator[StopRequest]:
-  """Within it, SIGINT and SIGTERM only take a note.
+  """Within it, SIGINT, SIGTERM and SIGHUP only take a note.
 
-  A second SIGINT raises KeyboardInterrupt, for whoever cannot wait. Must be
-  entered in the main thread.
+  A second SIGINT raises KeyboardInterrupt, for whoever cannot wait. A signal
+  that the process ignores stays ignored, as SIGHUP under nohup. In another
+  thread than the main one, which alone gets signals, nothing is changed.
 
   Args:
     several: whether there are other processes, which have to stop at the same
-      step: SIGTERM is left to JAX, see `distributed.should_stop`, and SIGINT
-      becomes one.
+      step: SIGTERM is left to JAX, see `distributed.should_stop`, and the
+      others become one.
   """
   request = StopRequest()
   noted: list[int] = []
@@ -38,8 +40,16 @@ def catch_stop(*, several: bool = False) -> Iterator[StopRequest]:
     else:
       request.signal = signal.Signals(number)
 
-  caught = (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM)
-  before = {number: signal.signal(number, handle) for number in caught}
+  caught = [signal.SIGINT, signal.SIGHUP]
+  if not several:
+    caught.append(signal.SIGTERM)
+  if threading.current_thread() is not threading.main_thread():
+    caught = []
+  before = {
+    number: signal.signal(number, handle)
+    for number in caught
+    if signal.getsignal(number) is not signal.SIG_IGN
+  }
   try:
     yield request
   finally:

@@ -17,12 +17,12 @@ import optax
 from absl import logging
 from jax.sharding import Mesh
 
-from pseudovideo import data, errors, keys, optimizers, runs
+from pseudovideo import errors, keys, optimizers, runs
 from pseudovideo.config import parsing
 from pseudovideo.data import pipeline
 from pseudovideo.devices import distributed, sharding
 from pseudovideo.first_stages import given, look_up
-from pseudovideo.runs import checkpoints, metric_log
+from pseudovideo.runs import checkpoints, metric_log, owning, trained_on
 from pseudovideo.tasks import base
 from pseudovideo.terminal import progress_bar, signals
 from pseudovideo.training import held_out, programs, recorder, state
@@ -34,7 +34,7 @@ class Outcome:
 
   Attributes:
     step: updates done.
-    stopped_by: the signal that ended it early, or None.
+    stopped_by: the signal that came, or None.
   """
 
   step: int
@@ -47,20 +47,25 @@ def train(
   *,
   data_dir: str | None = None,
   devices: Sequence[jax.Device] | None = None,
+  owned: bool = False,
 ) -> Outcome:
   """Trains until `train.steps`, resuming from the newest good checkpoint.
+
+  Meanwhile no other process can train in the folder.
 
   Args:
     config: a `Config`, the ConfigDict of a config file, or its JSON form.
     workdir: folder of the run.
     data_dir: where TFDS sets are.
     devices: devices to train on; all by default.
+    owned: whether the caller holds the folder's lock, see `owning.own`.
 
   Raises:
-    UserError: a mistake in the config, or another config than the checkpoint's.
-    RunError: a loss or gradient that is not finite.
+    UserError: a mistake in the config; another config or other data than the
+      checkpoint's; or another process trains in the folder.
+    RunError: a loss, gradient or weight that is not finite.
   """
-  loop = Loop(config, workdir, data_dir=data_dir, devices=devices)
+  loop = Loop(config, workdir, data_dir=data_dir, devices=devices, owned=owned)
   try:
     return loop.run()
   finally:
@@ -70,15 +75,17 @@ def train(
 class Loop:
   """One run of training, to be used through `train`.
 
-  It sets up, in this order: the config with its first stage, the data and the
-  task, the devices, the state (fresh or resumed), the examples, the compiled
-  programs, the logs.
+  It sets up, in this order: the config with its first stage, what the newest
+  checkpoint says, the data and the task, the devices. Until here nothing is
+  written. Then, under the folder's lock: the state (fresh or resumed), the
+  examples, the compiled programs, the logs.
 
   Args:
     config: see `train`.
     workdir: see `train`.
     data_dir: see `train`.
     devices: see `train`.
+    owned: see `train`.
   """
 
   def __init__(
@@ -88,15 +95,35 @@ class Loop:
     *,
     data_dir: str | None = None,
     devices: Sequence[jax.Device] | None = None,
+    owned: bool = False,
   ):
     found = look_up.look_up(parsing.parse(config), data_dir=data_dir)
     self._workdir = pathlib.Path(workdir)
-    self._image_set = data.load(found.data.name, data_dir=data_dir)
+    self._saved = self._read_saved(found)
+    record = self._saved and self._saved.data
+    self._image_set = trained_on.load(found, record, data_dir)
+    self._record = self._trained_on(found, record)
+    found = found.replaced("data", accept_changed=False)
     self._config = found.resolved(self._image_set.image_shape)
     self._task = self._config.make_task(self._image_set.image_shape)
     self._mesh = self._make_mesh(devices)
     self._key = jax.random.key(self._config.train.seed)
-    self._checkpoints = self._open_checkpoints()
+    self._stop = signals.StopRequest()
+    self._looks = 0
+    with contextlib.ExitStack() as stack:
+      if not owned:
+        stack.enter_context(owning.own(workdir))
+      self._refuse_news()
+      self._open(stack)
+      self._stack = stack.pop_all()
+
+  def _open(self, stack: contextlib.ExitStack) -> None:
+    """Opens what the folder holds, and builds what updates need.
+
+    Args:
+      stack: closed at the end of the run.
+    """
+    self._checkpoints = stack.enter_context(self._open_checkpoints())
     tx = optimizers.for_players(
       self._config.optimizer,
       self._config.train.steps,
@@ -122,29 +149,42 @@ class Loop:
       self._programs,
       self._mesh,
     )
-    self._writer = self._open_log()
+    self._writer = stack.enter_context(contextlib.closing(self._open_log()))
     self._recorder = recorder.Recorder(
       self._config,
       self._writer,
+      self._saved and self._saved.progress,
       metric_log.train_seconds(self._workdir) or 0.0,
     )
 
   def close(self) -> None:
-    """Finishes what is being written."""
-    self._writer.close()
-    self._checkpoints.close()
+    """Finishes what is being written, and gives the folder back."""
+    self._stack.close()
 
   def run(self) -> Outcome:
-    """Runs updates until the end, or until a signal."""
-    step, steps = int(self._state.step), self._config.train.steps
-    if step >= steps:
-      return Outcome(step, None)
+    """Runs updates until the end, or until a signal.
+
+    Raises:
+      RunError: a step or a weight is not finite, or no step was good.
+    """
+    with signals.catch_stop(several=distributed.several()) as stop:
+      self._stop = stop
+      step = int(self._state.step)
+      going_on = self._finish_evaluation(step)
+      if going_on and step < self._config.train.steps:
+        step = self._update(step)
+      self._checkpoints.wait()
+    self._refuse_if_all_left_out(step)
+    distributed.wait_for_all("end of training")
+    return Outcome(step, stop.signal)
+
+  def _update(self, step: int) -> int:
+    """Runs updates from `step` on; returns how many are done."""
     key = sharding.put(
       keys.named(self._key, "train"), sharding.replicated(self._mesh)
     )
     self._recorder.start_clock()
     with (
-      signals.catch_stop(several=distributed.several()) as stop,
       contextlib.closing(self._feed(step)) as feed,
       contextlib.closing(self._progress(step)) as progress,
     ):
@@ -154,15 +194,18 @@ class Loop:
         self._recorder.add(step, metrics)
         progress.update(step, metrics["loss"].addressable_data(0)[0])
         # Read once: a signal that comes now counts for the next step.
-        if distributed.should_stop(step):
-          stop.signal = signal.SIGTERM
-        stopping = stop.signal is not None
+        stopping = self._is_stopped()
         self._after_step(step, stopping=stopping)
-        if stopping:
+        if stopping or not self._evaluate(step):
           break
-    self._checkpoints.wait()
-    distributed.wait_for_all("end of training")
-    return Outcome(step, stop.signal if step < steps else None)
+    return step
+
+  def _is_stopped(self) -> bool:
+    """True after a signal, in all processes at the same call; all call it."""
+    self._looks += 1
+    if distributed.should_stop(self._looks):
+      self._stop.signal = signal.SIGTERM
+    return self._stop.signal is not None
 
   def _make_mesh(self, devices: Sequence[jax.Device] | None) -> Mesh:
     train = self._config.train
@@ -174,17 +217,50 @@ class Loop:
     )
     return mesh
 
-  def _open_checkpoints(self) -> checkpoints.Checkpoints:
-    """Opens the run's checkpoints, which must be of the same config."""
+  def _open_checkpoints(self) -> contextlib.closing[checkpoints.Checkpoints]:
     store = checkpoints.Checkpoints(
       self._workdir / checkpoints.FOLDER,
       keep=self._config.train.keep,
       keep_every=self._config.train.keep_every or None,
     )
-    if store.steps():
-      saved = runs.saved_config(self._workdir)
-      runs.refuse_changes(self._workdir, saved, self._config)
-    return store
+    return contextlib.closing(store)
+
+  def _read_saved(self, config: parsing.Config) -> checkpoints.Facts | None:
+    """What the newest checkpoint says, which must be of the same config."""
+    if not checkpoints.steps_in(self._workdir / checkpoints.FOLDER):
+      return None
+    found = checkpoints.facts(self._workdir)
+    saved = parsing.parse(found.config)
+    runs.refuse_changes(self._workdir, saved, config, record=found.data)
+    return found
+
+  def _refuse_news(self) -> None:
+    """Refuses a run that another process began since the folder was looked at.
+
+    Raises:
+      UserError: its config or its data are not those that were checked.
+    """
+    news = self._read_saved(self._config)
+    seen = [s and (s.config, s.data) for s in (self._saved, news)]
+    if seen[0] != seen[1]:
+      raise errors.UserError(
+        f"Another process trained in {self._workdir} just now; run the same "
+        "command again."
+      )
+
+  def _trained_on(
+    self, config: parsing.Config, record: trained_on.Record | None
+  ) -> trained_on.Record:
+    """The record of the data, which must be those of the checkpoint."""
+    if self._saved is None:
+      return trained_on.make(self._image_set)
+    trained_on.refuse_others(
+      self._workdir,
+      record,
+      self._image_set,
+      accept=config.data.accept_changed,
+    )
+    return trained_on.make(self._image_set, record, self._saved.step)
 
   def _fresh_state(self, tx: optax.GradientTransformation) -> state.TrainState:
     params, extra = given.init(
@@ -199,6 +275,7 @@ class Loop:
       return fresh
     step, parts, _ = found
     logging.info("Resuming from step %d of %s.", step, self._workdir)
+    self._saved = checkpoints.facts(self._workdir, step)
     return state.TrainState(**parts)
 
   def _open_log(self) -> metric_log.MetricWriter:
@@ -239,31 +316,73 @@ class Loop:
     )
 
   def _after_step(self, step: int, *, stopping: bool) -> None:
-    """Logs, evaluates and saves when their time has come."""
+    """Logs and saves when their time has come.
+
+    A signal causes no line of the log: what came since the last one is saved.
+    """
     config = self._config.train
-    last = step == config.steps or stopping
+    last = step == config.steps
     log = last or step % config.log_every == 0
-    if log or step % config.save_every == 0:
+    save = stopping or self._is_saved(step)
+    if log or save:
       self._check_finite()
     if log:
       self._recorder.log(step)
-    if stopping:
-      # Saving comes first, since whoever sent the signal may not wait long.
-      self._save(step)
-    if config.eval_every and (
-      step % config.eval_every == 0 or step == config.steps
-    ):
-      self._evaluate(step)
-    if not stopping and (step % config.save_every == 0 or last):
+    if save:
       self._save(step)
 
-  def _save(self, step: int) -> None:
-    self._checkpoints.save(
-      step,
-      state.to_dict(self._state),
-      config=self._config.raw,
-      wait=self._config.train.wait_for_saves,
+  def _is_saved(self, step: int) -> bool:
+    """True if a step has a checkpoint even if no signal comes."""
+    config = self._config.train
+    return step == config.steps or step % config.save_every == 0
+
+  def _evaluate(self, step: int) -> bool:
+    """Logs held-out losses and pictures when their time has come.
+
+    Returns:
+      False if a signal came first: the step is saved, and the process that
+      resumes from it evaluates it.
+    """
+    every, steps = self._config.train.eval_every, self._config.train.steps
+    if not every or not step or (step % every and step != steps):
+      return True
+    losses = self._held_out.losses(self._state, self._is_stopped)
+    if losses is None:
+      if not self._is_saved(step):
+        self._check_finite()
+        self._save(step)
+      return False
+    # The losses come last: a step that has them is done.
+    for name, picture in self._held_out.pictures(self._state).items():
+      self._writer.images(step, name, picture)
+    self._writer.scalars(step, losses, held_out.SPLIT)
+    return True
+
+  def _finish_evaluation(self, step: int) -> bool:
+    """Evaluates the step that is resumed from if a signal or a kill came first.
+
+    Args:
+      step: updates done.
+
+    Returns:
+      False if a signal comes again.
+    """
+    logged = any(
+      row["step"] == step and row["split"] == held_out.SPLIT
+      for row in metric_log.read_metrics(self._workdir)
     )
+    return distributed.first_says(logged) or self._evaluate(step)
+
+  def _save(self, step: int) -> None:
+    with self._last_good_named():
+      self._checkpoints.save(
+        step,
+        state.to_dict(self._state),
+        config=self._config.raw,
+        data=self._record,
+        progress=self._recorder.progress(),
+        wait=self._config.train.wait_for_saves,
+      )
 
   def _check_finite(self) -> None:
     """Checks every step since the last check.
@@ -271,8 +390,14 @@ class Loop:
     Raises:
       RunError: names the step and the last good checkpoint.
     """
-    try:
+    with self._last_good_named():
       self._recorder.check()
+
+  @contextlib.contextmanager
+  def _last_good_named(self) -> Generator[None]:
+    """Completes the sentence about something that is not finite."""
+    try:
+      yield
     except errors.RunError as error:
       self._checkpoints.wait()
       good = self._checkpoints.latest_step()
@@ -287,8 +412,16 @@ class Loop:
         "train.skip_bad_steps."
       ) from None
 
-  def _evaluate(self, step: int) -> None:
-    losses = self._held_out.losses(self._state)
-    self._writer.scalars(step, losses, "held_out")
-    for name, picture in self._held_out.pictures(self._state).items():
-      self._writer.images(step, name, picture)
+  def _refuse_if_all_left_out(self, step: int) -> None:
+    """Refuses to call a run trained whose every step was left out.
+
+    Raises:
+      RunError: so it was.
+    """
+    if 0 < step <= self._recorder.left_out:
+      raise errors.RunError(
+        f"The loss or grad_norm was not finite at any of the {step} steps: "
+        f"nothing was learned in {self._workdir}. Lower "
+        "optimizer.learning_rate or set optimizer.clip_norm, in a new "
+        "--workdir."
+      )

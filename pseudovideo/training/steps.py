@@ -7,7 +7,7 @@ batch sharded over a mesh the compiler splits the work and sums the gradients;
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +19,8 @@ from pseudovideo.tasks import base
 from pseudovideo.training import state
 
 Metrics = dict[str, jax.Array]
+Sums = dict[str, tuple[float, float]]
+"""Term -> sum of value * weight, sum of weight."""
 Step = Callable[[state.TrainState, base.Batch, jax.Array], Any]
 
 
@@ -27,7 +29,7 @@ def reduce_terms(terms: base.Terms) -> tuple[jax.Array, Metrics]:
 
   Returns:
     The scalar loss: the sum over terms of coefficient * sum(v w) / sum(w),
-    and {name: (2,) array}; `average` turns (summed) pairs into means.
+    and {name: (2,) array}; `means` turns (summed) pairs into means.
   """
   loss, sums = jnp.float32(0), {}
   for name, (value, weight, coefficient) in terms.items():
@@ -39,15 +41,25 @@ def reduce_terms(terms: base.Terms) -> tuple[jax.Array, Metrics]:
   return loss, sums
 
 
-def average(pairs: list[dict[str, Any]]) -> dict[str, float]:
-  """Means from the pairs of several batches; terms without weight drop out."""
-  means = {}
-  for name in pairs[0]:
-    total = sum(float(p[name][0]) for p in pairs)
-    weight = sum(float(p[name][1]) for p in pairs)
-    if weight > 0:
-      means[name] = total / weight
-  return means
+def added(sums: Sums, pairs: Mapping[str, Any]) -> Sums:
+  """The sums over some batches and one more.
+
+  Args:
+    sums: empty before the first batch.
+    pairs: {name: (2,) array} as a step returns them, on the host.
+  """
+  found = dict(sums)
+  for name, (total, weight) in pairs.items():
+    before = found.get(name, (0.0, 0.0))
+    found[name] = (before[0] + float(total), before[1] + float(weight))
+  return found
+
+
+def means(sums: Sums) -> dict[str, float]:
+  """The mean of every term; terms without weight drop out."""
+  return {
+    name: total / weight for name, (total, weight) in sums.items() if weight > 0
+  }
 
 
 def make_step(
@@ -68,8 +80,8 @@ def make_step(
     ema_warmup: see `optimizers.OptimizerConfig`.
     accumulate: number of equal micro-batches whose gradients are averaged; with
       equal weights of terms the result equals the whole batch's.
-    skip_bad: whether a step whose loss or gradient is not finite changes
-      nothing but the step number.
+    skip_bad: whether a step whose loss, gradient or updated parameters are not
+      finite changes nothing but the step number.
 
   Returns:
     step(state, batch, key) -> (state, metrics): `key` is the run's scalar key,
@@ -129,7 +141,12 @@ def _if_good(
   updated: state.TrainState, before: state.TrainState, sums: Metrics
 ) -> tuple[state.TrainState, Metrics]:
   """The updated state, or the state as it was, one step further."""
-  good = jnp.isfinite(sums["loss"][0]) & jnp.isfinite(sums["grad_norm"][0])
+  looked_at = [
+    sums["loss"][0],
+    sums["grad_norm"][0],
+    optax.tree.norm(updated.params),
+  ]
+  good = jnp.all(jnp.isfinite(jnp.stack(looked_at)))
   kept = jax.tree.map(
     lambda new, old: jnp.where(good, new, old), updated, before
   )

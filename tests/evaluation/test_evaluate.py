@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import hvae
-from pseudovideo import data, errors, main, runs
+from pseudovideo import data, errors, main, pixels, runs
 from pseudovideo.config import comparing, parsing
 from pseudovideo.evaluation import evaluate, sampling
 from pseudovideo.metrics import set_metrics
@@ -118,6 +118,9 @@ def test_results_hold_what_is_needed_to_quote_them(evaluated):
       "name": "digits",
       "source": run.image_set.source,
       "fingerprint": run.image_set.fingerprint,
+      "held_out": 360,
+      "trained_on": run.image_set.fingerprint,
+      "earlier": [],
     },
   }
   assert {name: record[name] for name in expected} == expected
@@ -179,7 +182,8 @@ def test_the_speed_is_that_of_batches_after_the_first(
   def slow(task, mesh):
     def sample(params, extra, rows):
       now[0] += 3.0 if now[0] else 100.0
-      return np.zeros((len(rows), 2, 8, 8, 1), np.uint8)
+      videos = np.zeros((len(rows), 2, 8, 8, 1), np.uint8)
+      return pixels.Quantized(videos, np.ones(len(rows), bool))
 
     return sample
 
@@ -235,9 +239,7 @@ def test_without_labels_there_is_no_network(run):
   unlabelled = dataclasses.replace(
     run.image_set, train_labels=None, test_labels=None, num_classes=None
   )
-  record = evaluate.evaluate(
-    dataclasses.replace(run, image_set=unlabelled), num_samples=16
-  )
+  record = evaluate.evaluate(run.on(unlabelled), num_samples=16)
   for metrics in record["metrics"].values():
     assert set(metrics) == {"nearest-train"}
 

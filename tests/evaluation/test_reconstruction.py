@@ -149,7 +149,7 @@ def few(run):
     test_labels=None,
     train_labels=None,
   )
-  return dataclasses.replace(run, image_set=image_set)
+  return run.on(image_set)
 
 
 def test_there_are_no_more_than_are_held_out(few):

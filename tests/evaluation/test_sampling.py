@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pseudovideo import keys, runs
+from pseudovideo import errors, keys, pixels, runs
 from pseudovideo.devices import sharding
 from pseudovideo.evaluation import sampling
 from pseudovideo.report import drawing
@@ -123,3 +123,20 @@ def test_a_trained_model_draws_the_same_images(tiny_run):
   assert reference.std() > 10
   for frames in shown.values():
     assert np.abs(frames - reference).max() <= 1
+
+
+@pytest.mark.parametrize("factor", [1e30, np.nan, np.inf])
+def test_samples_that_are_not_finite_are_refused(tiny_run, factor):
+  run = runs.restore(tiny_run)
+  params = jax.tree.map(lambda x: x * factor, run.params)
+  with pytest.raises(errors.RunError, match="not finite"):
+    draw(run.task, params, run.extra, num=4, batch_size=2, devices=1)
+
+
+def test_one_sample_that_is_not_finite_is_named():
+  video = np.zeros((3, 2, 4, 4, 1), np.float32)
+  video[1, 0, 2, 3] = np.nan
+  found = jax.jit(lambda x: pixels.quantize(x, (0.0, 1.0)))(video)
+  assert found.finite.tolist() == [True, False, True]
+  with pytest.raises(errors.RunError, match="Image 11 .* 1 of 3"):
+    pixels.checked(found, 10)

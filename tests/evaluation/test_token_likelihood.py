@@ -32,11 +32,12 @@ def fresh(tiny_tokenizer_run, tmp_path_factory):
   return runs.Run(
     workdir=tmp_path_factory.mktemp("fresh"),
     config=config,
-    image_set=image_set,
     task=task,
     params=params,
     extra=extra,
     step=0,
+    record=None,
+    load_images=lambda: image_set,
   )
 
 

@@ -1,10 +1,7 @@
-"""Results made by hand and other processes, for tests of experiments."""
+"""Results made by hand, for tests of experiments."""
 
-import contextlib
 import copy
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -38,7 +35,10 @@ def make_record(job, value=1.0, *, real=0.5, seconds=10.0, network=NETWORK):
   provenance = results.provenance()
   provenance["device"]["kind"] = "abacus"
   return {
-    "metrics": {"generated": scored(value, 1000), "real": scored(real, 360)},
+    "metrics": {
+      "generated": scored(value, job.config.evaluate.num_samples),
+      "real": scored(real, 360),
+    },
     "seeds": {"train": job.seed, "sample": job.seed},
     "samples_file": None,
     "ema": True,
@@ -69,30 +69,3 @@ def _make_record():
 @pytest.fixture(name="write_finished")
 def _write_finished():
   return write_finished
-
-
-@contextlib.contextmanager
-def other_process(path):
-  """A process that holds a lock until it is killed."""
-  code = (
-    "import sys, time, pathlib; from experiments.running import locks\n"
-    "with locks.hold(pathlib.Path(sys.argv[1])) as mine:\n"
-    "  print(mine, flush=True); time.sleep(600)"
-  )
-  process = subprocess.Popen(
-    [sys.executable, "-c", code, str(path)],
-    cwd=ROOT,
-    stdout=subprocess.PIPE,
-    text=True,
-  )
-  try:
-    assert process.stdout.readline() == "True\n"
-    yield process
-  finally:
-    process.kill()
-    process.communicate()
-
-
-@pytest.fixture(name="other_process")
-def _other_process():
-  return other_process

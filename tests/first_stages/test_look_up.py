@@ -219,7 +219,7 @@ def folder(tiny_tokenizer_run, tmp_path_factory):
     test_labels=None,
   )
   path = tmp_path_factory.mktemp("tokens") / "few"
-  assert token_files.write(dataclasses.replace(run, image_set=few), path)
+  assert token_files.write(run.on(few), path)
   return path
 
 

@@ -240,7 +240,7 @@ def test_a_folder_of_other_tokens_is_left_alone(run, copied, what):
     other = dataclasses.replace(run, extra={"state": {"quantizer": codes}})
   elif what == "data set":
     image_set = dataclasses.replace(run.image_set, fingerprint="f" * 64)
-    other = dataclasses.replace(run, image_set=image_set)
+    other = run.on(image_set)
   else:
     evaluate = dataclasses.replace(run.config.evaluate, seed=4)
     config = dataclasses.replace(run.config, evaluate=evaluate)

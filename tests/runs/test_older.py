@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from pseudovideo import errors
 from pseudovideo.runs import checkpoints
-from pseudovideo.runs.checkpoints import disk, older
+from pseudovideo.runs.checkpoints import entries, older, reading
 
 RNG = np.random.default_rng(0)
 OLD = {
@@ -39,11 +40,11 @@ def old(tmp_path):
   store = checkpoints.Checkpoints(tmp_path / checkpoints.FOLDER)
   store.save(7, OLD, config={}, wait=True)
   store.close()
-  path = tmp_path / checkpoints.FOLDER / "7" / disk.METADATA
+  path = tmp_path / checkpoints.FOLDER / "7" / reading.METADATA
   record = json.loads(path.read_text())
   kept = record["custom_metadata"]
   del kept["manifest"]["format"]
-  kept["sha256"] = disk._manifest_hash(kept["manifest"])
+  kept["sha256"] = entries.manifest_hash(kept["manifest"])
   path.write_text(json.dumps(record))
   return tmp_path
 
@@ -74,4 +75,16 @@ def test_today_s_names_stay_as_they_are(tmp_path):
   store.save(1, OLD, config={}, wait=True)
   store.close()
   same(checkpoints.load(tmp_path)[1], OLD)
-  assert older.FORMAT == 2
+
+
+def test_a_later_format_is_refused_and_stays(tmp_path, monkeypatch):
+  store = checkpoints.Checkpoints(tmp_path / checkpoints.FOLDER)
+  with monkeypatch.context() as patch:
+    patch.setattr(older, "FORMAT", 99)
+    store.save(1, OLD, config={}, wait=True)
+  with pytest.raises(errors.UserError, match="format 99"):
+    store.restore(like=OLD)
+  with pytest.raises(errors.UserError, match="format 99"):
+    checkpoints.facts(tmp_path)
+  assert store.steps() == [1]
+  store.close()

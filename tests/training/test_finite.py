@@ -1,6 +1,7 @@
 """Steps that are not finite: counted, left out, or the end of the run."""
 
 import functools
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -38,20 +39,22 @@ def metrics(loss=1.0, grad_norm=2.0, **more):
 )
 def test_the_first_bad_step_is_named(bad, message):
   monitor = finite.NonFiniteMonitor(0)
-  assert monitor.count([(5, metrics()), (6, metrics())]) == 0
+  assert not monitor.is_left_out(6, metrics())
   with pytest.raises(errors.RunError, match=message):
-    monitor.count([(6, metrics()), (7, metrics(**bad)), (8, metrics(loss=NAN))])
+    monitor.is_left_out(7, metrics(**bad))
 
 
 def test_only_steps_in_a_row_end_the_run():
   good, bad = metrics(skipped=0), metrics(0, 0, skipped=1)
   monitor = finite.NonFiniteMonitor(2)
-  look = [(1, bad), (2, bad), (3, good), (4, bad)]
-  assert monitor.count(look) == 3
-  # Looked at before: they do not count again.
-  assert monitor.count([*look, (5, bad)]) == 1
+  look = enumerate([bad, bad, good, bad, bad], 1)
+  left_out = [monitor.is_left_out(step, found) for step, found in look]
+  assert left_out == [True, True, False, True, True]
+  # A resumed run continues to count.
+  again = finite.NonFiniteMonitor(2, monitor.in_a_row, monitor.in_all)
   with pytest.raises(errors.RunError, match=r"step 6 .* 3 steps in a row"):
-    monitor.count([(6, bad)])
+    again.is_left_out(6, bad)
+  assert again.in_all == 5
 
 
 class Line:
@@ -161,3 +164,61 @@ def test_too_many_in_a_row_end_a_run(tmp_path, poison):
   # The state was never touched by a bad step, so that it was right to save.
   _, state, _ = checkpoints.load(tmp_path, parts=("params",))
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+
+
+def stopping(monkeypatch, every):
+  """Has runs stop after so many steps, as a signal would make them."""
+  after, done = train.Loop._after_step, []
+
+  def stop(loop, step, *, stopping):
+    done.append(step)
+    after(loop, step, stopping=stopping)
+    if len(done) % every == 0:
+      loop._stop.signal = signal.SIGTERM
+
+  monkeypatch.setattr(train.Loop, "_after_step", stop)
+  return done
+
+
+def test_restarts_do_not_begin_the_count_anew(tmp_path, poison, monkeypatch):
+  poison(range(1, 100))
+  done = stopping(monkeypatch, 2)
+  raw = config(steps=30, skip_bad_steps=4, log_every=7, save_every=9)
+  with pytest.raises(errors.RunError, match="5 steps in a row") as caught:
+    while train.train(raw, tmp_path).stopped_by:
+      pass
+  assert len(set(done)) > 4 and "step 6 (batch 5)" in str(caught.value)
+
+
+def test_what_is_left_out_is_counted_over_restarts(
+  tmp_path, poison, monkeypatch
+):
+  poison([1, 3, 4])
+  stopping(monkeypatch, 1)
+  while train.train(config(log_every=4), tmp_path).stopped_by:
+    pass
+  assert [r["skipped"] for r in metric_log.read_metrics(tmp_path)] == [2, 1]
+
+
+@pytest.mark.parametrize("every", [2, 100])
+def test_a_run_without_a_good_step_is_no_success(
+  tmp_path, poison, monkeypatch, every
+):
+  poison(range(6))
+  stopping(monkeypatch, every)
+  raw = config(skip_bad_steps=50)
+  for _ in range(2):  # Nor is it one when the command is given again.
+    with pytest.raises(errors.RunError, match="nothing was learned"):
+      while train.train(raw, tmp_path).stopped_by:
+        pass
+
+
+def test_an_update_that_overflows_is_left_out(line, key):
+  """Its loss and its gradient are finite, its parameters are not."""
+  _, start = line
+  tx = optax.sgd(3e38)
+  start = states.create(start.params, start.extra, tx)
+  update = jax.jit(steps.make_step(Line(), tx, ema_decay=0.5, skip_bad=True))
+  after, found = update(start, {"x": jnp.array([1.0, 2.0, 3.0])}, key)
+  assert found["skipped"].tolist() == [1, 1]
+  np.testing.assert_array_equal(after.params["w"], start.params["w"])

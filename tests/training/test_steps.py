@@ -1,6 +1,7 @@
 """The step: its reduction, accumulation, and equality across devices."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +87,7 @@ def test_average_weighs_batches_and_drops_terms_without_weight():
     {"a": np.array([6.0, 2.0]), "b": np.array([0.0, 0.0])},
     {"a": np.array([4.0, 8.0]), "b": np.array([0.0, 0.0])},
   ]
-  assert steps.average(pairs) == {"a": 1.0}
+  assert steps.means(functools.reduce(steps.added, pairs, {})) == {"a": 1.0}
 
 
 def test_padding_does_not_count_in_evaluation(key):
@@ -94,7 +95,7 @@ def test_padding_does_not_count_in_evaluation(key):
   batch = BATCH | {"mask": jnp.asarray([1.0, 1.0, 1.0, 0.0])}
   sums = evaluate({"w": jnp.float32(1.0)}, {"calls": 0}, batch, key)
   np.testing.assert_allclose(sums["square"], [2.0, 2.0])
-  assert steps.average([sums])["loss"] == pytest.approx(1.5)
+  assert steps.means(sums)["loss"] == pytest.approx(1.5)
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def moved(x: np.ndarray, places: int) -> np.ndarray:
 def to_images(signals: np.ndarray) -> np.ndarray:
   """(N, L) floats -> (N, 1, L, 1) uint8: images of one row."""
   images = pixels.to_uint8(np.asarray(signals), RANGE)
-  return np.asarray(images)[:, None, :, None]
+  return images[:, None, :, None]
 
 
 def from_images(images: np.ndarray) -> np.ndarray:

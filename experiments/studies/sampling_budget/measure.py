@@ -76,8 +76,7 @@ def draw_images(
     rows = keys.example_keys(key, size, start)
     videos = None if earlier is None else jnp.asarray(earlier[places])
     videos = draw(run.params, run.extra, rows, videos)
-    last = pixels.to_uint8(videos[:, -1], run.task.value_range)
-    images.append(np.asarray(last))
+    images.append(pixels.to_uint8(videos[:, -1], run.task.value_range))
     if out is not None:
       out[start : start + size] = videos[: num - start]
     progress(min(num, start + size))

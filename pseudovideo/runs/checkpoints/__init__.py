@@ -5,11 +5,18 @@ found = store.restore(like=state)  # None on a first start
 store.save(step, state, config=config)
 store.close()
 step, parts, config = checkpoints.load(workdir, parts=("ema", "extra"))
+step, config, data, progress = checkpoints.facts(workdir)
 
 May import what `runs` may, and no other file of `runs`.
 """
 
-from pseudovideo.runs.checkpoints.restoring import FOLDER, load
+from pseudovideo.runs.checkpoints.restoring import (
+  FOLDER,
+  Facts,
+  facts,
+  load,
+  steps_in,
+)
 from pseudovideo.runs.checkpoints.store import Checkpoints
 
-__all__ = ["FOLDER", "Checkpoints", "load"]
+__all__ = ["FOLDER", "Checkpoints", "Facts", "facts", "load", "steps_in"]

@@ -1,13 +1,16 @@
 """Reads checkpoints of earlier versions, with today's names of their arrays.
 
-The part `extra` had its entries side by side. Today the entries that updates
-change are below `state`, the others below `frozen`. A manifest with a `format`
-has today's names.
+Format 1, without a number: the part `extra` had its entries side by side. Today
+the entries that updates change are below `state`, the others below `frozen`.
+Format 2: nothing about the data, nor about steps since the last line of the
+log. Format 3 has both, as `data` and `progress`.
 """
 
 from typing import Any
 
-FORMAT = 2
+from pseudovideo import errors
+
+FORMAT = 3
 _STATE = ("quantizer", "timesteps")
 _FROZEN = (
   *("tokenizer", "autoencoder", "scaling", "perceptual"),
@@ -16,8 +19,19 @@ _FROZEN = (
 
 
 def translated(manifest: dict[str, Any]) -> dict[str, Any]:
-  """The manifest with today's names; `stored_as` is the name on disk."""
-  if manifest.get("format", 1) >= FORMAT:
+  """The manifest with today's names; `stored_as` is the name on disk.
+
+  Raises:
+    UserError: it is of a later version than this one.
+  """
+  version = manifest.get("format", 1)
+  if version > FORMAT:
+    raise errors.UserError(
+      f"The checkpoint of step {manifest['step']} has format {version}, which "
+      f"a later version wrote; this one reads up to {FORMAT}. Update "
+      "pseudovideo."
+    )
+  if version > 1:
     return manifest
   arrays = {}
   for name, entry in manifest["arrays"].items():

@@ -1,8 +1,9 @@
 """Chooses a good step, and gives its arrays the form that is asked for."""
 
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,9 +11,12 @@ from absl import logging
 
 from pseudovideo import errors
 from pseudovideo.devices import sharding
-from pseudovideo.runs.checkpoints import disk
+from pseudovideo.runs.checkpoints import entries, reading
 
 FOLDER = "checkpoints"  # inside a workdir
+
+FROZEN = "extra.frozen."
+"""Names of arrays that are made when a run begins, and never change."""
 
 Select = Callable[[dict[str, Any]], Iterable[str]]
 
@@ -50,15 +54,15 @@ def read_good(
       f"{_there_are(steps)}."
     )
   candidates = steps[::-1] if step is None else [step]
-  faults: dict[int, disk.Damaged] = {}
+  faults: dict[int, reading.Damaged] = {}
   for candidate in candidates if fallback else candidates[:1]:
     path = directory / str(candidate)
     try:
-      manifest = disk.read_manifest(path)
+      manifest = reading.read_manifest(path)
       names = select(manifest)
-      entries = {name: manifest["arrays"][name] for name in names}
-      return manifest, disk.read_arrays(path, entries), list(faults)
-    except disk.Damaged as fault:
+      wanted = {name: manifest["arrays"][name] for name in names}
+      return manifest, reading.read_arrays(path, wanted), list(faults)
+    except reading.Damaged as fault:
       faults[candidate] = fault
       logging.warning("Checkpoint %s is damaged: %s.", path, fault)
   if not faults:
@@ -79,6 +83,10 @@ def _there_are(steps: list[int]) -> str:
   return f"there {'is' if len(steps) == 1 else 'are'} {named}"
 
 
+def _kind(entry: Mapping[str, Any]) -> tuple[int, str]:
+  return len(entry["shape"]), entry["dtype"]
+
+
 def _text(entry: Mapping[str, Any]) -> str:
   return f"({', '.join(map(str, entry['shape']))}) {entry['dtype']}"
 
@@ -86,19 +94,25 @@ def _text(entry: Mapping[str, Any]) -> str:
 def check_fit(manifest: Mapping[str, Any], like: Mapping[str, Any]) -> None:
   """Compares the names, shapes and dtypes of a manifest with a state's.
 
+  Arrays of `FROZEN` may have other lengths: they follow from the data that the
+  run began with.
+
   Raises:
     UserError: they differ; the message lists up to eight differences.
   """
   held = manifest["arrays"]
   expected = {
-    name: disk.describe(leaf)
-    for name, (_, leaf) in disk.named_leaves(dict(like)).items()
+    name: entries.describe(leaf)
+    for name, (_, leaf) in entries.named_leaves(dict(like)).items()
   }
   differences = []
   for name in sorted(held.keys() | expected.keys()):
     left = f"{name} {_text(held[name])}" if name in held else f"no {name}"
     right = _text(expected[name]) if name in expected else "no such array"
-    if name not in held or left != f"{name} {right}":
+    fits = left == f"{name} {right}"
+    if name.startswith(FROZEN) and name in held and name in expected:
+      fits = _kind(held[name]) == _kind(expected[name])
+    if not fits:
       differences.append(f"it holds {left}, the model expects {right}")
   if differences:
     more = len(differences) - 8
@@ -134,8 +148,62 @@ def place(array: np.ndarray, entry: Mapping[str, Any], like: Any) -> Any:
   return _typed(jax.device_put(array, where), entry)
 
 
+class Facts(NamedTuple):
+  """What a checkpoint says besides its arrays.
+
+  Attributes:
+    step: number of updates done.
+    config: the config of the run, as JSON.
+    data: what it was trained on, see `runs.trained_on`; None if it is older.
+    progress: see `training.recorder`; None if it is older.
+  """
+
+  step: int
+  config: dict[str, Any]
+  data: dict[str, Any] | None
+  progress: dict[str, Any] | None
+
+
+def facts(workdir: str | os.PathLike, step: int | None = None) -> Facts:
+  """Reads what a checkpoint says besides its arrays.
+
+  Args:
+    workdir: the run's directory; its checkpoints are in `FOLDER` below it.
+    step: step to read; None takes the newest.
+
+  Raises:
+    UserError: no checkpoint, no such step, or a damaged manifest.
+  """
+  manifest, _ = _read(workdir, step, lambda manifest: [])
+  return Facts(
+    manifest["step"],
+    manifest["config"],
+    manifest.get("data"),
+    manifest.get("progress"),
+  )
+
+
+def _read(
+  workdir: str | os.PathLike, step: int | None, select: Select
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+  """The manifest and arrays of the newest good checkpoint, or of `step`.
+
+  Raises:
+    UserError: see `read_good`; or there is no checkpoint.
+  """
+  directory = pathlib.Path(workdir).absolute() / FOLDER
+  found = read_good(directory, step, True, select)
+  if found is None:
+    raise errors.UserError(
+      f"There is no checkpoint in {directory}; give the workdir of a run that "
+      "was trained, or train one with --mode=train --config=FILE.py."
+    )
+  manifest, arrays, _ = found
+  return manifest, arrays
+
+
 def load(
-  workdir: pathlib.Path | str,
+  workdir: str | os.PathLike,
   step: int | None = None,
   parts: Iterable[str] = ("ema", "extra"),
 ) -> tuple[int, dict[str, Any], dict[str, Any]]:
@@ -154,7 +222,6 @@ def load(
   Raises:
     UserError: no checkpoint, no such step or part, or damaged arrays.
   """
-  directory = pathlib.Path(workdir) / FOLDER
   parts = list(parts)
 
   def select(manifest: dict[str, Any]) -> list[str]:
@@ -164,16 +231,10 @@ def load(
     arrays = manifest["arrays"]
     return [name for name in arrays if arrays[name]["path"][0] in parts]
 
-  found = read_good(directory, step, True, select)
-  if found is None:
-    raise errors.UserError(
-      f"There is no checkpoint in {directory}; give the workdir of a run that "
-      "was trained, or train one with --mode=train --config=FILE.py."
-    )
-  manifest, arrays, _ = found
-  entries = manifest["arrays"]
-  tree = disk.nest(
-    (entries[name]["path"], _typed(array, entries[name]))
+  manifest, arrays = _read(workdir, step, select)
+  held = manifest["arrays"]
+  tree = entries.nest(
+    (held[name]["path"], _typed(array, held[name]))
     for name, array in arrays.items()
   )
   return (

@@ -12,11 +12,17 @@ from concurrent import futures
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
 
 from pseudovideo import errors
 from pseudovideo.devices import distributed
-from pseudovideo.runs.checkpoints import disk, restoring
+from pseudovideo.runs.checkpoints import (
+  entries,
+  reading,
+  restoring,
+  writing,
+)
 
 DELETING = "deleting-"
 
@@ -68,7 +74,7 @@ class Checkpoints:
         f"({error}); choose another workdir."
       ) from error
     if self._cleanup:
-      self._remove(f"*{disk.TEMPORARY}*")
+      self._remove(f"*{writing.TEMPORARY}*")
       self._remove(f"{DELETING}*")
 
   def steps(self) -> list[int]:
@@ -85,35 +91,46 @@ class Checkpoints:
     state: Mapping[str, Any],
     *,
     config: Mapping[str, Any],
+    data: Mapping[str, Any] | None = None,
+    progress: Mapping[str, Any] | None = None,
     wait: bool = False,
   ) -> None:
     """Copies the state to the host, returns, and writes it in the background.
 
     The caller may donate the state's buffers as soon as this returns. A step
-    that is already there and good is left alone; a damaged one is first
-    renamed to `damaged-N`.
+    that is already there, good and the same is left alone; a damaged one is
+    first renamed to `damaged-N`, one with other arrays to `replaced-N`. A step
+    counts as saved, and older ones are deleted, when it was read back.
 
     Args:
       step: number of the step, at least 0.
       state: {part: pytree of jax or numpy arrays}; jax arrays may be sharded
         over the devices of all processes, and may be typed random keys.
       config: mapping that JSON can hold; tuples come back as lists.
+      data: what the run is trained on, likewise.
+      progress: what a resumed run continues besides the state, likewise.
       wait: return only when the checkpoint is on disk.
 
     Raises:
       UserError: this save (with `wait`) or the one before it failed.
+      RunError: a number of the state is not finite; nothing is written.
       ValueError: a leaf that is not an array.
       TypeError: a config that JSON cannot hold.
     """
     self.wait()
-    entries, copies = disk.copy_to_host(state)
-    if not self._primary or self._is_good(step):
+    arrays, copies = entries.copy_to_host(state)
+    for name, copy in copies.items():
+      if not entries.is_finite(copy):
+        raise errors.RunError(f"{name} is not finite at step {step}")
+    if not self._primary or self._is_saved(step, arrays, copies):
       return
     manifest = {
       "step": int(step),
       "config": json.loads(json.dumps(config)),
+      "data": json.loads(json.dumps(data)),
+      "progress": json.loads(json.dumps(progress)),
       "parts": list(state),
-      "arrays": entries,
+      "arrays": arrays,
     }
     self._pending = self._thread.submit(self._write, manifest, copies)
     if wait:
@@ -147,7 +164,7 @@ class Checkpoints:
 
     def select(manifest: dict[str, Any]) -> list[str]:
       restoring.check_fit(manifest, like)
-      return list(disk.named_leaves(dict(like)))
+      return list(entries.named_leaves(dict(like)))
 
     found = restoring.read_good(self._directory, step, fallback, select)
     distributed.agree(
@@ -162,9 +179,9 @@ class Checkpoints:
     if damaged:
       logging.warning("Step %d is restored instead.", manifest["step"])
     leaves, structure = jax.tree.flatten(dict(like))
-    entries = manifest["arrays"]
+    held = manifest["arrays"]
     placed = [
-      restoring.place(array, entries[name], leaf)
+      restoring.place(array, held[name], leaf)
       for (name, array), leaf in zip(arrays.items(), leaves, strict=True)
     ]
     state = jax.tree.unflatten(structure, placed)
@@ -190,9 +207,11 @@ class Checkpoints:
   def _write(self, manifest: dict[str, Any], copies: dict[str, Any]) -> None:
     step = manifest["step"]
     try:
-      disk.write(self._directory / str(step), manifest, copies)
+      writing.write(self._directory / str(step), manifest, copies)
     except Exception as error:
-      self._remove(f"{step}{disk.TEMPORARY}*")
+      self._remove(f"{step}{writing.TEMPORARY}*")
+      if isinstance(error, reading.Damaged):
+        self._delete(step)
       full = "the disk is full; " if _is_full(error) else ""
       last = self.latest_step()
       then = "." if last is None else f"; it resumes from step {last}."
@@ -203,32 +222,46 @@ class Checkpoints:
       ) from error
     self._prune()
 
-  def _is_good(self, step: int) -> bool:
-    """True if the step is there already and good; a damaged step is renamed."""
+  def _is_saved(
+    self,
+    step: int,
+    arrays: Mapping[str, Any],
+    copies: Mapping[str, np.ndarray],
+  ) -> bool:
+    """True if the step is there, good, and these arrays; else it is moved."""
     if step not in self.steps():
       return False
     path = self._directory / str(step)
     try:
-      disk.read_arrays(path, disk.read_manifest(path)["arrays"])
-    except disk.Damaged as fault:
+      held = reading.read_manifest(path)["arrays"]
+      reading.read_arrays(path, held)
+    except reading.Damaged as fault:
       logging.warning("Checkpoint %s is damaged: %s.", path, fault)
       self._set_aside(step)
       return False
-    return True
+    hashes = {name: entry["sha256"] for name, entry in held.items()}
+    if hashes == entries.hashes(arrays, copies):
+      return True
+    logging.warning("Checkpoint %s is another run's.", path)
+    self._set_aside(step, "replaced")
+    return False
 
   def _prune(self) -> None:
     for step in self.steps()[: -self._keep]:
       if not self._keep_every or step % self._keep_every:
-        path = self._directory / str(step)
-        path.rename(self._directory / f"{DELETING}{step}")
-    self._remove(f"{DELETING}*")
+        self._delete(step)
+
+  def _delete(self, step: int) -> None:
+    path = self._directory / f"{DELETING}{step}"
+    (self._directory / str(step)).rename(path)
+    shutil.rmtree(path, ignore_errors=True)
 
   def _remove(self, pattern: str) -> None:
     for path in self._directory.glob(pattern):
       shutil.rmtree(path, ignore_errors=True)
 
-  def _set_aside(self, step: int) -> None:
-    name = aside = f"damaged-{step}"
+  def _set_aside(self, step: int, why: str = "damaged") -> None:
+    name = aside = f"{why}-{step}"
     number = 1
     while (self._directory / aside).exists():
       number += 1

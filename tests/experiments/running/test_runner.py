@@ -11,12 +11,14 @@ import pytest
 
 from configs import hvae, video_diffusion
 from experiments.rows import base
-from experiments.running import commands, locks, runner, work
+from experiments.running import commands, runner, work
 from pseudovideo import errors
 from pseudovideo.evaluation import evaluate
-from pseudovideo.runs import checkpoints, results
+from pseudovideo.files import locks
+from pseudovideo.runs import checkpoints, owning, results
 from pseudovideo.terminal import command_line
 from pseudovideo.training import loop
+from tests import processes
 
 HEAT = base.Row(
   "heat", "fixed", hvae, {"encoder": "heat"}, seeds={"tiny": (0, 7)}
@@ -85,10 +87,15 @@ def test_what_is_done_is_left_alone(tmp_path, done, write_finished, capsys):
     lambda record: record["config"]["model"].update(channels=9),
     lambda record: record.update(step=1),
     lambda record: record.update(samples_file={"name": "a", "sha256": "0"}),
+    lambda record: record["metrics"]["generated"]["FD-x"].update(num_samples=4),
+    lambda record: record["seeds"].update(sample=5),
+    lambda record: record["seeds"].pop("sample"),
+    lambda record: record["metrics"].pop("generated"),
+    lambda record: record.update(config={}),
   ],
 )
 def test_results_of_anything_else_are_not_taken(
-  tmp_path, done, write_finished, change
+  tmp_path, done, write_finished, change, capsys
 ):
   record = write_finished(job(LEARNED), tmp_path)
   assert work.results_of(job(LEARNED), tmp_path) == json.loads(
@@ -100,6 +107,20 @@ def test_results_of_anything_else_are_not_taken(
   assert work.results_of(job(LEARNED), tmp_path) is None
   assert run(tmp_path, "--rows=learned") == 0
   assert done == ["learned-seed0"]
+  assert ": to do, scored otherwise, so again (" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "9" * 10_000, "\0"])
+def test_broken_results_are_redone_and_other_rows_go_on(
+  tmp_path, done, write_finished, content, capsys
+):
+  write_finished(job(HEAT), tmp_path)
+  write_finished(job(LEARNED), tmp_path)
+  path = job(HEAT).workdir(tmp_path) / evaluate.RESULTS_FILE
+  path.write_text(content)
+  assert run(tmp_path, "--rows=heat,learned", "--seeds=0") == 0
+  assert done == ["heat-seed0"]
+  assert str(path) in capsys.readouterr().out
 
 
 def test_what_changes_no_number_changes_nothing(tmp_path, write_finished):
@@ -129,7 +150,7 @@ def test_a_dry_run_lists_states_and_touches_nothing(
   checkpoint(tmp_path, job(HEAT, 7), 3)
   checkpoint(tmp_path, job(LEARNED), 8)
   before = sorted(tmp_path.rglob("*"))
-  with locks.hold(tmp_path / "digits-tiny" / "heat-seed7" / work.LOCK_FILE):
+  with locks.hold(tmp_path / "digits-tiny" / "heat-seed7" / owning.LOCK_FILE):
     assert run(tmp_path, "--dry-run") == 0
   out = capsys.readouterr().out
   me = f"process {os.getpid()} on {platform.node()}"
@@ -140,7 +161,7 @@ def test_a_dry_run_lists_states_and_touches_nothing(
     "learned 0 not scored",
     f"heat 7 step 3 of 8 ({me} works on it)",
   ]
-  after = sorted(p for p in tmp_path.rglob("*") if p.name != work.LOCK_FILE)
+  after = sorted(p for p in tmp_path.rglob("*") if p.name != owning.LOCK_FILE)
   assert after == before and not done
   assert run(tmp_path / "none", "--dry-run") == 0
   assert not (tmp_path / "none").exists()
@@ -166,11 +187,11 @@ def test_a_run_that_is_longer_is_refused(tmp_path, done, capsys):
 
 
 def test_a_row_of_a_process_that_dies_is_picked_up_at_the_end(
-  tmp_path, done, monkeypatch, capsys, other_process
+  tmp_path, done, monkeypatch, capsys
 ):
   quick = work.do
-  lock = job(HEAT).workdir(tmp_path) / work.LOCK_FILE
-  with other_process(lock) as process:
+  lock = job(HEAT).workdir(tmp_path) / owning.LOCK_FILE
+  with processes.holding(lock) as process:
 
     def do(job, root, **options):
       if job.name == "heat-seed7":
@@ -186,11 +207,11 @@ def test_a_row_of_a_process_that_dies_is_picked_up_at_the_end(
 
 
 def test_what_another_process_finishes_is_not_done_again(
-  tmp_path, done, monkeypatch, write_finished, other_process
+  tmp_path, done, monkeypatch, write_finished
 ):
-  lock = job(LEARNED).workdir(tmp_path) / work.LOCK_FILE
+  lock = job(LEARNED).workdir(tmp_path) / owning.LOCK_FILE
   naps = []
-  with other_process(lock) as process:
+  with processes.holding(lock) as process:
 
     def sleep(seconds):
       naps.append(seconds)
@@ -237,10 +258,12 @@ def test_a_signal_ends_with_the_step_and_its_number(
     loop, "train", lambda *a, **options: given.append(options) or outcome
   )
   assert run(tmp_path, "--data_dir=there") == 128 + signal.SIGTERM
-  assert given == [{"data_dir": "there"}], "no other row was begun"
+  assert given == [{"data_dir": "there", "owned": True}], (
+    "no other row was begun"
+  )
   last = capsys.readouterr().out.splitlines()[-1]
   assert last == command_line.stop_sentence(outcome)
-  assert locks.holder(job(HEAT).workdir(tmp_path) / work.LOCK_FILE) is None
+  assert locks.holder(job(HEAT).workdir(tmp_path) / owning.LOCK_FILE) is None
 
 
 def test_finished_rows_are_published_below_their_family(tmp_path, done):

@@ -3,13 +3,14 @@
 import os
 import platform
 
-from experiments.running import locks
+from pseudovideo.files import locks
+from tests import processes
 
 
-def test_a_lock_is_held_once_and_not_by_the_dead(tmp_path, other_process):
+def test_a_lock_is_held_once_and_not_by_the_dead(tmp_path):
   path = tmp_path / "folder" / "lock"
   assert locks.holder(path) is None and not path.parent.exists()
-  with other_process(path) as process:
+  with processes.holding(path) as process:
     with locks.hold(path) as mine:
       assert not mine
     said = f"process {process.pid} on {platform.node()}"
