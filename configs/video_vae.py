@@ -133,12 +133,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 def _clips(dataset: str, frames: int) -> str:
   """The name of the data set, with the number of frames of its clips."""
-  if "frames=" in dataset:
+  path, question, query = dataset.rpartition("?")
+  if path and "frames=" in query:
     raise errors.UserError(
       "The argument frames says how many frames clips have; leave 'frames=' "
       f"out of the data set {dataset!r}."
     )
-  return f"{dataset}{'&' if '?' in dataset else '?'}frames={frames}"
+  return f"{dataset}{'&' if question else '?'}frames={frames}"
 
 
 def _take_clips(config: ml_collections.ConfigDict, frames: int) -> None:

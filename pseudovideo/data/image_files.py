@@ -28,6 +28,18 @@ def find(root: pathlib.Path) -> list[pathlib.Path]:
   return [found.files[name] for name in names]
 
 
+def size_of_one(root: pathlib.Path) -> tuple[int, int] | None:
+  """(width, height) of some image below `root`; None without one to read."""
+  for path in walking.files_of(root):
+    if is_image(path.name):
+      with (
+        contextlib.suppress(errors.UserError),
+        decoding.opened(path, str(path)) as image,
+      ):
+        return plain.size(image)
+  return None
+
+
 def is_image(name: str) -> bool:
   """True if the ending of a name is one of `SUFFIXES`."""
   return name.lower().endswith(SUFFIXES)

@@ -5,8 +5,10 @@ its loader in `data.SETS`.
 """
 
 import dataclasses
+import os
+import pathlib
 
-from pseudovideo.data import folder, video_folder
+from pseudovideo.data import folder, image_files, video_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,9 @@ UNKNOWN = Facts((32, 32, 3))
 def facts(name: str) -> Facts:
   """The facts of a data set, from the table or from the name itself.
 
+  Of a folder on this machine whose images are not scaled, an image says the
+  size.
+
   Raises:
     UserError: the name of a folder is written in another way.
   """
@@ -64,6 +69,17 @@ def facts(name: str) -> Facts:
   if kind == "videos":
     _, cut = video_folder.parse(argument)
     return Facts((cut.side, cut.side, 3), frames=cut.frames)
-  if kind == "folder" and (side := folder.split_size(argument)[1]):
-    return Facts((side, side, UNKNOWN.image_shape[-1]))
+  if kind == "folder":
+    return _facts_of_folder(argument)
   return FACTS.get(name, UNKNOWN)
+
+
+def _facts_of_folder(argument: str) -> Facts:
+  path, side = folder.split_size(argument)
+  size = (side, side) if side else None
+  if size is None and path:
+    root = pathlib.Path(os.path.expanduser(path))
+    size = image_files.size_of_one(root)
+  if size is None:
+    return UNKNOWN
+  return Facts((size[1], size[0], UNKNOWN.image_shape[-1]))

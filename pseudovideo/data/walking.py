@@ -8,7 +8,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from absl import logging
 
@@ -41,8 +41,17 @@ def walk(root: pathlib.Path) -> Walk:
   Linked folders are entered, unless the link leads to a folder above it. A link
   to nothing is a file here: whether it should be read, its ending says.
   """
-  files: dict[str, pathlib.Path] = {}
   notes: collections.Counter[str] = collections.Counter()
+  files = {path.relative_to(root).as_posix(): path
+           for path in files_of(root, notes)}  # fmt: skip
+  return Walk(dict(sorted(files.items())), notes)
+
+
+def files_of(
+  root: pathlib.Path, notes: collections.Counter[str] | None = None
+) -> Iterator[pathlib.Path]:
+  """Yields the files of `walk`, in no order; `notes` counts the rest."""
+  notes = collections.Counter() if notes is None else notes
   # Folders to enter, and the identities of those above them.
   todo: list[tuple[pathlib.Path, frozenset]] = [(root, frozenset())]
   while todo:
@@ -58,12 +67,11 @@ def walk(root: pathlib.Path) -> Walk:
         continue
       path = folder / entry.name
       if not _is_folder(entry):
-        files[path.relative_to(root).as_posix()] = path
+        yield path
       elif entry.is_symlink() and _identity(entry.stat()) in above:
         notes[CIRCLE] += 1
       else:
         todo.append((path, above))
-  return Walk(dict(sorted(files.items())), notes)
 
 
 def say_not_taken(

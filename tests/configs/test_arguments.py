@@ -36,6 +36,60 @@ def test_a_folder_reaches_the_data_section():
   assert config.data.name == "folder:some/where?size=32"
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+@pytest.mark.parametrize(
+  "path",
+  [
+    *(
+      "a,b",
+      "a, b, c",
+      ",a",
+      "a,,b",
+      "a,b?c",
+      "a,b=c d",
+      "a:b,c",
+      "a,folder:b",
+    ),
+    *("a,b[0]", "a,\u00e9", 'a,"b"', "a,b#%", "a\n,b"),
+  ],
+)
+def test_paths_with_commas(tmp_path, path: str, there: bool):
+  folder = tmp_path / path
+  if there:
+    folder.mkdir()
+  elif "=" in path:
+    pytest.skip("it reads like an argument")
+  for query in ("", "?size=32"):
+    name = f"folder:{folder}{query}"
+    for argument in (
+      f"dataset={name}",
+      f"dataset={name},preset=tiny",
+      f"preset=tiny,dataset={name},encoder=learned",
+    ):
+      assert hvae.get_config(argument).data.name == name
+  name = f"videos:{folder}?size=16"
+  config = video_vae.get_config(f"dataset={name},frames=5,preset=tiny")
+  assert config.data.name == f"{name}&frames=5"
+
+
+def test_paths_with_commas_and_arguments(tmp_path):
+  """What exists decides; else a part `name=` is an argument."""
+  folder = tmp_path / "a,preset=tiny"
+  argument = f"dataset=folder:{folder}"
+  config = hvae.get_config(argument)
+  assert config.data.name == f"folder:{tmp_path / 'a'}"
+  folder.mkdir()
+  assert hvae.get_config(argument).data.name == f"folder:{folder}"
+  (tmp_path / "a").mkdir()
+  assert hvae.get_config(argument).data.name == config.data.name
+  for wrong in ("prset=tiny", "frames=3", "prset=tiny,preset=tiny"):
+    said = refused(hvae, f"dataset=folder:{tmp_path / 'a'},{wrong}")
+    assert "dataset, encoder, network, preset" in said
+  (tmp_path / "b,prset=tiny").mkdir()
+  argument = f"dataset=folder:{tmp_path / 'b'},prset=tiny,preset=tiny"
+  assert hvae.get_config(argument).data.name.endswith("b,prset=tiny")
+
+
 def test_the_size_in_a_name_chooses_the_network():
   for module in (hvae, video_diffusion):
     sized, digits = (
