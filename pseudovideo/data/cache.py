@@ -10,7 +10,8 @@ A set is a folder `<name>-<key>` below `atomic.cache_dir(kind)`:
 The key is a hash of what the set was made from, so changed sources give
 another folder. A folder is written under a temporary name, flushed to disk and
 renamed, so a killed or a concurrent writer never leaves half a set under the
-final name. A damaged folder is reported, thrown away and written again.
+final name. A damaged folder is reported, thrown away and written again. Where
+nothing can be written, small sets stay in memory.
 
 `write` and `read` are for folders that the user names.
 """
@@ -19,11 +20,10 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import pathlib
-import shutil
-import tempfile
-import time
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -32,17 +32,32 @@ from absl import logging
 
 from pseudovideo import errors
 from pseudovideo.data import copies
-from pseudovideo.files import atomic, untrusted
+from pseudovideo.files import atomic, leftovers, unkept, untrusted
 
 # Raise it when the layout, or the decoding of any set, changes.
 VERSION = 1
-LEFTOVER_AGE = 86_400  # seconds
+MEMORY_LIMIT = 2**30
+"""Bytes of the largest set that stays in memory where it cannot be kept."""
+
+_LENGTH = 80  # characters of a folder's name, without the key
 
 NewArray = Callable[..., np.ndarray]
 
 
 class DamagedError(Exception):
   """A folder whose contents are not what was written."""
+
+
+class UnusableError(errors.UserError):
+  """A folder that this user may not read or write, or that has no room."""
+
+  def __init__(self, folder: pathlib.Path, error: OSError):
+    super().__init__(
+      f"Arrays cannot be kept in {folder} ({unkept.reason(folder, error)}); "
+      "make room there, or use another folder that you may read and write (for "
+      "caches, set XDG_CACHE_HOME to a folder with room)."
+    )
+    self.folder, self.error = folder, error
 
 
 def load(
@@ -68,40 +83,87 @@ def load(
     about: facts of `copies.about`; of each source the newest few sets stay.
 
   Returns:
-    Read-only memory-mapped arrays by name, and their fingerprint.
+    Read-only arrays by name, memory-mapped where they could be kept, and their
+    fingerprint.
 
   Raises:
-    UserError: the cache cannot be written.
+    UserError: the cache cannot be used, and the set has more bytes than
+      `MEMORY_LIMIT`.
   """
   key = _hash({"version": VERSION, "made_from": made_from})[:20]
+  # Names of data sets have paths in them.
+  name = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[-_LENGTH:]
   folder = atomic.cache_dir(kind) / f"{name}-{key}"
-  if folder.exists():
-    try:
-      arrays, facts = read(folder)
-      copies.note_use(folder, about)
-      return arrays, facts["fingerprint"]
-    except DamagedError as damage:
-      if folder.exists():  # Else another process has removed it.
-        logging.warning(
-          "What is cached in %s is damaged (%s); it is made again.",
-          folder,
-          damage,
-        )
-        _discard(folder)
-  logging.info("%s %s once, into %s", making, name, folder)
+  try:
+    kept = _kept(folder, key)
+    if kept is None:
+      logging.info("%s %s once, into %s", making, name, folder)
+    found = kept or _make(folder, build, key)
+  except UnusableError as refusal:
+    return _in_memory(build, refusal)
+  copies.note_use(folder, about)
+  if about and kept is None:
+    copies.prune(folder, about["source"])
+  return found
+
+
+def _kept(
+  folder: pathlib.Path, key: str
+) -> tuple[dict[str, np.ndarray], str] | None:
+  """The arrays of a folder; None if there is none, or none any more."""
+  if not os.path.lexists(folder):
+    return None
+  try:
+    arrays, facts = read(folder)
+    if facts["about"].get("key", key) != key:
+      raise DamagedError("meta.json is of another set")
+  except DamagedError as damage:
+    if os.path.lexists(folder):  # Else another process has removed it.
+      logging.warning(
+        "What is cached in %s is damaged (%s); it is made again.",
+        folder,
+        damage,
+      )
+      _discard(folder)
+    return None
+  return arrays, facts["fingerprint"]
+
+
+def _make(
+  folder: pathlib.Path, build: Callable[[NewArray], None], key: str
+) -> tuple[dict[str, np.ndarray], str]:
   with _temporary(folder) as temporary:
-    _remove_leftovers(folder.parent)
-    _write(temporary, build)
+    leftovers.remove(folder.parent, older=True)
+    _write(temporary, build, {"key": key})
     # Opened before the renaming: whatever other processes then do with the
     # folder, these arrays stay.
     arrays, facts = _read_new(temporary)
     # The other writer, if there was one, wrote the same.
     with contextlib.suppress(FileExistsError):
       _rename(temporary, folder)
-  copies.note_use(folder, about)
-  if about:
-    copies.prune(folder, about["source"])
   return arrays, facts["fingerprint"]
+
+
+def _in_memory(
+  build: Callable[[NewArray], None], refusal: UnusableError
+) -> tuple[dict[str, np.ndarray], str]:
+  """Makes the arrays of a set that cannot be kept, if they are few bytes."""
+  arrays: dict[str, np.ndarray] = {}
+
+  def new_array(
+    name: str, shape: tuple[int, ...], dtype: Any = np.uint8
+  ) -> np.ndarray:
+    size = sum(array.nbytes for array in arrays.values())
+    if size + math.prod(shape) * np.dtype(dtype).itemsize > MEMORY_LIMIT:
+      raise refusal
+    arrays[name] = np.zeros(shape, dtype)
+    return arrays[name]
+
+  unkept.warn("Arrays", refusal.folder, refusal.error, "they stay in memory")
+  build(new_array)
+  for array in arrays.values():
+    array.flags.writeable = False
+  return arrays, fingerprint(arrays)
 
 
 def write(
@@ -135,6 +197,7 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
   Raises:
     DamagedError: something is not as it was written; says what.
+    UnusableError: this user may not read it.
   """
   facts = {"about": {}, **_read_facts(folder / "meta.json")}
   _check_facts(facts)
@@ -160,9 +223,12 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
 
 def _read_facts(path: pathlib.Path) -> dict[str, Any]:
   try:
-    meta = json.loads(path.read_bytes())
+    with untrusted.opened(path) as file:
+      meta = json.loads(file.read())
     if _hash(meta["facts"]) == meta["sha256"]:
       return dict(meta["facts"])
+  except PermissionError as error:
+    raise UnusableError(path.parent, error) from error
   except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
     raise _unreadable(path, error) from error
   raise DamagedError(f"{path.name} does not match its checksum")
@@ -187,6 +253,8 @@ def _read_array(path: pathlib.Path, digest: str) -> np.ndarray:
       logging.info("Checking %s (%.1f GB)", path, size / 1e9)
     if untrusted.sha256(path) == digest:
       return np.load(path, mmap_mode="r", allow_pickle=False)
+  except PermissionError as error:
+    raise UnusableError(path.parent, error) from error
   except (OSError, ValueError) as error:
     raise _unreadable(path, error) from error
   raise DamagedError(f"{path.name} does not match its checksum")
@@ -262,38 +330,31 @@ def _reserve(
 def _temporary(folder: pathlib.Path) -> Iterator[pathlib.Path]:
   """A new folder beside `folder`, removed at the end if it is still there."""
   parent = folder.parent
-  with _writing(parent):
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
-    temporary.chmod(0o755)
-  try:
+  with contextlib.ExitStack() as stack:
+    with _writing(parent):
+      parent.mkdir(parents=True, exist_ok=True)
+      temporary = stack.enter_context(leftovers.new_folder(parent))
     yield temporary
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_leftovers(parent: pathlib.Path) -> None:
-  """Removes the temporary folders of killed writers."""
-  for leftover in parent.glob(".new-*"):
-    with contextlib.suppress(OSError):
-      if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE:
-        shutil.rmtree(leftover)
 
 
 def _rename(source: pathlib.Path, target: pathlib.Path) -> None:
   """Renames at once; FileExistsError where there is a folder `target`."""
   try:
     source.rename(target)
+    atomic.sync(target.parent)
   except OSError as error:
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
       raise FileExistsError(target) from error
-    raise
-  atomic.sync(target.parent)
+    raise UnusableError(target.parent, error) from error
 
 
 def _discard(folder: pathlib.Path) -> None:
   """Removes a folder; other processes see it whole or not at all."""
-  with _temporary(folder) as temporary, contextlib.suppress(FileNotFoundError):
+  with (
+    _temporary(folder) as temporary,
+    _writing(folder.parent),
+    contextlib.suppress(FileNotFoundError),
+  ):
     folder.rename(temporary / "damaged")
 
 
@@ -303,8 +364,4 @@ def _writing(folder: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    raise errors.UserError(
-      f"Arrays cannot be kept in {folder} ({error.strerror}); make room there, "
-      "or use another folder that you may write (for caches, set "
-      "XDG_CACHE_HOME to a folder with room)."
-    ) from error
+    raise UnusableError(folder, error) from error

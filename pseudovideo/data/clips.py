@@ -9,11 +9,11 @@ centre, see `decoding.square`.
 
 import contextlib
 import dataclasses
-import io
 import itertools
 import pathlib
 import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 from absl import logging
@@ -176,7 +176,7 @@ def _build(
     clips = new_array("clips", (len(origins), *shape))
     spool.seek(0)
     for clip in clips:
-      spool.readinto(clip.data)
+      clip[:] = np.frombuffer(spool.read(clip.nbytes), np.uint8).reshape(shape)
   new_array("video", (len(origins),), np.int32)[:] = origins
 
 
@@ -293,17 +293,22 @@ def _clips(
 
 
 @contextlib.contextmanager
-def _spool() -> Iterator[io.BufferedRandom]:
-  """A file that is gone when it is closed, on the disk of the cache."""
+def _spool() -> Iterator[IO[bytes]]:
+  """A nameless file on the disk of the cache, or in memory if that refuses."""
   place = atomic.cache_dir("data")
   try:
-    with tempfile.TemporaryFile(dir=place) as file:
+    with _nameless(place) as file:
       yield file
   except OSError as error:
-    raise errors.UserError(
-      f"Clips cannot be written to {place} ({error.strerror}); make room there "
-      "or set XDG_CACHE_HOME to a folder with room."
-    ) from error
+    raise cache.UnusableError(place, error) from error
+
+
+def _nameless(place: pathlib.Path) -> IO[bytes]:
+  try:
+    return tempfile.TemporaryFile(dir=place)
+  except OSError:
+    # Beyond the limit it goes to the disk, which is then an error.
+    return tempfile.SpooledTemporaryFile(cache.MEMORY_LIMIT, dir=str(place))
 
 
 def _listed(names: list[str]) -> str:

@@ -17,19 +17,17 @@ import json
 import os
 import pathlib
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from absl import logging
 
-from pseudovideo.files import atomic
+from pseudovideo.files import atomic, leftovers, untrusted
 
 KEPT = 4  # copies of one source, the new one included
 USE = "use.json"
 _NAME = re.compile(r".+-[0-9a-f]{20}", re.DOTALL)
-_OURS = re.compile(r"meta\.json|use\.json|\.use\.json\.\d+\.part|[^.].*\.npy")
+_OURS = re.compile(r"meta\.json|use\.json|\.use\.json\..+\.part|[^.].*\.npy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +79,9 @@ def about(source: pathlib.Path, made_from: Mapping[str, Any]) -> dict[str, str]:
 def find() -> list[Copy]:
   """Finds all copies on this machine, the largest first."""
   root = atomic.cache_dir()
-  kinds = sorted(root.iterdir()) if root.is_dir() else []
+  kinds: list[pathlib.Path] = []
+  with contextlib.suppress(OSError):
+    kinds = sorted(root.iterdir())
   found = [copy for kind in kinds for copy in _of_kind(kind)]
   return sorted(found, key=lambda copy: (-copy.size, copy.name))
 
@@ -110,12 +110,8 @@ def remove(copy: Copy) -> bool:
   if not _is_copy(copy.folder):
     return False
   try:
-    parent = copy.folder.parent
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
-    try:
+    with leftovers.new_folder(copy.folder.parent) as temporary:
       copy.folder.rename(temporary / "removed")
-    finally:
-      shutil.rmtree(temporary, ignore_errors=True)
   except OSError:
     return False
   return True
@@ -152,11 +148,19 @@ def note_use(folder: pathlib.Path, facts: Mapping[str, str] | None) -> None:
   path = folder / USE
   text = json.dumps(dict(facts or {}))
   with contextlib.suppress(OSError, ValueError):
-    if path.exists() and path.read_text() == text:
+    if _content(path) == text.encode():
       os.utime(path)
+      leftovers.remove(folder)
     elif folder.exists():
       with atomic.replacing(path) as part:
         part.write_text(text)
+
+
+def _content(path: pathlib.Path) -> bytes | None:
+  """The bytes of a file; None if there is none."""
+  with contextlib.suppress(OSError), untrusted.opened(path) as file:
+    return file.read()
+  return None
 
 
 def _of_kind(kind: pathlib.Path) -> list[Copy]:

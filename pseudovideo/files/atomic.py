@@ -3,13 +3,28 @@
 import contextlib
 import os
 import pathlib
+import pwd
 from collections.abc import Iterator
+
+from pseudovideo.files import leftovers
 
 
 def cache_dir(*parts: str) -> pathlib.Path:
-  """Returns `$XDG_CACHE_HOME/pseudovideo/...` (~/.cache if unset), not made."""
-  base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  """Returns `$XDG_CACHE_HOME/pseudovideo/...` (~/.cache if unset), not made.
+
+  For a user without a home it is below `os.devnull`, where nothing can be made.
+  """
+  base = os.environ.get("XDG_CACHE_HOME") or os.path.join(_home(), ".cache")
   return pathlib.Path(base, "pseudovideo", *parts)
+
+
+def _home() -> str:
+  """Returns `$HOME`, or what the system knows; as in containers, maybe none."""
+  if home := os.environ.get("HOME"):
+    return home
+  with contextlib.suppress(KeyError):
+    return pwd.getpwuid(os.getuid()).pw_dir or os.devnull
+  return os.devnull
 
 
 @contextlib.contextmanager
@@ -29,20 +44,23 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
   Yields the name of a file beside `path`. At the end, when the disk holds it,
   it replaces `path` in one step. After an exception `path` is as it was, and
-  nothing is left beside it. The folder is made if need be.
+  nothing is left beside it, also not by writers that were killed. The folder is
+  made if need be.
 
   Raises:
     OSError: the file cannot be written; names it.
   """
-  part = path.with_name(f".{path.name}.{os.getpid()}.part")
+  part = leftovers.part_of(path)
   try:
     with naming(path):
       path.parent.mkdir(parents=True, exist_ok=True)
+      leftovers.remove(path.parent)
       yield part
       sync(part)
       part.replace(path)
   finally:
-    part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      part.unlink()
 
 
 def sync(path: pathlib.Path) -> None:

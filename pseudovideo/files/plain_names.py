@@ -6,11 +6,16 @@ takes no names that are not Unicode.
 """
 
 import contextlib
+import errno
 import pathlib
 import re
 import tempfile
 from collections.abc import Iterator
 
+from pseudovideo.files import leftovers
+
+# Where `$TMPDIR` has such a name itself.
+PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 _MISREAD = re.compile(r"[][*?\\]|[\ud800-\udfff]")
 
 
@@ -27,7 +32,32 @@ def folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
   if not _MISREAD.search(str(path)):
     yield path
     return
-  with tempfile.TemporaryDirectory(prefix="pseudovideo-") as place:
-    link = pathlib.Path(place, "folder")
+  with _place() as place:
+    link = place / "folder"
     link.symlink_to(path, target_is_directory=True)
     yield link
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[pathlib.Path]:
+  """A new folder with a plain name, of this user alone.
+
+  Raises:
+    OSError: see `folder`.
+  """
+  problem: OSError | None = None
+  with contextlib.ExitStack() as stack:
+    for parent in map(pathlib.Path, (tempfile.gettempdir(), *PLACES)):
+      if _MISREAD.search(str(parent.absolute())):
+        continue
+      try:
+        made = leftovers.new_folder(parent.absolute(), "pseudovideo-", 0o700)
+        place = stack.enter_context(made)
+      except OSError as error:
+        problem = error
+        continue
+      yield place
+      return
+  raise problem or FileNotFoundError(
+    errno.ENOENT, "No folder for temporary files has a plain name"
+  )

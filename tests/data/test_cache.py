@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from pseudovideo import errors
 from pseudovideo.data import cache, stamping
+from pseudovideo.files import atomic, unkept
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), np.uint8)
 LABELS = np.arange(7, dtype=np.int32)
@@ -47,6 +47,16 @@ def check(result: tuple[dict[str, np.ndarray], str]) -> None:
   assert fingerprint == cache.fingerprint(
     {"train_images": IMAGES, "train_labels": LABELS}
   )
+
+
+def pipe(path: pathlib.Path) -> None:
+  path.unlink()
+  os.mkfifo(path)
+
+
+def link_to_itself(path: pathlib.Path) -> None:
+  path.unlink()
+  path.symlink_to(path.name)
 
 
 def only_folder(home: pathlib.Path) -> pathlib.Path:
@@ -120,6 +130,9 @@ DAMAGES = {
   "other json": ("meta.json", lambda p: p.write_text("[1]")),
   "no facts": ("meta.json", lambda p: p.write_text("{}")),
   "forged": ("meta.json", forge),
+  "pipe": ("meta.json", pipe),
+  "array that is a pipe": ("train_images.npy", pipe),
+  "link to itself": ("meta.json", link_to_itself),
 }
 
 
@@ -160,7 +173,7 @@ cache.load("set", [1], lambda new_array: new_array("x", (2, 2)))
 
 
 def test_writer_killed_before_the_rename(home: pathlib.Path):
-  """All is written, nothing is visible; the leftover goes when it is old."""
+  """All is written, nothing is visible; the next writer removes it."""
   writer = subprocess.run([sys.executable, "-c", KILLED], check=False)
   assert writer.returncode == -signal.SIGKILL
   leftover = only_folder(home)
@@ -170,11 +183,7 @@ def test_writer_killed_before_the_rename(home: pathlib.Path):
   build = Builder()
   check(cache.load("set", [1], build))
   assert build.calls == 1
-  assert leftover.exists()  # it could belong to a living writer
-  old = time.time() - 2 * cache.LEFTOVER_AGE
-  os.utime(leftover, (old, old))
-  cache.load("set", [2], build)
-  assert not leftover.exists()
+  assert only_folder(home).name.startswith("set-")
 
 
 def test_two_writers_at_once(home: pathlib.Path):
@@ -229,21 +238,93 @@ def test_arrays_survive_the_removal_of_their_folder(home: pathlib.Path):
     cache.load("set", [1], Builder())
 
 
-def test_cache_that_cannot_be_written(tmp_path: pathlib.Path, monkeypatch):
-  (tmp_path / "file").write_text("")
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-  with pytest.raises(errors.UserError, match="set XDG_CACHE_HOME to a folder"):
-    cache.load("set", [1], Builder())
+def _another_set(folder: pathlib.Path) -> None:
+  other = folder.with_name("other")
+  cache.load("other", [2], lambda new: new("train_images", (2, 2)).fill(1))
+  (found,) = folder.parent.glob("other-*")
+  shutil.rmtree(folder)
+  found.rename(other)
+  folder.symlink_to(other)
 
 
-def test_full_disk_is_a_sentence(home: pathlib.Path, monkeypatch):
+def _a_file(folder: pathlib.Path) -> None:
+  shutil.rmtree(folder)
+  folder.write_text("")
+
+
+def _a_link_to_nowhere(folder: pathlib.Path) -> None:
+  shutil.rmtree(folder)
+  folder.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("spoil", [_another_set, _a_file, _a_link_to_nowhere])
+def test_what_is_no_folder_of_this_set_is_replaced(home, caplog, spoil):
+  build = Builder()
+  check(cache.load("set", [1], build))
+  folder = only_folder(home)
+  spoil(folder)
+  check(cache.load("set", [1], build))
+  assert "damaged" in caplog.text and str(folder) in caplog.text
+  assert folder.is_dir() and not folder.is_symlink()
+  check(cache.load("set", [1], build))
+  assert build.calls == 2
+
+
+def _cache_is_a_file(home, monkeypatch) -> None:
+  home.parent.write_text("")
+
+
+def _disk_is_full(home, monkeypatch) -> None:
   def full(*unused) -> None:
     raise OSError(28, "No space left on device")
 
   monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-  with pytest.raises(errors.UserError, match="No space left on device"):
+
+
+def _there_is_no_home(home, monkeypatch) -> None:
+  def unknown(uid: int) -> None:
+    raise KeyError(uid)
+
+  monkeypatch.delenv("XDG_CACHE_HOME")
+  monkeypatch.delenv("HOME")
+  monkeypatch.setattr(atomic.pwd, "getpwuid", unknown)
+
+
+REFUSALS = [_cache_is_a_file, _disk_is_full, _there_is_no_home]
+
+
+@pytest.mark.parametrize("refuse", REFUSALS)
+def test_small_sets_that_cannot_be_kept_are_in_memory(
+  home, monkeypatch, caplog, refuse
+):
+  refuse(home, monkeypatch)
+  monkeypatch.setattr(unkept, "_said", set())
+  for _ in range(2):
+    found = cache.load("set", [1], Builder())
+    check(found)
+    assert not found[0]["train_images"].flags.writeable
+  assert caplog.text.count("XDG_CACHE_HOME") == 1, "said once"
+  assert not home.exists() or list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("refuse", REFUSALS)
+def test_large_sets_that_cannot_be_kept_are_refused(home, monkeypatch, refuse):
+  refuse(home, monkeypatch)
+  monkeypatch.setattr(cache, "MEMORY_LIMIT", IMAGES.nbytes)
+  with pytest.raises(errors.UserError, match="XDG_CACHE_HOME"):
     cache.load("set", [1], Builder())
-  assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o022, 0o077])
+def test_permissions_are_those_of_the_umask(home: pathlib.Path, mask):
+  before = os.umask(mask)
+  try:
+    cache.load("set", [1], Builder(), about={"source": "x", "variant": "y"})
+  finally:
+    os.umask(before)
+  for path in home.rglob("*"):
+    most = 0o777 if path.is_dir() else 0o666
+    assert path.stat().st_mode & 0o777 == most & ~mask, path
 
 
 def test_stamps_change_with_the_files(tmp_path: pathlib.Path):

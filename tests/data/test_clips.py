@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pseudovideo import errors
-from pseudovideo.data import clips, decoding, videos
+from pseudovideo.data import cache, clips, decoding, videos
 from pseudovideo.data.clips import Cut
 from tests.data.small_videos import (
   numbers,
@@ -434,5 +434,11 @@ def test_full_disk(mixed: pathlib.Path, monkeypatch):
   def full(**_):
     raise OSError(28, "No space left on device")
 
+  whole = clips.load(mixed, Cut(3, 16)).clips
   monkeypatch.setattr(clips.tempfile, "TemporaryFile", full)
-  expect(mixed, "Clips cannot be written to", "No space left on device")
+  monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+  again = clips.load(mixed, Cut(3, 16)).clips
+  np.testing.assert_array_equal(again, whole)
+  monkeypatch.setattr(cache, "MEMORY_LIMIT", 100)
+  monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+  expect(mixed, "XDG_CACHE_HOME", "No space left on device")
