@@ -79,11 +79,16 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
+  return command_line.exit_code(_answer, argv)
+
+
+def _answer(argv: Sequence[str]) -> int:
+  """Prints the help if it is asked for, or does what the arguments say."""
   asked = set(argv[:2]) & {"--help", "-help", "-h"}
   if not argv or (asked and argv[0] != "report"):
     print(__doc__)
     return 0
-  return command_line.exit_code(run, argv)
+  return run(argv)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from absl import flags
 from pseudovideo import errors
 from pseudovideo.commands import saved
 from pseudovideo.devices import distributed, xla
-from pseudovideo.terminal import command_line, run_flags
+from pseudovideo.terminal import command_line, output, run_flags
 
 MODES = ("train", "sample", "evaluate")
 # Which modes read these flags; in the others they are a mistake.
@@ -111,9 +111,10 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
-  return distributed.exit_code(
-    lambda: command_line.answer(run, argv, __doc__, define_flags())
-  )
+  with output.forgiving():
+    return distributed.exit_code(
+      lambda: command_line.answer(run, argv, __doc__, define_flags())
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from pseudovideo import errors
+from pseudovideo.terminal import signals
 
 _FLAG = "--workers="
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -56,7 +57,9 @@ def shares(devices: Sequence[str], count: int) -> list[list[str]]:
 def side_by_side(argv: Sequence[str], count: int) -> int:
   """Runs the same command `count` times; returns the worst exit code.
 
-  A SIGTERM or SIGINT is passed on, so that all of them save and stop.
+  SIGTERM, SIGHUP and SIGINT are passed on, so that all of them save and stop;
+  SIGINT as SIGTERM, since Ctrl-C reaches the processes by itself, and two of
+  them would end one without saving.
 
   Args:
     argv: arguments of `python -m experiments`.
@@ -66,15 +69,12 @@ def side_by_side(argv: Sequence[str], count: int) -> int:
 
   def pass_on(number, _):
     received.append(number)
+    passed = signal.SIGTERM if number == signal.SIGINT else number
     for process in processes:
-      process.send_signal(number)
+      process.send_signal(passed)
 
   each = shares(gpus(), count)
-  before = {
-    number: signal.signal(number, pass_on)
-    for number in (signal.SIGTERM, signal.SIGINT)
-  }
-  try:
+  with signals.handled(pass_on):
     for share in each:
       own = {_VISIBLE: ",".join(share)} if share else {}
       processes.append(
@@ -85,7 +85,9 @@ def side_by_side(argv: Sequence[str], count: int) -> int:
     if received:
       # Some may have started since.
       pass_on(received[-1], None)
-    return max(abs(process.wait()) for process in processes)
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
+    return max(_code(process.wait()) for process in processes)
+
+
+def _code(returned: int) -> int:
+  """An exit code as a shell gives it, 128 + N after signal N."""
+  return returned if returned >= 0 else 128 - returned

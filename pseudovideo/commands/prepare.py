@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from pseudovideo import errors
 from pseudovideo.data import tfds_sets
+from pseudovideo.terminal import command_line
 
 FILE_FORMAT = "array_record"
 
@@ -58,8 +59,8 @@ def prepare(name: str, data_dir: pathlib.Path) -> pathlib.Path:
   return pathlib.Path(builder.data_dir)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-  """The command line; returns the exit code."""
+def run(arguments: Sequence[str]) -> int:
+  """Does what the arguments say; returns the exit code."""
   parser = argparse.ArgumentParser(
     prog="python -m pseudovideo.data.prepare",
     description="Downloads a data set and writes it in ArrayRecord form.",
@@ -71,14 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     "if absent",
   )
   options = parser.parse_args(arguments)
-  try:
-    folder = prepare(options.name, tfds_sets.find_data_dir(options.data_dir))
-  except errors.UserError as error:
-    print(error, file=sys.stderr)
-    return 2
+  folder = prepare(options.name, tfds_sets.find_data_dir(options.data_dir))
   print(f"{options.name} is in {folder}")
   return 0
 
 
+def main(arguments: Sequence[str]) -> int:
+  """The command; returns the exit code."""
+  return command_line.exit_code(run, arguments)
+
+
 if __name__ == "__main__":
-  sys.exit(main())
+  sys.exit(main(sys.argv[1:]))

@@ -178,7 +178,10 @@ class Report:
     """
     path = pathlib.Path(path)
     with atomic.replacing(path) as part:
-      part.write_text(self.render(), encoding="utf-8")
+      # Names of files need not be Unicode.
+      part.write_text(
+        self.render(), encoding="utf-8", errors="backslashreplace"
+      )
     return path
 
   def _add(self, piece: str) -> None:

@@ -7,25 +7,29 @@ One line per call:
 
 A value that is not finite is written as null, so that the file is valid JSON,
 and is read back as nan.
+
+A run does not end because something here cannot be written: the first line and
+the first picture are a warning, and what is lost in the end is said.
 """
 
-import contextlib
-import json
 import math
 import os
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from pseudovideo import errors
-from pseudovideo.files import atomic
+from pseudovideo.files import atomic, spared, untrusted
 from pseudovideo.report import drawing as images
+from pseudovideo.runs import log_lines
 from pseudovideo.runs import tensorboard as events
 
 METRICS_FILE = "metrics.jsonl"
+DAMAGED_FILE = "metrics.damaged.jsonl"
+"""The log as it was, where lines were left out of it."""
 
 
 class MetricWriter:
@@ -55,10 +59,12 @@ class MetricWriter:
     self._events = None
     if not self._active:
       return
-    self._workdir.mkdir(parents=True, exist_ok=True)
-    self._path = path = self._workdir / METRICS_FILE
-    _cut(path, math.inf if resume_step is None else resume_step)
-    self._lines = path.open("a", encoding="utf-8")
+    self._spared = spared.Spared("the run goes on without it")
+    self._path = self._workdir / METRICS_FILE
+    self._lines = log_lines.Appender(self._path)
+    with self._spared.writing("log", self._path):
+      self._workdir.mkdir(parents=True, exist_ok=True)
+      _cut(self._path, math.inf if resume_step is None else resume_step)
     if tensorboard:
       self._events = _event_file(self._workdir / "tensorboard", resume_step)
 
@@ -67,9 +73,10 @@ class MetricWriter:
   ) -> None:
     """Logs numbers, or scalar arrays, of one step.
 
+    A line that cannot be written now is tried again with the next one.
+
     Raises:
       ValueError: a value is named `step` or `split`.
-      OSError: the file cannot be written; names it.
     """
     if not self._active:
       return
@@ -81,9 +88,8 @@ class MetricWriter:
       name: value if math.isfinite(value) else None
       for name, value in numbers.items()
     }
-    with atomic.naming(self._path):
-      self._lines.write(json.dumps(row, allow_nan=False) + "\n")
-      self._lines.flush()
+    with self._spared.writing("log", self._path):
+      self._lines.add(row)
     if self._events:
       for name, value in numbers.items():
         self._events.scalar(int(step), f"{split}/{name}", value)
@@ -93,8 +99,9 @@ class MetricWriter:
     if not self._active:
       return
     image = images.to_rgb(image)
-    file = f"{name}_{step:08d}.png"
-    images.save_png(self._workdir / "images" / file, image)
+    path = self._workdir / "images" / f"{name}_{step:08d}.png"
+    with self._spared.writing("pictures", path):
+      images.save_png(path, image)
     if self._events:
       self._events.image(step, name, image)
 
@@ -104,12 +111,24 @@ class MetricWriter:
       self._events.text(step, name, text)
 
   def close(self) -> None:
-    """Writes what is pending; nothing may be logged afterwards."""
+    """Writes what is pending, and says what is lost; comes last."""
     if not self._active:
       return
-    # Every line was flushed, or its failure raised, when it was logged.
-    with contextlib.suppress(OSError):
-      self._lines.close()
+    try:
+      self._lines.write()
+    except OSError as error:
+      steps = [row["step"] for row in self._lines.waiting]
+      logging.warning(
+        "%d lines of the log, of steps %d to %d, are lost, since %s cannot be "
+        "written (%s).",
+        len(steps),
+        min(steps),
+        max(steps),
+        self._path,
+        untrusted.reason(error),
+      )
+    if lost := self._spared["pictures"]:
+      logging.warning("%d pictures could not be written.", lost)
     if self._events:
       self._events.close()
 
@@ -120,14 +139,22 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict[str, Any]]:
   Returns:
     One dict per line, with `step`, `split` and floats, null as nan. Empty
     without a file. A last line that a killed process left unfinished is
-    dropped.
-
-  Raises:
-    UserError: another line than the last is damaged.
+    dropped; any other that is no line of metrics is left out with a warning.
   """
+  path = pathlib.Path(workdir, METRICS_FILE)
+  try:
+    rows, _ = log_lines.read(path)
+  except FileNotFoundError:
+    return []
+  except OSError as error:
+    log_lines.say_once(
+      f"The log {path} is left out: it cannot be read "
+      f"({untrusted.reason(error)})."
+    )
+    return []
   return [
     {name: math.nan if value is None else value for name, value in row.items()}
-    for row in _rows(pathlib.Path(workdir, METRICS_FILE))
+    for row in rows
   ]
 
 
@@ -141,64 +168,33 @@ def train_seconds(
     step: number of updates done.
   """
   seconds = [
-    row["seconds"]
+    row.get("seconds", math.nan)
     for row in read_metrics(workdir)
     if row["split"] == "train" and row["step"] <= step
   ]
-  return seconds[-1] if seconds else None
-
-
-def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
-  if not path.exists():
-    return []
-  rows = []
-  lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-  for number, line in enumerate(lines, 1):
-    try:
-      rows.append(_row(line))
-    except (ValueError, RecursionError) as error:
-      if number == len(lines):
-        break
-      raise errors.UserError(
-        f"Line {number} of {path} is not a line of metrics; delete it to read "
-        "the others."
-      ) from error
-  return rows
-
-
-def _row(line: str) -> dict[str, Any]:
-  """Raises `ValueError` if it is not what `MetricWriter` writes."""
-  row = json.loads(line)
-  good = (
-    isinstance(row, dict)
-    and isinstance(row.get("step"), int)
-    and isinstance(row.get("split"), str)
-    and all(
-      value is None or (isinstance(value, int | float) and math.isfinite(value))
-      for name, value in row.items()
-      if name != "split"
-    )
-  )
-  if not good:
-    raise ValueError("no line of metrics")
-  return row
+  return max(filter(math.isfinite, seconds), default=None)
 
 
 def _cut(path: pathlib.Path, last_step: float) -> None:
-  """Removes, at once or not at all, later rows and an unfinished line."""
+  """Removes, at once or not at all, later rows and what is no row."""
   if not path.exists():
     return
-  kept = [row for row in _rows(path) if row["step"] <= last_step]
+  rows, faulty = log_lines.read(path)
+  kept = [row for row in rows if row["step"] <= last_step]
+  if faulty:
+    shutil.copyfile(path, path.with_name(DAMAGED_FILE))
   with atomic.replacing(path) as part:
-    part.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    part.write_bytes(log_lines.dump(kept))
 
 
 def _event_file(
   folder: pathlib.Path, resume_step: int | None
 ) -> events.EventFile | None:
-  """TensorBoard's file, or None where tensorboardX is missing."""
+  """TensorBoard's file, or None where tensorboardX is missing or broken."""
   try:
     return events.EventFile(folder, resume_step)
   except ImportError:
     logging.warning("No TensorBoard logs: tensorboardX is not installed.")
-    return None
+  except Exception as error:  # Another version of protobuf raises its own.
+    logging.warning("No TensorBoard logs (%s).", untrusted.reason(error))
+  return None

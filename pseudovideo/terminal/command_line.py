@@ -19,6 +19,7 @@ from absl import flags, logging
 from pseudovideo import errors
 from pseudovideo.config import overriding, parsing
 from pseudovideo.devices import xla
+from pseudovideo.terminal import output
 
 _KINDS = {
   flags.BooleanParser: "True or False",
@@ -207,7 +208,9 @@ def set_up() -> None:
     # absl warns until its global flags are parsed; ours are not among them.
     flags.FLAGS(["pseudovideo"])
   logging.use_absl_handler()
-  logging.get_absl_handler().setFormatter(std_logging.Formatter("%(message)s"))
+  handler = logging.get_absl_handler()
+  handler.setFormatter(std_logging.Formatter("%(message)s"))
+  handler.python_handler.setStream(output.lenient(sys.stderr))
   logging.set_verbosity(logging.INFO)
   # It reports every accelerator that is not there.
   std_logging.getLogger("jax").setLevel(std_logging.WARNING)
@@ -225,7 +228,18 @@ def stop_sentence(outcome: Any) -> str:
 def exit_code(
   command: Callable[[Sequence[str]], int], argv: Sequence[str]
 ) -> int:
-  """Runs a command with mistakes printed as sentences."""
+  """Runs a command with mistakes printed as sentences.
+
+  All commands come through here or through `answer`: within it what is printed
+  raises nothing, see `output`.
+  """
+  with output.forgiving():
+    return _exit_code(command, argv)
+
+
+def _exit_code(
+  command: Callable[[Sequence[str]], int], argv: Sequence[str]
+) -> int:
   try:
     return command(argv)
   except errors.UserError as error:
@@ -253,6 +267,6 @@ def answer(
   values: flags.FlagValues,
 ) -> int:
   """Runs a command, or prints its help; returns the exit code."""
-  if asks_for_help(argv, doc, values):
-    return 0
-  return exit_code(command, argv)
+  return exit_code(
+    lambda argv: 0 if asks_for_help(argv, doc, values) else command(argv), argv
+  )

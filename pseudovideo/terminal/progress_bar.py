@@ -1,9 +1,13 @@
 """Progress of a loop: a bar on a terminal, elsewhere a line at times."""
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, TextIO
+
+from pseudovideo.terminal import output
 
 FIRST = "compiling the first step"
 
@@ -19,6 +23,8 @@ def clock_text(seconds: float) -> str:
 
 class Progress:
   """Shows how far a loop is: a bar on a terminal, elsewhere a line at times.
+
+  It raises nothing: what cannot be shown is not.
 
   The rate counts from the end of the first step on, which contains the
   compilation:
@@ -48,17 +54,19 @@ class Progress:
   ):
     self._total, self._unit, self._clock = total, unit_per_step, clock
     self._title = f"{description}  " if description else ""
-    self._stream = stream or sys.stderr
+    self._stream = output.lenient(stream or sys.stderr)
     self._begin = self._shown_at = clock()
     self._first: tuple[int, float] | None = None
     self._step = self._shown_step = start
     self._loss: Any = None
     self._bar = None
     self._every = every
-    if self._stream.isatty():
-      self._every = 0.2
-      self._bar = self._make_bar(start)
-    elif start < total:
+    if self._stream.isatty() and os.environ.get("TERM") != "dumb":
+      # Its settings come from the environment too, and may be wrong.
+      with contextlib.suppress(Exception):
+        self._bar = self._make_bar(start)
+        self._every = 0.2
+    if self._bar is None and start < total:
       self._print(f"step {start}/{total}  {FIRST}")
 
   def update(self, step: int, loss: Any = None) -> None:

@@ -4,7 +4,10 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
@@ -15,12 +18,36 @@ class StopRequest:
 
 
 @contextlib.contextmanager
+def handled(
+  handle: Callable[[int, Any], None], numbers: Iterable[int] = STOPPING
+) -> Iterator[None]:
+  """Within it, signals call `handle`, but for those that the process ignores.
+
+  So stay those that another language than Python handles. In another thread
+  than the main one, which alone gets signals, nothing is changed.
+  """
+  if threading.current_thread() is not threading.main_thread():
+    numbers = ()
+  left_alone = (signal.SIG_IGN, None)
+  before = {
+    number: signal.signal(number, handle)
+    for number in numbers
+    if signal.getsignal(number) not in left_alone
+  }
+  try:
+    yield
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def catch_stop(*, several: bool = False) -> Iterator[StopRequest]:
   """Within it, SIGINT, SIGTERM and SIGHUP only take a note.
 
-  A second SIGINT raises KeyboardInterrupt, for whoever cannot wait. A signal
-  that the process ignores stays ignored, as SIGHUP under nohup. In another
-  thread than the main one, which alone gets signals, nothing is changed.
+  The first one counts; a second SIGINT raises KeyboardInterrupt, for whoever
+  cannot wait. A signal that the process ignores stays ignored, as SIGHUP under
+  nohup. In another thread than the main one nothing is changed.
 
   Args:
     several: whether there are other processes, which have to stop at the same
@@ -38,20 +65,9 @@ def catch_stop(*, several: bool = False) -> Iterator[StopRequest]:
     if several:
       os.kill(os.getpid(), signal.SIGTERM)
     else:
-      request.signal = signal.Signals(number)
+      request.signal = signal.Signals(noted[0])
 
-  caught = [signal.SIGINT, signal.SIGHUP]
-  if not several:
-    caught.append(signal.SIGTERM)
-  if threading.current_thread() is not threading.main_thread():
-    caught = []
-  before = {
-    number: signal.signal(number, handle)
-    for number in caught
-    if signal.getsignal(number) is not signal.SIG_IGN
-  }
-  try:
+  left_to_jax = (signal.SIGTERM,) if several else ()
+  caught = [number for number in STOPPING if number not in left_to_jax]
+  with handled(handle, caught):
     yield request
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
