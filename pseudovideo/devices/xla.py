@@ -11,9 +11,16 @@ import pathlib
 
 import jax
 
-from pseudovideo.files import atomic
+from pseudovideo.devices import programs
+from pseudovideo.files import atomic, unkept
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+SETTINGS = {
+  "jax_persistent_cache_min_compile_time_secs": 0.3,
+  "jax_persistent_cache_min_entry_size_bytes": -1,
+  # XLA's caches of parts of programs, which have no checksums.
+  "jax_persistent_cache_enable_xla_caches": "none",
+}
 
 
 def make_deterministic() -> None:
@@ -24,18 +31,31 @@ def make_deterministic() -> None:
   os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}"
 
 
-def enable_cache(directory: pathlib.Path | None = None) -> pathlib.Path:
+def enable_cache(directory: pathlib.Path | None = None) -> pathlib.Path | None:
   """Keeps compiled programs on disk, so that a second run starts at once.
 
+  Settings that JAX's own variables give (JAX_COMPILATION_CACHE_DIR and so on)
+  stay. A folder that cannot be written is a warning, see `programs`.
+
   Args:
-    directory: the folder; by default one below `atomic.cache_dir()`.
+    directory: folder of the programs; by default $JAX_COMPILATION_CACHE_DIR,
+      else one below `atomic.cache_dir()`.
 
   Returns:
-    The directory.
+    The folder; None if there is none.
   """
-  directory = directory or atomic.cache_dir("jax")
-  directory.mkdir(parents=True, exist_ok=True)
-  jax.config.update("jax_compilation_cache_dir", str(directory))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-  jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-  return directory
+  given = os.environ.get(programs.VARIABLE) if directory is None else None
+  if given == "":
+    return None
+  folder = pathlib.Path(given or directory or atomic.cache_dir("programs"))
+  if not programs.use(str(folder), sealed=given is None):
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      unkept.warn("Compiled programs", folder, error)
+      return None
+  jax.config.update("jax_compilation_cache_dir", str(given or folder))
+  for name, value in SETTINGS.items():
+    if name.upper() not in os.environ:
+      jax.config.update(name, value)
+  return folder

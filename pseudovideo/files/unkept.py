@@ -9,7 +9,11 @@ _said: set[tuple[str, pathlib.Path]] = set()
 
 
 def warn(
-  kind: str, folder: pathlib.Path, error: OSError, then: str = ""
+  kind: str,
+  folder: pathlib.Path,
+  error: OSError,
+  then: str = "",
+  variable: str = "XDG_CACHE_HOME",
 ) -> None:
   """Warns once that things of a kind cannot be kept in a folder.
 
@@ -18,17 +22,19 @@ def warn(
     folder: folder where they would be.
     error: what the system says.
     then: clause about what is done instead.
+    variable: name of the variable that chooses the folder.
   """
   if (kind, folder) in _said:
     return
   _said.add((kind, folder))
   logging.warning(
     "%s cannot be kept in %s (%s), so %severy command makes them again; set "
-    "XDG_CACHE_HOME to a folder with room.",
+    "%s to a folder with room.",
     kind,
     folder,
     reason(folder, error),
     f"{then} and " if then else "",
+    variable,
   )
 
 
