@@ -26,7 +26,7 @@ def test_to_uint8_clips_and_rounds_to_nearest():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_becomes_no_pixel(bad):
   x = jnp.asarray([0.5, bad, 0.25])
-  with pytest.raises(errors.RunError, match="Image 1 .* 1 of 3"):
+  with pytest.raises(errors.RunError, match=r"Image 1 .* 1 of 3"):
     pixels.to_uint8(x, (0.0, 1.0))
 
 

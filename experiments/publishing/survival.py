@@ -70,8 +70,37 @@ def _damages() -> list[list[str]]:
   return lines
 
 
+# Name of a row of `benchmarks.surroundings` -> its promise and its test.
+SURROUNDINGS = {
+  "names": (
+    "A run's folder may have any name",
+    "trainings, resumed and sampled from, in folders with drawn names",
+  ),
+  "two": (
+    "Of two trainings in one folder one is refused, and nothing is mixed up",
+    "pairs of commands, one of which is killed in half of the cases",
+  ),
+  "data": (
+    "Data that changed are refused or named, data that moved are found again",
+    "folders of photos replaced, added to, removed, renamed, altered or moved",
+  ),
+}
+
+
+def _surroundings() -> list[list[str]]:
+  found = _values("surroundings")
+  return [
+    [
+      promise,
+      f"`benchmarks.surroundings`: {found[name]['attacks']} {test}",
+      f"{len(found[name]['wrong'])} wrong",
+    ]
+    for name, (promise, test) in SURROUNDINGS.items()
+  ]
+
+
 def survival() -> Sheet:
-  """What `benchmarks.kill`, `.damage` and `.full_disk` found."""
+  """What `benchmarks.kill`, `.damage`, `.surroundings`, `.full_disk` found."""
   disks = _values("full_disk")
   broken = sum(bool(d["left"]) for found in disks.values() for d in found)
   return Sheet(
@@ -80,6 +109,7 @@ def survival() -> Sheet:
     [
       *_kills(),
       *_damages(),
+      *_surroundings(),
       [
         "A full disk leaves nothing half done and everything older whole",
         f"`benchmarks.full_disk`: {sum(map(len, disks.values()))} small disks "

@@ -27,6 +27,7 @@ RESUMABLE = (
   "train.grid",
   "train.fsdp",
   "train.skip_bad_steps",
+  "train.start_from",
   "tokenizer.workdir",
   "tokenizer.tokens",
   "autoencoder.workdir",
@@ -59,10 +60,17 @@ def flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differences(
+  saved: Mapping[str, Any], given: Mapping[str, Any]
+) -> list[str]:
+  """The differences of `changes`, without the names of the fields."""
+  return list(changes(saved, given).values())
+
+
+def changes(
   saved: Mapping[str, Any],
   given: Mapping[str, Any],
   free: Iterable[str] = (),
-) -> list[str]:
+) -> dict[str, str]:
   """The fields in which two configs differ, except fields that may change.
 
   A run with a constant learning rate may also be made longer or shorter. The
@@ -75,7 +83,7 @@ def differences(
     free: further fields that may change.
 
   Returns:
-    Sentences such as "train.seed is 1, was 0".
+    Field -> a sentence such as "train.seed is 1, was 0".
   """
   saved, given = flatten(to_json(saved)), flatten(to_json(given))
   free = {*RESUMABLE, *free}
@@ -85,13 +93,13 @@ def differences(
   unread += [
     name for name in first_stage.KINDS if not given.get(f"{name}.hash")
   ]
-  return [
-    f"{name} is {_said(given, name)}, was {_said(saved, name)}"
+  return {
+    name: f"{name} is {_said(given, name)}, was {_said(saved, name)}"
     for name in sorted(saved.keys() | given.keys())
     if not _same(name, saved.get(name), given.get(name))
     and name not in free
     and name.partition(".")[0] not in unread
-  ]
+  }
 
 
 def _same(name: str, saved: Any, given: Any) -> bool:

@@ -66,6 +66,8 @@ class TrainConfig:
     skip_bad_steps: how many updates in a row may be left out because their
       loss, gradient or updated weights are not finite; one more ends the run.
       With 0 the first ends it.
+    start_from: folder of a run whose weights a new run starts from, with its
+      own optimizer and schedule; empty for random weights.
   """
 
   steps: Steps
@@ -81,6 +83,7 @@ class TrainConfig:
   grid: Pictures = 16
   fsdp: bool = False
   skip_bad_steps: NotNegativeInt = 0
+  start_from: str = ""
 
   def check(self) -> None:
     """Raises `UserError` if micro-batches do not make up the batch."""

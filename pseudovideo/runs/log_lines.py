@@ -33,12 +33,9 @@ class Appender:
 
   def __init__(self, path: pathlib.Path):
     self._path = path
-    self._waiting: list[dict[str, Any]] = []
-
-  @property
-  def waiting(self) -> Sequence[Mapping[str, Any]]:
-    """The rows that could not be written yet."""
-    return self._waiting
+    self._waiting = b""
+    self.steps: list[int] = []
+    """Steps of the rows that could not be written yet."""
 
   def add(self, row: dict[str, Any]) -> None:
     """Appends a row, after those that wait.
@@ -46,7 +43,8 @@ class Appender:
     Raises:
       OSError: it cannot be written now, and waits; names the file.
     """
-    self._waiting.append(row)
+    self._waiting += dump([row])
+    self.steps.append(row["step"])
     self.write()
 
   def write(self) -> None:
@@ -61,19 +59,20 @@ class Appender:
       if self._path.exists():
         untrusted.opened(self._path).close()  # A pipe would wait for a reader.
       with self._path.open("a+b", buffering=0) as file:
-        _append(file, dump(self._waiting))
-    self._waiting.clear()
+        _append(file, self._waiting)
+    self._waiting = b""
+    self.steps.clear()
 
 
 def _append(file: BinaryIO, content: bytes) -> None:
   """Appends lines, all or none, behind an unfinished one if need be."""
   size = file.seek(0, os.SEEK_END)
   file.seek(max(0, size - 1))
-  if file.read(1) not in (b"", b"\n"):
-    content = b"\n" + content
+  begun = file.read(1) not in (b"", b"\n")
+  left = memoryview(b"\n" + content if begun else content)
   try:
-    while content:
-      content = content[file.write(content) :]
+    while left:
+      left = left[file.write(left) :]
   except OSError:
     file.truncate(size)
     raise

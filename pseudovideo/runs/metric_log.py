@@ -117,7 +117,7 @@ class MetricWriter:
     try:
       self._lines.write()
     except OSError as error:
-      steps = [row["step"] for row in self._lines.waiting]
+      steps = self._lines.steps
       logging.warning(
         "%d lines of the log, of steps %d to %d, are lost, since %s cannot be "
         "written (%s).",

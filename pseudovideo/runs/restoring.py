@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from pseudovideo import data, errors
-from pseudovideo.config import comparing, parsing
+from pseudovideo.config import comparing, parsing, renamed
 from pseudovideo.runs import checkpoints, trained_on
 
 
@@ -67,7 +67,7 @@ def saved_config(workdir: str | os.PathLike) -> parsing.Config:
 
 def refuse_changes(
   workdir: str | os.PathLike,
-  saved: parsing.Config,
+  stored: Mapping[str, Any],
   given: parsing.Config,
   *,
   record: trained_on.Record | None = None,
@@ -76,24 +76,42 @@ def refuse_changes(
 
   Args:
     workdir: folder of the run.
-    saved: its config.
+    stored: its config as it is in the checkpoint.
     given: the config that it should go on with.
     record: what the run was trained on. If it is known, the data may have
       moved to another folder; whether they are the same is for the caller to
       see.
 
   Raises:
-    UserError: names the fields with both values.
+    UserError: names the fields with both values, and which of them are newer
+      than the checkpoint.
   """
+  saved = parsing.parse(stored)
   moved = record is not None and _are_folders(saved, given)
-  changed = comparing.differences(
+  changed = comparing.changes(
     saved.raw, given.raw, free=["data.name"] if moved else []
   )
-  if changed:
-    raise errors.UserError(
-      f"{workdir} holds a run with another config: {'; '.join(changed)}. Use "
-      "another --workdir, or give the same config."
+  if not changed:
+    return
+  known = comparing.flatten(renamed.translated(comparing.plain(stored)))
+  newer = [name for name in changed if name not in known]
+  advice = (
+    "Leave --config out to go on with its own config, or use another --workdir."
+  )
+  if newer:
+    advice = (
+      f"The run is older than {', '.join(newer)}, and did as with the old "
+      f"value{'s' if newer[1:] else ''}. {advice}"
     )
+  if "train.steps" in changed:
+    advice = (
+      "A cosine schedule ends at its last step: train longer in another "
+      f"--workdir, with --config.train.start_from={workdir}. {advice}"
+    )
+  raise errors.UserError(
+    f"{workdir} holds a run with another config: "
+    f"{'; '.join(changed.values())}. {advice}"
+  )
 
 
 def _are_folders(one: parsing.Config, other: parsing.Config) -> bool:
@@ -133,7 +151,7 @@ def restore(
   record = checkpoints.facts(workdir, step).data
   saved = merged = parsing.parse(raw)
   if config is not None:
-    merged = _sampled_as(saved, parsing.parse(config), workdir, record)
+    merged = _sampled_as(raw, parsing.parse(config), workdir, record)
   load_images = functools.cache(
     functools.partial(trained_on.load, merged, record, data_dir)
   )
@@ -157,13 +175,14 @@ def restore(
 
 
 def _sampled_as(
-  saved: parsing.Config,
+  stored: Mapping[str, Any],
   given: parsing.Config,
   workdir: pathlib.Path,
   record: trained_on.Record | None,
 ) -> parsing.Config:
   """The saved config with the parts of `given` that alter no weights."""
-  refuse_changes(workdir, saved, given, record=record)
+  refuse_changes(workdir, stored, given, record=record)
+  saved = parsing.parse(stored)
   sections = set(comparing.AFTER_TRAINING) & set(given.raw)
   place = {name: given.raw["data"][name] for name in ("name", "accept_changed")}
   return parsing.parse(

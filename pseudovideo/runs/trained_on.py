@@ -67,9 +67,7 @@ def make(
 
 def is_other(record: Record | None, image_set: data.ImageSet) -> bool:
   """True if a run is known to be trained on other images than these."""
-  return record is not None and (
-    record["fingerprint"] != image_set.fingerprint
-  )
+  return record is not None and (record["fingerprint"] != image_set.fingerprint)
 
 
 def refuse_others(

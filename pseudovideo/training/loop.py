@@ -25,7 +25,13 @@ from pseudovideo.first_stages import given, look_up
 from pseudovideo.runs import checkpoints, metric_log, owning, trained_on
 from pseudovideo.tasks import base
 from pseudovideo.terminal import progress_bar, signals
-from pseudovideo.training import held_out, programs, recorder, state
+from pseudovideo.training import (
+  held_out,
+  programs,
+  recorder,
+  starting,
+  state,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Loop:
     found = look_up.look_up(parsing.parse(config), data_dir=data_dir)
     self._workdir = pathlib.Path(workdir)
     self._saved = self._read_saved(found)
-    record = self._saved and self._saved.data
+    record = self._record_before(found)
     self._image_set = trained_on.load(found, record, data_dir)
     self._record = self._trained_on(found, record)
     found = found.replaced("data", accept_changed=False)
@@ -230,9 +236,16 @@ class Loop:
     if not checkpoints.steps_in(self._workdir / checkpoints.FOLDER):
       return None
     found = checkpoints.facts(self._workdir)
-    saved = parsing.parse(found.config)
-    runs.refuse_changes(self._workdir, saved, config, record=found.data)
+    runs.refuse_changes(self._workdir, found.config, config, record=found.data)
     return found
+
+  def _record_before(self, config: parsing.Config) -> trained_on.Record | None:
+    """The record of the run that this one resumes, or starts from."""
+    if self._saved is not None:
+      return self._saved.data
+    if config.train.start_from:
+      return checkpoints.facts(config.train.start_from).data
+    return None
 
   def _refuse_news(self) -> None:
     """Refuses a run that another process began since the folder was looked at.
@@ -253,7 +266,7 @@ class Loop:
   ) -> trained_on.Record:
     """The record of the data, which must be those of the checkpoint."""
     if self._saved is None:
-      return trained_on.make(self._image_set)
+      return trained_on.make(self._image_set, record)
     trained_on.refuse_others(
       self._workdir,
       record,
@@ -266,7 +279,11 @@ class Loop:
     params, extra = given.init(
       self._task, keys.named(self._key, "init"), self._image_set
     )
-    return state.create(params, extra, tx)
+    fresh = state.create(params, extra, tx)
+    other = self._config.train.start_from
+    if other and self._saved is None:
+      return starting.from_run(fresh, other)
+    return fresh
 
   def _resumed(self, fresh: state.TrainState) -> state.TrainState:
     """The state of the newest good checkpoint; `fresh` if there is none."""

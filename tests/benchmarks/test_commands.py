@@ -16,6 +16,7 @@ from benchmarks import (
   kill,
   metrics,
   state_memory,
+  surroundings,
   token_sampling,
   tokenizer_step,
   train_step,
@@ -173,6 +174,12 @@ def check_damage(record):
     assert found["fates"]["detected"] == 3
 
 
+def check_surroundings(record):
+  assert record["values"] == {
+    name: {"attacks": 1, "wrong": []} for name in ("names", "data")
+  }
+
+
 def check_kill(record):
   found = record["values"]["kill"]
   assert found["good"] and found["kills"] == len(found["each"]) == 1
@@ -207,6 +214,11 @@ SMALLEST = {
     None,
     check_damage,
   ),
+  surroundings: (
+    ["--rows=names,data", "--attacks=1", "--seed=3"],
+    None,
+    check_surroundings,
+  ),
   kill: (["--kills=1", "--sigterm=0"], shallow_training, check_kill),
 }
 
@@ -232,7 +244,7 @@ def test_the_smallest_run_prints_and_writes_its_numbers(
   said = printed.getvalue()
   for name, found in record["values"].items():
     assert name in said
-    if benchmark not in (train_step, damage, kill):
+    if benchmark not in (train_step, damage, kill, surroundings):
       assert all(field in said for field in found)
 
 
@@ -268,6 +280,10 @@ MISTAKES = {
     ([TINY, "--devices=8"], "got '8'"),
     ([TINY, "--devices=3", "--noplan"], "number of devices, 3; got 16"),
     ([TINY, "--topology=x"], "needs libtpu"),
+  ],
+  surroundings: [
+    (["--rows=name"], "no --rows named 'name'"),
+    (["--attacks=0"], "--attacks must be at least 1; got 0"),
   ],
   token_sampling: [(["--rows=next_65"], "named 'next_65'"), REPEATS],
   tokenizer_step: [(["--rows=frames_2"], "named 'frames_2'"), REPEATS],

@@ -138,5 +138,5 @@ def test_one_sample_that_is_not_finite_is_named():
   video[1, 0, 2, 3] = np.nan
   found = jax.jit(lambda x: pixels.quantize(x, (0.0, 1.0)))(video)
   assert found.finite.tolist() == [True, False, True]
-  with pytest.raises(errors.RunError, match="Image 11 .* 1 of 3"):
+  with pytest.raises(errors.RunError, match=r"Image 11 .* 1 of 3"):
     pixels.checked(found, 10)

@@ -15,8 +15,17 @@ from pseudovideo.runs.checkpoints.restoring import (
   Facts,
   facts,
   load,
+  load_like,
   steps_in,
 )
 from pseudovideo.runs.checkpoints.store import Checkpoints
 
-__all__ = ["FOLDER", "Checkpoints", "Facts", "facts", "load", "steps_in"]
+__all__ = [
+  "FOLDER",
+  "Checkpoints",
+  "Facts",
+  "facts",
+  "load",
+  "load_like",
+  "steps_in",
+]

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -91,16 +91,31 @@ def _text(entry: Mapping[str, Any]) -> str:
   return f"({', '.join(map(str, entry['shape']))}) {entry['dtype']}"
 
 
-def check_fit(manifest: Mapping[str, Any], like: Mapping[str, Any]) -> None:
+def check_fit(
+  manifest: Mapping[str, Any],
+  like: Mapping[str, Any],
+  *,
+  whole: bool = True,
+) -> None:
   """Compares the names, shapes and dtypes of a manifest with a state's.
 
   Arrays of `FROZEN` may have other lengths: they follow from the data that the
   run began with.
 
+  Args:
+    manifest: manifest of a checkpoint.
+    like: a state.
+    whole: whether it is the whole state, and not some parts, to which the
+      comparison is then restricted.
+
   Raises:
     UserError: they differ; the message lists up to eight differences.
   """
-  held = manifest["arrays"]
+  held = {
+    name: entry
+    for name, entry in manifest["arrays"].items()
+    if whole or _is_part(entry["path"], like)
+  }
   expected = {
     name: entries.describe(leaf)
     for name, (_, leaf) in entries.named_leaves(dict(like)).items()
@@ -119,9 +134,17 @@ def check_fit(manifest: Mapping[str, Any], like: Mapping[str, Any]) -> None:
     differences = differences[:8] + [f"and {more} more"] * (more > 0)
     raise errors.UserError(
       f"The checkpoint of step {manifest['step']} does not fit the model: "
-      f"{'; '.join(differences)}. Train with the config that the checkpoint "
-      "was written with, or in another workdir."
+      f"{'; '.join(differences)}. Use the config that the checkpoint was "
+      "written with, or another workdir."
     )
+
+
+def _is_part(path: Sequence[str], like: Mapping[str, Any]) -> bool:
+  """True if the array at a path is in a part that `like` has, too."""
+  part = like.get(path[0])
+  if part is None or path[0] != "extra":
+    return part is not None
+  return path[1] in part
 
 
 def _typed(array: Any, entry: Mapping[str, Any]) -> Any:
@@ -200,6 +223,36 @@ def _read(
     )
   manifest, arrays, _ = found
   return manifest, arrays
+
+
+def load_like(
+  workdir: str | os.PathLike, like: Mapping[str, Any]
+) -> tuple[int, dict[str, Any]]:
+  """Reads some parts of the newest good checkpoint, in the form of others.
+
+  Args:
+    workdir: the run's directory.
+    like: {part: pytree of arrays} with the structure, shapes, dtypes and
+      shardings that are wanted.
+
+  Returns:
+    The step and the parts.
+
+  Raises:
+    UserError: no checkpoint, damaged arrays, or arrays that do not fit.
+  """
+  leaves, structure = jax.tree.flatten(dict(like))
+
+  def select(manifest: dict[str, Any]) -> list[str]:
+    check_fit(manifest, like, whole=False)
+    return list(entries.named_leaves(dict(like)))
+
+  manifest, arrays = _read(workdir, None, select)
+  placed = [
+    place(array, manifest["arrays"][name], leaf)
+    for (name, array), leaf in zip(arrays.items(), leaves, strict=True)
+  ]
+  return manifest["step"], jax.tree.unflatten(structure, placed)
 
 
 def load(
