@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import zipfile
 from typing import Any
 
 import flax
@@ -14,7 +13,7 @@ from absl import logging
 
 from pseudovideo import errors, pixels
 from pseudovideo.data.image_set import ImageSet
-from pseudovideo.files import atomic
+from pseudovideo.files import atomic, npz, unkept, untrusted
 from pseudovideo.pretrained import classifier_training
 from pseudovideo.pretrained.features import (
   FeatureNetwork,
@@ -63,11 +62,16 @@ def get_feature_network(
     name += f"-{binarize}"
   key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
   path = (cache or atomic.cache_dir("classifiers")) / f"{name}-{key[:16]}.npz"
-  found = _kept(path)
+  found = _unkept.get(path) or _kept(path, facts)
   if found is None:
     found = params, accuracy = _train(image_set, name, binarize, recipe)
-    _write(path, params, {**facts, "accuracy": accuracy})
+    if not _write(path, params, {**facts, "accuracy": accuracy}):
+      _unkept[path] = found
   return _assemble(image_set, name, binarize, *found)
+
+
+# Trained networks that could not be written: parameters and accuracy by path.
+_unkept: dict[pathlib.Path, tuple[Any, float]] = {}
 
 
 def _train(
@@ -138,12 +142,14 @@ def _checksum(text: str, params: Any) -> str:
   return hashlib.sha256(f"{text} {weights_hash(params)}".encode()).hexdigest()
 
 
-def _kept(path: pathlib.Path) -> tuple[Any, float] | None:
+def _kept(
+  path: pathlib.Path, facts: dict[str, Any]
+) -> tuple[Any, float] | None:
   """Parameters and accuracy from disk, None where there are none to be used."""
-  if not path.exists():
-    return None
   try:
-    return _read(path)
+    return _read(path, facts)
+  except (FileNotFoundError, NotADirectoryError, PermissionError):
+    return None  # `_write` says what is the matter.
   except _DamagedError as damage:
     logging.warning(
       "The cached classifier %s is damaged (%s); it is trained again.",
@@ -153,31 +159,47 @@ def _kept(path: pathlib.Path) -> tuple[Any, float] | None:
     return None
 
 
-def _read(path: pathlib.Path) -> tuple[Any, float]:
-  """Parameters and accuracy, or _DamagedError."""
+def _read(path: pathlib.Path, facts: dict[str, Any]) -> tuple[Any, float]:
+  """Parameters and accuracy, or _DamagedError.
+
+  Raises:
+    OSError: there is no file, or none that may be read.
+  """
   try:
-    with np.load(path, allow_pickle=False) as file:
-      arrays = dict(file)
+    with npz.opened(path) as archive:
+      arrays = {}
+      for entry in archive.infolist():
+        npz.check_entry(path, entry)
+        name = entry.filename.removesuffix(".npy")
+        arrays[name] = npz.read_array(archive, entry)
     text, checksum = str(arrays.pop("facts")), str(arrays.pop("sha256"))
     params = flax.traverse_util.unflatten_dict(arrays, sep="/")
     if _checksum(text, params) != checksum:
       raise _DamagedError("it does not match its checksum")
-    return params, json.loads(text)["accuracy"]
-  # What zipfile and numpy raise for files that were cut or changed.
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-    raise _DamagedError(f"{type(error).__name__}: {error}") from error
+    found = json.loads(text)
+    accuracy = found.pop("accuracy")
+  except (
+    FileNotFoundError,
+    NotADirectoryError,
+    PermissionError,
+    _DamagedError,
+  ):
+    raise
+  except Exception as error:  # A damaged file can raise a dozen kinds.
+    raise _DamagedError(untrusted.reason(error)) from error
+  if found != json.loads(json.dumps(facts)):
+    raise _DamagedError("it is of another data set or recipe")
+  return params, accuracy
 
 
-def _write(path: pathlib.Path, params: Any, facts: dict[str, Any]) -> None:
-  """Writes the file whole or not at all; a full disk is only a warning."""
+def _write(path: pathlib.Path, params: Any, facts: dict[str, Any]) -> bool:
+  """Writes the file whole or not at all; returns whether it could."""
   text = json.dumps(facts)
   arrays = flax.traverse_util.flatten_dict(params, sep="/")
   try:
     with atomic.replacing(path) as part, part.open("wb") as file:
       np.savez(file, facts=text, sha256=_checksum(text, params), **arrays)
   except OSError as error:
-    logging.warning(
-      "The classifier cannot be kept in %s (%s); it will be trained again.",
-      path,
-      error.strerror,
-    )
+    unkept.warn("Classifiers", path.parent, error)
+    return False
+  return True

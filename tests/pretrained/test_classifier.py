@@ -1,5 +1,8 @@
 import dataclasses
+import json
 import logging
+import os
+import random
 
 import jax
 import numpy as np
@@ -145,6 +148,75 @@ def test_a_damaged_file_is_reported_and_replaced(
   assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+def _cut_short(content: bytearray, rng: random.Random) -> bytearray:
+  return content[: rng.randrange(len(content))]
+
+
+def _flip_bit(content: bytearray, rng: random.Random) -> bytearray:
+  """One bit: in half of the cases near an end, where zip has its facts."""
+  near = min(len(content), 3000)
+  place = rng.choice([rng.randrange(len(content)), -rng.randint(1, near)])
+  content[place] ^= 1 << rng.randrange(8)
+  return content
+
+
+@pytest.mark.parametrize("damage", [_cut_short, _flip_bit])
+def test_no_damage_raises_or_gives_other_weights(
+  network, folder, tmp_path, damage
+):
+  (original,) = folder.glob("*.npz")
+  path = tmp_path / original.name
+  whole = original.read_bytes()
+  with np.load(original) as file:
+    facts = json.loads(str(file["facts"]))
+  accuracy = facts.pop("accuracy")
+  rng, noticed = random.Random(0), 0
+  for _ in range(200):
+    path.write_bytes(damage(bytearray(whole), rng))
+    found = classifier._kept(path, facts)
+    noticed += found is None
+    if found is not None:  # The bit is one that zip does not need.
+      assert features.weights_hash(found[0]) == network.weights_hash
+      assert found[1] == accuracy
+  assert noticed > 100
+
+
+def _as_pipe(path, other):
+  os.mkfifo(path)
+
+
+def _as_link_to_nowhere(path, other):
+  path.symlink_to("nowhere")
+
+
+def _as_link_to_itself(path, other):
+  path.symlink_to(path)
+
+
+def _as_another_network(path, other):
+  path.symlink_to(other)
+
+
+@pytest.mark.parametrize(
+  "place",
+  [_as_pipe, _as_link_to_nowhere, _as_link_to_itself, _as_another_network],
+)
+def test_what_is_no_file_of_this_network_is_replaced(
+  network, tmp_path, monkeypatch, place
+):
+  cache, seed = tmp_path / "cache", dataclasses.replace(RECIPE, seed=1)
+  monkeypatch.setattr(classifier_training, "train", lambda *_: network.params)
+  classifier.get_feature_network(stripes(), cache=tmp_path, recipe=seed)
+  classifier.get_feature_network(stripes(), cache=cache, recipe=RECIPE)
+  (other,), (path,) = tmp_path.glob("*.npz"), cache.iterdir()
+  path.unlink()
+  place(path, other)
+  classifier.get_feature_network(stripes(), cache=cache, recipe=RECIPE)
+  assert path.is_file() and not path.is_symlink()
+  _no_training(monkeypatch)
+  classifier.get_feature_network(stripes(), cache=cache, recipe=RECIPE)
+
+
 def test_a_folder_that_cannot_be_written_is_only_a_warning(
   network, tmp_path, caplog, monkeypatch
 ):
@@ -156,6 +228,10 @@ def test_a_folder_that_cannot_be_written_is_only_a_warning(
     )
   assert "cannot be kept" in caplog.text
   assert again.weights_hash == network.weights_hash
+  _no_training(monkeypatch)
+  classifier.get_feature_network(
+    stripes(), cache=tmp_path / "file", recipe=RECIPE
+  )
 
 
 def test_a_binarized_network_has_its_own_name_and_file(
