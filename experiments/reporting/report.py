@@ -11,7 +11,7 @@ from experiments.reporting import circumstances, columns, tables
 from experiments.rows import deviations
 from experiments.rows.base import Job, Row, Table
 from pseudovideo import errors
-from pseudovideo.runs import results
+from pseudovideo.runs import results, trained_on
 
 Record = Mapping[str, Any]
 PAPER_NAMES = {
@@ -250,4 +250,7 @@ def notes(
       found.append(
         f"The config of {one.job.name} has changed since: {'; '.join(changed)}."
       )
+    other = trained_on.sentence(one.record.get("data", {}))
+    if other:
+      found.append(f"{one.job.name}: {other}")
   return found

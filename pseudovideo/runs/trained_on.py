@@ -117,7 +117,7 @@ def sentence(record: Mapping[str, Any]) -> str | None:
     record: entry `data` of a results.json.
   """
   trained = record.get("trained_on")
-  if trained in (None, record["fingerprint"]):
+  if trained is None or trained == record["fingerprint"]:
     return None
   return (
     f"Scored on other data than it was trained on: {record['name']} has the "

@@ -132,6 +132,13 @@ def test_a_record_of_another_config_is_pointed_out(scored):
   )
 
 
+def test_scores_on_other_data_than_those_of_training_are_pointed_out(scored):
+  scored[1].record["data"] |= {"name": "digits", "trained_on": "before"}
+  notes = report.notes(TABLE, TABLE.rows, scored)
+  assert [note for note in notes if "other data" in note] == notes[-1:]
+  assert "before" in notes[-1]
+
+
 def test_a_field_that_is_newer_than_a_record_counts_as_its_default(scored):
   config = scored[0].record["config"]
   del config["evaluate"]["inception"], config["optimizer"]["b1"]
