@@ -6,11 +6,14 @@ Each damage is done to a fresh copy: a bit flipped, bytes set to zero, a file
 cut, removed, or replaced by a file of another checkpoint or data set. Half of
 the files are drawn by their size, half without regard to it. The rows:
 
-  checkpoint    of a trained run: the newest step is damaged; it must be refused
-                where only it is wanted, and else the step before be restored
-  data_cache    decoded images, which must be made again
-  tokens_cache  ids of a tokenizer, which must be made again
-  tokens        a folder of ids for other programs, which must be refused
+  checkpoint        of a trained run: the newest step is damaged; it must be
+                    refused where only it is wanted, and else the step before be
+                    restored
+  data_cache        decoded images, which must be made again
+  tokens_cache      ids of a tokenizer, which must be made again
+  classifier_cache  a network for scores, which must be trained again
+  features_cache    what it sees of images, which must be made again
+  tokens            a folder of ids for other programs, which must be refused
 
 and the fates of the damages:
 
@@ -45,7 +48,10 @@ from configs import hvae, tokenizer
 from pseudovideo import data, errors, runs
 from pseudovideo.config import parsing
 from pseudovideo.devices import xla
+from pseudovideo.files import atomic
 from pseudovideo.first_stages import token_files
+from pseudovideo.metrics import sources, summary
+from pseudovideo.pretrained import classifier, classifier_training, features
 from pseudovideo.runs import checkpoints
 from pseudovideo.terminal import command_line
 from pseudovideo.training import loop, state
@@ -260,7 +266,7 @@ def _cache_judge(
 
 
 def _named(text: str) -> str:
-  named = re.search(r"\w+\.npy|meta\.json", text) and "is damaged" in text
+  named = re.search(r"\w+\.np[yz]|meta\.json", text) and "is damaged" in text
   return "detected" if named else "unnamed"
 
 
@@ -361,6 +367,47 @@ def tokens_cache(folder: pathlib.Path) -> Kept:
   return Kept(home, *names, quietly)
 
 
+def _network(part: data.ImageSet, folder: str) -> features.FeatureNetwork:
+  """A small classifier, kept in a folder of its own in the cache."""
+  recipe = classifier_training.Recipe(steps=12)
+  return classifier.get_feature_network(
+    part, cache=atomic.cache_dir(folder), recipe=recipe
+  )
+
+
+def classifier_cache(folder: pathlib.Path) -> Kept:
+  """The classifiers of two parts of the digits."""
+  parts = {"a": part_of_digits(0), "b": part_of_digits(100)}
+  with cache_home(folder):
+    for name, part in parts.items():
+      _network(part, name)
+    judge = _cache_judge(lambda: dict(_network(parts["a"], "a").params))
+  return Kept(folder, *(f"pseudovideo/{name}" for name in parts), judge)
+
+
+def features_cache(folder: pathlib.Path) -> Kept:
+  """What one classifier sees of two parts of the digits."""
+  part = part_of_digits(0)
+  with cache_home(folder):
+    network = _network(part, "classifier")
+  loads = [
+    lambda part=part: _summary(network, part)
+    for part in (part, part_of_digits(100))
+  ]
+  home = folder / "home"
+  names = _cached(home, "summaries", loads)
+  with cache_home(home):
+    return Kept(home, *names, _cache_judge(loads[0]))
+
+
+def _summary(
+  network: features.FeatureNetwork, part: data.ImageSet
+) -> dict[str, Any]:
+  found = summary.reference(network, sources.of_split(part, "train"))
+  moments = {"mean": found.moments.mean, "scatter": found.moments.scatter}
+  return moments | dict(found.kept)
+
+
 def tokens_folder(folder: pathlib.Path) -> Kept:
   """Two folders of tokens."""
   run = untrained_tokenizer(folder)
@@ -395,6 +442,8 @@ ROWS = {
   "checkpoint": checkpoint,
   "data_cache": data_cache,
   "tokens_cache": tokens_cache,
+  "classifier_cache": classifier_cache,
+  "features_cache": features_cache,
   "tokens": tokens_folder,
 }
 
@@ -477,7 +526,7 @@ def run(argv: Sequence[str]) -> int:
       found = damaged(make(folder), values.damages, rng, pathlib.Path(scratch))
     table[name] = found
     counts = "".join(f"  {found['fates'][fate]:>4} {fate}" for fate in FATES)
-    print(f"{name:<14}{counts}", flush=True)
+    print(f"{name:<18}{counts}", flush=True)
   rows.write(values, table, seed=values.seed)
   return 1 if any(found["bad"] for found in table.values()) else 0
 
