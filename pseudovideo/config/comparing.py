@@ -99,7 +99,20 @@ def changes(
     if not _same(name, saved.get(name), given.get(name))
     and name not in free
     and name.partition(".")[0] not in unread
+    and not _is_newer_inside(name, saved, given)
   }
+
+
+def _is_newer_inside(
+  name: str, saved: Mapping[str, Any], given: Mapping[str, Any]
+) -> bool:
+  """True for a field of a first stage's config that only one version knows.
+
+  Its weights, whose hashes are compared, are the same; a field that is newer
+  than one of the configs stands for what was done before there was a choice.
+  """
+  inside = any(name.startswith(f"{kind}.config.") for kind in first_stage.KINDS)
+  return inside and not (name in saved and name in given)
 
 
 def _same(name: str, saved: Any, given: Any) -> bool:

@@ -435,6 +435,9 @@ def test_where_a_tokenizer_lies_may_change_and_which_it_is_may_not():
   assert changes(config={"train": {"n": 2}}) == [
     "tokenizer.config.train.n is 2, was 1"
   ]
+  # One of the two is of a version with more fields.
+  assert changes(config={"train": {"n": 1, "newer": 5}}) == []
+  assert changes(config={"train": {}}) == []
   # Not yet looked up, as when a run is only sampled.
   assert changes(hash="", config={}) == []
 
