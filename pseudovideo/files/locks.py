@@ -46,12 +46,14 @@ def hold(path: pathlib.Path) -> Iterator[bool]:
 
 
 def holder(path: pathlib.Path) -> str | None:
-  """The holder of the lock, such as "process 12 on host", or None."""
-  if not path.exists():
-    return None
-  with path.open() as file:
-    if not _lock(file, fcntl.LOCK_SH):
-      return file.read() or "another process"
+  """The holder of the lock, such as "process 12 on host", or None.
+
+  It is None too where this user may not look.
+  """
+  with contextlib.suppress(FileNotFoundError, PermissionError):
+    with path.open() as file:
+      if not _lock(file, fcntl.LOCK_SH):
+        return file.read() or "another process"
   return None
 
 

@@ -22,10 +22,20 @@ Select = Callable[[dict[str, Any]], Iterable[str]]
 
 
 def steps_in(directory: pathlib.Path) -> list[int]:
-  """The finished steps in `directory`, ascending; contents not checked."""
-  if not directory.is_dir():
-    return []
-  names = (path.name for path in directory.iterdir() if path.is_dir())
+  """The finished steps in `directory`, ascending; contents not checked.
+
+  Raises:
+    UserError: this user may not read the directory.
+  """
+  try:
+    if not directory.is_dir():
+      return []
+    names = [path.name for path in directory.iterdir() if path.is_dir()]
+  except PermissionError as error:
+    raise errors.UserError(
+      f"The folder {directory} may not be read by this user; change its "
+      "permissions."
+    ) from error
   return sorted(int(name) for name in names if name.isdecimal())
 
 
