@@ -44,6 +44,8 @@ _large = threading.Lock()
 def opened(
   source: pathlib.Path | IO[bytes],
   where: str,
+  *,
+  header_only: bool = False,
 ) -> Iterator:
   """Opens the image in a file, without decoding it yet.
 
@@ -52,6 +54,8 @@ def opened(
   Args:
     source: a path or an open file.
     where: name of the image in an error.
+    header_only: whether the image will not be decoded, so that large files need
+      not be read.
 
   Raises:
     UserError: not an image, a broken one, too large, or more than 16 bits per
@@ -68,7 +72,8 @@ def opened(
         source = stack.enter_context(untrusted.opened(source))
       image = stack.enter_context(Image.open(source, formats=formats))
       check(image, where)
-      _check_scans(image, source, where)
+      if not header_only:
+        _check_scans(image, source, where)
       yield image
   except errors.UserError:
     raise

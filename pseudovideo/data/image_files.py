@@ -34,7 +34,7 @@ def size_of_one(root: pathlib.Path) -> tuple[int, int] | None:
     if is_image(path.name):
       with (
         contextlib.suppress(errors.UserError),
-        decoding.opened(path, str(path)) as image,
+        decoding.opened(path, str(path), header_only=True) as image,
       ):
         return plain.size(image)
   return None
@@ -83,7 +83,8 @@ def common_shape(
   faults = Faults(root, files)
 
   def look(place: int) -> None:
-    with decoding.opened(files[place], str(files[place])) as image:
+    path = files[place]
+    with decoding.opened(path, str(path), header_only=True) as image:
       sizes[place] = plain.size(image)
       grey[place] = plain.is_grey(image, background)
 

@@ -1,8 +1,11 @@
 """Facts that identify source files without reading large ones completely."""
 
+import errno
 import hashlib
+import io
 import os
 import pathlib
+import stat
 from collections.abc import Sequence
 
 from pseudovideo.data import decoding, faults
@@ -28,10 +31,11 @@ def stamps(root: pathlib.Path, files: Sequence[pathlib.Path]) -> list[list]:
   """
   found: list[list] = [[] for _ in files]
   faulty = faults.Faults(root, files)
+  prefix = os.path.join(root, "")
 
   def stamp(place: int) -> None:
     path = files[place]
-    found[place] = [path.relative_to(root).as_posix(), *_stamp(path)]
+    found[place] = [str(path).removeprefix(prefix), *_stamp(path)]
 
   def work(start: int, stop: int) -> None:
     for place in range(start, stop):
@@ -50,16 +54,39 @@ def stamps(root: pathlib.Path, files: Sequence[pathlib.Path]) -> list[list]:
 
 def _stamp(path: pathlib.Path) -> tuple[int, int, str]:
   try:
-    with untrusted.opened(path) as file:
-      status = os.fstat(file.fileno())
-      digest = hashlib.sha256(file.read(SAMPLE))
-      if status.st_size > SAMPLE:
-        file.seek(max(SAMPLE, status.st_size - SAMPLE))
-        digest.update(file.read())
+    status, sample = _read(path)
   except OSError as error:
     raise faults.file_error(
       str(path),
       f"cannot be read ({untrusted.reason(error)})",
       "replace or remove it",
     ) from error
-  return status.st_size, status.st_mtime_ns, digest.hexdigest()
+  digest = hashlib.sha256(sample).hexdigest()
+  return status.st_size, status.st_mtime_ns, digest
+
+
+def _read(path: pathlib.Path) -> tuple[os.stat_result, bytes]:
+  """Status, beginning and end of a file, which is opened once.
+
+  Raises:
+    OSError: it is no regular file; a pipe is not waited for.
+  """
+  descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+  with io.FileIO(descriptor) as file:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+      raise OSError(errno.EINVAL, "It is a pipe, a device or a folder")
+    if status.st_size <= 2 * SAMPLE:
+      return status, file.readall()
+    beginning = _exactly(file, SAMPLE)
+    file.seek(-SAMPLE, os.SEEK_END)
+    return status, beginning + _exactly(file, SAMPLE)
+
+
+def _exactly(file: io.FileIO, size: int) -> bytes:
+  """Reads so many bytes, in as many parts as the file system gives."""
+  parts = []
+  while size and (part := file.read(size)):
+    parts.append(part)
+    size -= len(part)
+  return b"".join(parts)

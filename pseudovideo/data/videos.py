@@ -101,7 +101,7 @@ def size(path: pathlib.Path) -> tuple[int, int]:
   if path.suffix.lower() in CONTAINERS:
     with _opened(path) as (_, stream):
       return stream.codec_context.width, stream.codec_context.height
-  with decoding.opened(path, str(path)) as image:
+  with decoding.opened(path, str(path), header_only=True) as image:
     return plain.size(image)
 
 
