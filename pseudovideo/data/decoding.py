@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING
@@ -202,7 +203,13 @@ def in_blocks(
   with (
     concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool,
     tqdm.tqdm(
-      total=total, desc=title, unit=unit, disable=None, delay=0.5
+      total=total,
+      desc=title,
+      unit=unit,
+      disable=None,
+      delay=0.5,
+      # A terminal that does not know its width would show nothing.
+      ncols=shutil.get_terminal_size().columns,
     ) as bar,
   ):
     futures = [
