@@ -225,6 +225,8 @@ def _check(
       than the first of their folder.
   """
   films = [files[0] for files in found.values() if videos.is_film(files[0])]
+  for film in films:
+    videos.check_library(film)
   folders = [cut.used(files) for files in found.values()
              if not videos.is_film(files[0])]  # fmt: skip
   # The first file of a folder without a single clip tells its size too.

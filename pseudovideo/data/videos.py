@@ -92,6 +92,23 @@ def is_film(path: pathlib.Path) -> bool:
   return path.suffix.lower() in SUFFIXES
 
 
+def check_library(path: pathlib.Path) -> None:
+  """Refuses a film if PyAV, which reads it, is not installed.
+
+  Raises:
+    UserError: says how to install it.
+  """
+  if path.suffix.lower() not in CONTAINERS:
+    return
+  try:
+    import av  # noqa: F401
+  except ImportError as error:
+    raise errors.UserError(
+      f"Reading {faults.shown(path)} needs PyAV, which is not installed; run: "
+      "make install EXTRA=video"
+    ) from error
+
+
 def size(path: pathlib.Path) -> tuple[int, int]:
   """(width, height) of a film, or of an image, as its header says.
 
@@ -234,13 +251,9 @@ def _opened(path: pathlib.Path) -> Iterator[tuple[Any, Any]]:
     UserError: PyAV is missing, no video, a broken one or one with too many
       pixels; also when the `with` block fails to decode it.
   """
-  try:
-    import av
-  except ImportError as error:
-    raise errors.UserError(
-      f"Reading {path} needs PyAV, which is not installed; run: make install "
-      "EXTRA=video"
-    ) from error
+  check_library(path)
+  import av
+
   try:
     with (
       untrusted.opened(path) as file,
