@@ -1,6 +1,5 @@
 """Tables of what `benchmarks` measured: time, memory, survival."""
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from benchmarks import fits
 from experiments.publishing.sheets import Sheet
 from experiments.reporting import tables
+from pseudovideo.runs import results
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results"
 BENCHMARKS = RESULTS / "benchmarks"
@@ -40,7 +40,7 @@ def _benchmark(
       field of the file.
     shown: columns that a page shows; all if empty.
   """
-  found = json.loads((BENCHMARKS / f"{name}_cpu.json").read_text())
+  found = results.read_json(BENCHMARKS / f"{name}_cpu.json")
   rows = [
     [label, *(say(row) for _, say in columns)]
     for label, row in found["values"].items()
@@ -58,7 +58,7 @@ def _benchmark(
 
 def augmentation_costs() -> Sheet:
   """The table of `python -m benchmarks.augmentations --out=...`."""
-  found = json.loads((BENCHMARKS / "augmentations_cpu.json").read_text())
+  found = results.read_json(BENCHMARKS / "augmentations_cpu.json")
   header = ["", "frames", "us per image", "us per frame"]
   rows = [
     [
@@ -164,7 +164,7 @@ def video_vaes() -> Sheet:
 
 def devices_needed() -> Sheet:
   """The table of `python -m benchmarks.fits --out=...`."""
-  found = json.loads((BENCHMARKS / "fits.json").read_text())
+  found = results.read_json(BENCHMARKS / "fits.json")
   header, lines = fits.table(found["values"])
   return Sheet(
     "Devices that hold the paper presets, estimated",
@@ -182,7 +182,7 @@ def devices_needed() -> Sheet:
 def bytes_per_device() -> Sheet:
   """The table of `python -m benchmarks.state_memory --out=...`."""
   paper, small = (
-    json.loads((BENCHMARKS / f"state_memory_{name}.json").read_text())["values"]
+    results.read_json(BENCHMARKS / f"state_memory_{name}.json")["values"]
     for name in ("diffusion", "hvae_cpu")
   )
   header = ["devices", "state", "estimate", "small: state", "estimate", "plan"]
@@ -225,7 +225,7 @@ def train_steps() -> Sheet:
     "sampled images/s": ("sampled_images_per_second", "{:.0f}"),
   }
   found = {
-    label: json.loads((BENCHMARKS / f"train_step_{file}_cpu.json").read_text())
+    label: results.read_json(BENCHMARKS / f"train_step_{file}_cpu.json")
     for label, file in files.items()
   }
   return Sheet(
@@ -241,7 +241,7 @@ def train_steps() -> Sheet:
 
 def metrics() -> Sheet:
   """The table of `python -m benchmarks.metrics --out=...`."""
-  found = json.loads((BENCHMARKS / "metrics_cpu.json").read_text())
+  found = results.read_json(BENCHMARKS / "metrics_cpu.json")
   return Sheet(
     "Metrics: time and memory",
     ["row", "what", "value"],
@@ -255,7 +255,7 @@ def metrics() -> Sheet:
 
 def costs() -> Sheet:
   """The table of `python -m benchmarks.costs --out=...`."""
-  found = json.loads((BENCHMARKS / "costs.json").read_text())
+  found = results.read_json(BENCHMARKS / "costs.json")
   columns = {
     "parameters": "{:,}",
     "batch": "{}",

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 from absl import flags
 
 from experiments import registry
@@ -25,7 +24,7 @@ from experiments.reporting import report, tables
 from experiments.rows import base as rows
 from pseudovideo import errors
 from pseudovideo.evaluation import evaluate
-from pseudovideo.report import page
+from pseudovideo.report import drawing, page
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line
 
@@ -71,11 +70,24 @@ def _scored(
   if preset not in table.rows[0].module.PRESETS or not files:
     # A folder of something else, such as tuning.
     return "", []
-  dataset = results.read(files[0])["config"]["data"]["name"]
-  jobs = rows.jobs(table.rows, dataset, preset, _seeds(group))
+  for file in files:
+    try:
+      with results.from_file(file):
+        dataset = results.read(file)["config"]["data"]["name"]
+        jobs = rows.jobs(table.rows, dataset, preset, _seeds(group))
+      break
+    except errors.UserError as error:
+      _say_left_out(str(error))
+  else:
+    return "", []
   return dataset, report.collect(
     jobs, lambda job: place.path(job, table.family)
   )
+
+
+def _say_left_out(sentence: str) -> None:
+  """Says why a file is not shown."""
+  print(f"Left out: {sentence}", file=sys.stderr)
 
 
 def _seeds(group: pathlib.Path) -> list[int] | None:
@@ -215,16 +227,17 @@ def _add_links(
 
 def _add_pictures(report_page: page.Report, place: Place) -> None:
   """Adds the PNG files that lie beside results."""
-  from PIL import Image
-
   pattern = "*/*-*/*.png" if place.published else "*-*/*.png"
   files = sorted(place.folder.glob(pattern))
   if files:
     report_page.section("Pictures")
   for file in files:
-    with Image.open(file) as picture:
-      pixels = np.asarray(picture.convert("RGB"))
-    report_page.figure(pixels, f"{file.parent.name}/{file.name}")
+    try:
+      picture = drawing.read_png(file)
+    except errors.UserError as error:
+      _say_left_out(str(error))
+    else:
+      report_page.figure(picture, f"{file.parent.name}/{file.name}")
 
 
 def define_flags() -> flags.FlagValues:

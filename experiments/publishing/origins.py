@@ -1,10 +1,12 @@
 """The table of origins of published results: devices, versions, commits."""
 
 import collections
-import json
 import pathlib
+import sys
 
 from experiments.publishing.sheets import Sheet
+from pseudovideo import errors
+from pseudovideo.runs import results
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results"
 
@@ -15,13 +17,19 @@ def records() -> Sheet:
     lambda: [0, 0, 0]
   )
   for path in sorted(RESULTS.rglob("*.json")):
-    origin = json.loads(path.read_text()).get("provenance")
-    if origin is None:
-      continue
     parent = path.relative_to(RESULTS).parent.as_posix()
     folder = "results" if parent == "." else parent
-    device, jax = origin["device"]["kind"], origin["packages"]["jax"]
-    count = counts[folder, device, jax]
+    try:
+      with results.from_file(path):
+        origin = results.read_json(path).get("provenance")
+        if origin is None:
+          continue
+        device, jax = origin["device"]["kind"], origin["packages"]["jax"]
+        count = counts[folder, str(device), str(jax)]
+        _ = origin["git_commit"], origin["git_changed"]
+    except errors.UserError as error:
+      print(f"Left out: {error}", file=sys.stderr)
+      continue
     count[0] += 1
     count[1] += origin["git_commit"] is not None
     count[2] += origin["git_commit"] is not None and not origin["git_changed"]

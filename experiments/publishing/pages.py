@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from experiments.publishing import (
@@ -15,6 +16,8 @@ from experiments.publishing import (
   studies,
   survival,
 )
+from pseudovideo import errors
+from pseudovideo.runs import results
 
 ROOT = pathlib.Path(__file__).parents[2]
 RESULTS = {
@@ -44,16 +47,19 @@ def filled(path: pathlib.Path) -> str:
   """The text of a page with every table written between its marks.
 
   A table stands between `<!-- table: NAME -->` and `<!-- end -->`, with its
-  notes below it. A note of several tables stands below the first.
+  notes below it. A note of several tables stands below the first. A table whose
+  results are damaged stays as it is.
   """
   text = path.read_text()
   names = re.findall(r"<!-- table: (\w+) -->", text)
-  made = {name: TABLES[name]() for name in names}
+  made = {name: _made(name, TABLES[name]) for name in names}
   said: set[str] = set()
 
   def fill(match: re.Match[str]) -> str:
     name = match.group(1)
     sheet = made[name]
+    if sheet is None:
+      return match.group(0)
     parts = [sheets.markdown(*sheet.narrow(), sheet.not_run)]
     parts += [note for note in sheet.notes if note not in said]
     said.update(sheet.notes)
@@ -74,7 +80,8 @@ def whole(
   title: str, about: str, tables: Mapping[str, Callable[[], sheets.Sheet]]
 ) -> str:
   """A page with all columns of some tables."""
-  made = [make() for make in tables.values()]
+  tried = [_made(name, make) for name, make in tables.items()]
+  made = [sheet for sheet in tried if sheet is not None]
   parts = [f"# {title}", about]
   for sheet in made:
     parts += [
@@ -84,19 +91,29 @@ def whole(
   return "\n\n".join([*parts, "## Notes", *notes(made)]) + "\n"
 
 
+def _made(name: str, make: Callable[[], sheets.Sheet]) -> sheets.Sheet | None:
+  """A table; None, with a sentence, if its results are damaged."""
+  try:
+    with results.from_file(f"of the table {name}"):
+      return make()
+  except (errors.UserError, StopIteration) as error:
+    print(f"The table {name} is left out: {error}", file=sys.stderr)
+    return None
+
+
 def generated() -> dict[pathlib.Path, str]:
   """The text of every file that holds tables."""
-  results = ROOT / "results"
+  folder = ROOT / "results"
   return {
     **{path: filled(path) for path in marked()},
-    results / "README.md": whole(
+    folder / "README.md": whole(
       "All results",
       "Every published table with all its columns, made from the files beside "
       "it by `python -m experiments.readme`. Rows marked † are controls that "
       "the paper does not have.",
       RESULTS,
     ),
-    results / "benchmarks" / "README.md": whole(
+    folder / "benchmarks" / "README.md": whole(
       "All benchmarks",
       "Every benchmark with all its columns, made from the files beside it by "
       "`python -m experiments.readme`.",

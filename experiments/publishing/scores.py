@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Mapping
 
 from experiments.paper import (
@@ -16,6 +17,7 @@ from experiments.publishing import sheets
 from experiments.reporting import circumstances, report, tables
 from experiments.rows import base
 from experiments.studies import ivvae_ablation, latent_diffusion
+from pseudovideo import errors
 from pseudovideo.runs import results
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -71,10 +73,16 @@ def of_files(
     files: label of a row -> its file below results/.
     shown: columns that a page shows besides the labels.
   """
-  records = {
-    label: results.read(ROOT / "results" / file)
-    for label, file in files.items()
-  }
+  records = {}
+  for label, file in files.items():
+    path = ROOT / "results" / file
+    try:
+      with results.from_file(path):
+        record = results.read(path)
+        tables.score_table({label: record})
+        records[label] = record
+    except errors.UserError as error:
+      print(f"{title}, {label} is left out: {error}", file=sys.stderr)
   header, lines = tables.score_table(records)
   return sheets.Sheet(
     title,

@@ -1,6 +1,5 @@
 """Tables of measurements: of trained runs, of signals, of the theory."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -127,7 +126,7 @@ def expectations() -> Sheet:
 
 def inflated() -> Sheet:
   """The table of `python -m experiments initial ivvae_ablation`."""
-  record = json.loads((VIDEO_VAES / ivvae_ablation.INITIAL).read_text())
+  record = results.read_json(VIDEO_VAES / ivvae_ablation.INITIAL)
   found = record["videos"]
   (num,) = {one["num_videos"] for one in found.values()}
   return Sheet(
@@ -139,7 +138,7 @@ def inflated() -> Sheet:
 
 def long_clips() -> Sheet:
   """The table of `python -m experiments.ivvae_cache run`."""
-  record = json.loads((RESULTS / "ivvae_cache" / "small.json").read_text())
+  record = results.read_json(RESULTS / "ivvae_cache" / "small.json")
   return Sheet(
     "Long clips in pieces, IV-VAE",
     *ivvae_cache.table(record),
@@ -170,7 +169,7 @@ def signal_videos() -> Sheet:
 
 def theorem() -> Sheet:
   """The second table of `python -m experiments.theorem41`."""
-  records = json.loads((RESULTS / "theorem41.json").read_text())["errors"]
+  records = results.read_json(RESULTS / "theorem41.json")["errors"]
   return Sheet(
     "Theorem 4.1: minimal errors of every frame",
     *theorem41.frame_table(records),

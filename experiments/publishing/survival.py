@@ -1,10 +1,10 @@
 """The table of what runs survive: promise, how it is tested, last result."""
 
-import json
 import pathlib
 from typing import Any
 
 from experiments.publishing.sheets import Sheet
+from pseudovideo.runs import results
 
 RESULTS = pathlib.Path(__file__).parents[2] / "results" / "survival"
 # Name of a row of `benchmarks.damage` -> what it is called.
@@ -17,7 +17,7 @@ DAMAGED = {
 
 
 def _values(name: str) -> dict[str, Any]:
-  return json.loads((RESULTS / f"{name}.json").read_text())["values"]
+  return results.read_json(RESULTS / f"{name}.json")["values"]
 
 
 def _kills() -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Notes below tables of scores: networks, definitions, controls, devices."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.reporting import tables
@@ -17,9 +17,19 @@ def of(records: Sequence[Record]) -> list[str]:
 
 
 def about_scores(records: Sequence[Record]) -> list[str]:
-  """Definitions of the scores, and the networks that they are over."""
+  """Definitions of the scores, their networks, and what was left out."""
   networks = tables.feature_networks(records[0]) if records else []
-  return [*map(_about_network, networks), *_about_inception_scores(records)]
+  left_out = [
+    f"{name} is left out: {why}."
+    for record in records
+    for name, why in record.get("left_out", {}).items()
+  ]
+  return [
+    *map(_about_network, networks),
+    *_about_inception_scores(records),
+    *_each_once(records, set_metrics.warnings),
+    *dict.fromkeys(left_out),
+  ]
 
 
 def about_models(records: Sequence[Record]) -> list[str]:
@@ -92,10 +102,14 @@ def _about_network(network: Record) -> str:
 
 def _about_inception_scores(records: Sequence[Record]) -> list[str]:
   """Definitions of Inception Scores, with the largest possible value."""
-  lines = (
-    set_metrics.about_inception_scores(record["metrics"]["generated"])
-    for record in records
-  )
+  return _each_once(records, set_metrics.about_inception_scores)
+
+
+def _each_once(
+  records: Sequence[Record], say: Callable[[Record], list[str]]
+) -> list[str]:
+  """What is to be said of the generated images' scores."""
+  lines = (say(record["metrics"]["generated"]) for record in records)
   return list(dict.fromkeys(itertools.chain.from_iterable(lines)))
 
 

@@ -80,7 +80,7 @@ def _psnr_of_frames(records: Sequence[Record]) -> str:
 def _ssim_by_position(records: Sequence[Record]) -> str:
   """Means over the records, such as "0.912 0.934 0.940 0.941"."""
   profiles = numbers(records, *VIDEOS, "ssim_by_position")
-  if not profiles:
+  if len({len(profile) for profile in profiles}) != 1:
     return tables.NOTHING
   means = map(statistics.mean, zip(*profiles, strict=True))
   return " ".join(f"{mean:.3f}" for mean in means)

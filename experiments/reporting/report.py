@@ -56,11 +56,32 @@ def collect(
     if not path(job).exists():
       continue
     try:
-      found.append(Scored(job, results.read(path(job))))
+      with results.from_file(path(job)):
+        one = Scored(job, results.read(path(job)))
+        _rehearse(one)
     except errors.UserError as error:
       print(f"{job.title} is left out: {error}", file=sys.stderr)
+    else:
+      found.append(one)
   tables.check_comparable({s.job.name: s.record for s in found})
   return found
+
+
+def _rehearse(one: Scored) -> None:
+  """Makes of one record what tables and their notes make of several.
+
+  What fails here would fail in a table, and take the other rows with it.
+  """
+  records = [one.record]
+  if not one.record["metrics"]["generated"]:
+    raise errors.UserError("There are no scores of generated images.")
+  tables.as_text(*tables.score_table({one.job.name: one.record}))
+  for cell in columns.MEASURED.values():
+    cell(records)
+  columns.costs(records)
+  circumstances.of(records)
+  circumstances.about_models(records)
+  _changes(one)
 
 
 def report(
@@ -244,13 +265,18 @@ def notes(
   found += circumstances.about_models(records)
   if records:
     found.append(circumstances.of_runs(records))
-  for one in scored:
-    changed = deviations.of_results(one.job, one.record)
-    if changed:
-      found.append(
-        f"The config of {one.job.name} has changed since: {'; '.join(changed)}."
-      )
-    other = trained_on.sentence(one.record.get("data", {}))
-    if other:
-      found.append(f"{one.job.name}: {other}")
+  return found + [note for one in scored for note in _changes(one)]
+
+
+def _changes(one: Scored) -> list[str]:
+  """Paragraphs on what is no longer as it was."""
+  found = []
+  changed = deviations.of_results(one.job, one.record)
+  if changed:
+    found.append(
+      f"The config of {one.job.name} has changed since: {'; '.join(changed)}."
+    )
+  other = trained_on.sentence(one.record.get("data", {}))
+  if other:
+    found.append(f"{one.job.name}: {other}")
   return found

@@ -11,6 +11,7 @@ from experiments.rows.base import Job
 from pseudovideo import errors, runs
 from pseudovideo.config import comparing, parsing
 from pseudovideo.evaluation import evaluate
+from pseudovideo.files import spared, untrusted
 from pseudovideo.runs import (
   checkpoints,
   metric_log,
@@ -70,8 +71,9 @@ def look(workdir: pathlib.Path, config: parsing.Config, step: int) -> Found:
   if not path.exists():
     return Found(None, [])
   try:
-    record = results.read(path)
-    faults = deviations.of_record(record, config, step)
+    with results.from_file(path):
+      record = results.read(path)
+      faults = deviations.of_record(record, config, step)
   except errors.UserError as error:
     return Found(None, [str(error).rstrip(".")])
   if record.get("samples_file"):
@@ -83,12 +85,16 @@ def look(workdir: pathlib.Path, config: parsing.Config, step: int) -> Found:
 
 def found(job: Job, root: str | pathlib.Path) -> Found:
   """The results of a run, and what stands against them."""
-  seen = look(job.workdir(root), job.config, job.config.train.steps)
+  workdir = job.workdir(root)
+  seen = look(workdir, job.config, job.config.train.steps)
   if seen.done is None:
     return seen
-  return seen._replace(
-    faults=deviations.of_first_stage(job, seen.done["config"])
-  )
+  try:
+    with results.from_file(workdir / evaluate.RESULTS_FILE):
+      faults = deviations.of_first_stage(job, seen.done["config"])
+  except errors.UserError as error:
+    faults = [str(error).rstrip(".")]
+  return seen._replace(faults=faults)
 
 
 def results_of(job: Job, root: str | pathlib.Path) -> dict[str, Any] | None:
@@ -142,15 +148,15 @@ def describe(job: Job, root: str | pathlib.Path) -> str:
 
 def _time_left(workdir: pathlib.Path, steps: int) -> str:
   """Words such as ", 12 minutes left", by the mean time of a step so far."""
-  try:
-    logged = metric_log.read_metrics(workdir)
-  except errors.UserError:
+  steps_done = [
+    row["step"]
+    for row in metric_log.read_metrics(workdir)
+    if row["split"] == "train"
+  ]
+  seconds, done = metric_log.train_seconds(workdir), max(steps_done, default=0)
+  if not seconds or not done:
     return ""
-  lines = [row for row in logged if row["split"] == "train"]
-  if not lines:
-    return ""
-  last = lines[-1]
-  minutes = last["seconds"] / last["step"] * (steps - last["step"]) / 60
+  minutes = seconds / done * max(0, steps - done) / 60
   return f", {math.ceil(minutes):,} minutes left"
 
 
@@ -189,7 +195,10 @@ def do(
   if trained is not job:
     # The report shows the curves of the training, the record its seconds.
     curves = restored.workdir / metric_log.METRICS_FILE
+    copied = workdir / metric_log.METRICS_FILE
     workdir.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(curves, workdir / metric_log.METRICS_FILE)
+    with spared.Spared("there are no curves").writing("log", copied):
+      untrusted.opened(curves).close()
+      shutil.copyfile(curves, copied)
     restored = dataclasses.replace(restored, workdir=workdir)
   return evaluate.evaluate(restored)

@@ -18,12 +18,12 @@ from absl import flags
 from configs import hvae
 from experiments.reporting import tables
 from experiments.running import work
-from pseudovideo import data, runs
+from pseudovideo import data, errors, runs
 from pseudovideo.config import parsing
 from pseudovideo.evaluation import evaluate
 from pseudovideo.report import composing, drawing, page
 from pseudovideo.report import run as run_report
-from pseudovideo.runs import metric_log, sample_files
+from pseudovideo.runs import metric_log, results, sample_files
 from pseudovideo.terminal import command_line
 from pseudovideo.training import loop
 
@@ -40,7 +40,21 @@ def run_row(encoder: str, preset: str, workdir: pathlib.Path) -> dict[str, Any]:
   config = parsing.parse(hvae.get_config(f"encoder={encoder},preset={preset}"))
   outcome = work.refuse_stopped(loop.train(config, workdir))
   record = work.look(workdir, config, outcome.step).done
-  return record or evaluate.evaluate(runs.restore(workdir, config=config))
+  if record is None or not _is_whole(record, workdir):
+    record = evaluate.evaluate(runs.restore(workdir, config=config))
+  return record
+
+
+def _is_whole(record: dict[str, Any], workdir: pathlib.Path) -> bool:
+  """Whether a table and pictures can be made; if not, says why."""
+  try:
+    with results.from_file(workdir / evaluate.RESULTS_FILE):
+      _ = tables.score_table({"": record}), _caption({"": record})
+    sample_files.load(workdir / sample_files.NAME)
+  except errors.UserError as error:
+    print(f"Scored again: {error}", file=sys.stderr)
+    return False
+  return True
 
 
 def table(

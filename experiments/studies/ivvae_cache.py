@@ -20,7 +20,6 @@ use there. All are above the parameters, and input and output are not counted in
 
 import concurrent.futures
 import functools
-import json
 import multiprocessing
 import pathlib
 import sys
@@ -458,8 +457,8 @@ def report(argv: Sequence[str]) -> int:
     raise errors.UserError(
       "Say where the results of run are, with --results=FILE."
     )
-  record = json.loads(pathlib.Path(values.results).read_text())
-  return _show(record, values.format)
+  with results.from_file(values.results):
+    return _show(results.read_json(values.results), values.format)
 
 
 def _show(record: Mapping[str, Any], style: str = "text") -> int:

@@ -13,7 +13,6 @@ standard deviation over training seeds are counted apart.
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,6 +26,7 @@ from experiments.rows import base, diffusion
 from experiments.running import commands
 from pseudovideo import errors
 from pseudovideo.probe import report as probe
+from pseudovideo.runs import results
 
 LEAST = 1e-3
 """Shares that differ by less, or by less than two standard errors, count as
@@ -77,7 +77,7 @@ def load(path: pathlib.Path) -> dict[str, Any]:
     raise errors.UserError(
       f"There is no probe {path}; write it with python -m pseudovideo.probe."
     )
-  return json.loads(path.read_text())
+  return results.read_json(path)
 
 
 def ours(
@@ -232,12 +232,14 @@ def show(title: str, score: str, entries: Sequence[Entry]) -> None:
 def report(values: commands.Values) -> int:
   """Prints both comparisons; returns the exit code."""
   folder = pathlib.Path(values.results or "results")
-  digits, cifar10 = (
-    load(folder / "probe" / f"{name}.json") for name in ("digits", "cifar10")
-  )
-  score, entries = ours(digits, folder, values.preset)
-  show(f"digits, our results, preset {values.preset}; {score}", score, entries)
-  show("cifar10, the paper's results; FID", "paper FID", papers(cifar10))
+  with results.from_file(folder / "probe"):
+    digits, cifar10 = (
+      load(folder / "probe" / f"{name}.json") for name in ("digits", "cifar10")
+    )
+    score, entries = ours(digits, folder, values.preset)
+    title = f"digits, our results, preset {values.preset}; {score}"
+    show(title, score, entries)
+    show("cifar10, the paper's results; FID", "paper FID", papers(cifar10))
   return 0
 
 

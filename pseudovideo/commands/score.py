@@ -22,10 +22,8 @@ set; its scores carry its name, as FD-cifar10cls does. What a network sees of
 --against is kept on disk.
 """
 
-import errno
 import pathlib
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +31,7 @@ from typing import Any
 from absl import flags
 
 from pseudovideo import errors
+from pseudovideo.files import writable
 from pseudovideo.terminal import command_line
 
 # How many images are scored. The paper has 10,000 of its diffusion models and
@@ -99,7 +98,7 @@ def run(argv: Sequence[str]) -> int:
   if values.seed < 0:
     raise errors.UserError(f"--seed must be 0 or more; got {values.seed}.")
   if values.out:
-    _check_out(pathlib.Path(values.out))
+    writable.check(values.out)
   command_line.set_up()
   # Imported late, so that a mistake in the arguments is answered at once.
   from pseudovideo.metrics import sources
@@ -150,20 +149,6 @@ def _check_network(values: flags.FlagValues) -> None:
 
 def _has_fvd(values: flags.FlagValues) -> bool:
   return "FVD" in (values.metrics or "")
-
-
-def _check_out(path: pathlib.Path) -> None:
-  """Refuses, before anything is computed, what cannot be written later."""
-  try:
-    if path.is_dir():
-      raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-      pass
-  except OSError as error:
-    raise errors.UserError(
-      f"--out={path} cannot be written ({error.strerror}); choose another file."
-    ) from error
 
 
 def kinds_of(values: flags.FlagValues) -> dict[str, list[str]]:
@@ -247,17 +232,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _notes(found: dict[str, Any]) -> list[str]:
   """Warnings about scores that mislead."""
-  notes = []
-  for name, record in found.items():
-    dim = record.get("feature_network", {}).get("feature_dim", 0)
-    sizes = [record["num_samples"], record.get("reference_size") or 0]
-    if name.startswith(("FID", "FD", "FVD")) and min(sizes) <= dim:
-      notes.append(
-        f"{name} of {min(sizes):,} items over {dim:,} features: a covariance "
-        "is singular and the score far too high; compare it only with scores "
-        "of as many items."
-      )
-  return notes
+  from pseudovideo.metrics import set_metrics
+
+  return set_metrics.warnings(found)
 
 
 def _record(

@@ -1,5 +1,6 @@
 """Evaluation: from a checkpoint to scores, results.json and a report."""
 
+import math
 import os
 import pathlib
 import time
@@ -19,6 +20,7 @@ from pseudovideo.evaluation import (
   scoring,
   token_likelihood,
 )
+from pseudovideo.files import spared, writable
 from pseudovideo.metrics import set_metrics
 from pseudovideo.pretrained import features
 from pseudovideo.report import drawing
@@ -78,13 +80,8 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
       reconstructs no more images than are held out.
   """
   config = run.config.evaluate
-  num = config.num_samples if num_samples is None else num_samples
-  if num < 1:
-    raise errors.UserError(f"--num_samples must be at least 1; got {num}.")
-  inputs = None
-  if base.is_autoencoder(run.task):
-    inputs = originals(run, num)
-    num = len(inputs)
+  num = _number(run, num_samples)
+  inputs = originals(run, num) if base.is_autoencoder(run.task) else None
   batch_size = min(num, config.batch_size)
   progress = progress_bar.Progress(
     num, description=f"sampling {run.config.title}"
@@ -118,6 +115,22 @@ def draw(run: runs.Run, num_samples: int | None = None) -> sample_files.Samples:
   )
 
 
+def _number(run: runs.Run, num_samples: int | None) -> int:
+  """The number of images that `draw` gives."""
+  num = run.config.evaluate.num_samples if num_samples is None else num_samples
+  if num < 1:
+    raise errors.UserError(f"--num_samples must be at least 1; got {num}.")
+  if base.is_autoencoder(run.task):
+    num = min(num, len(run.image_set.test_images))
+  return num
+
+
+def _check_writable(run: runs.Run, num: int) -> None:
+  """Refuses a folder that cannot hold the samples before they are drawn."""
+  shape = run.task.image_shape
+  writable.check(run.workdir / sample_files.NAME, num * math.prod(shape))
+
+
 def originals(run: runs.Run, num: int) -> np.ndarray:
   """Images of which `draw(run, num)` gives the reconstructions, in order.
 
@@ -130,18 +143,22 @@ def originals(run: runs.Run, num: int) -> np.ndarray:
 
 def sample(run: runs.Run, *, num_samples: int | None = None) -> str:
   """Draws samples and writes npz and pictures; returns a sentence."""
+  _check_writable(run, _number(run, num_samples))
   drawn = draw(run, num_samples)
   path = run.workdir / sample_files.NAME
   sample_files.save(path, drawn)
   pictures = {"samples": drawing.grid(drawn.images[:_SHOWN])}
   if drawn.videos is not None:
     pictures["generated_videos"] = drawing.film_strip(drawn.videos)
+  lost = spared.Spared(f"the samples are in {path}")
   for name, picture in pictures.items():
-    drawing.save_png(run.workdir / f"{name}.png", picture)
-  return (
-    f"{len(drawn.images)} samples of step {run.step} are in {path}, pictures "
-    f"in {run.workdir}/samples.png and generated_videos.png."
-  )
+    picture_path = run.workdir / f"{name}.png"
+    with lost.writing("pictures", picture_path):
+      drawing.save_png(picture_path, picture)
+  said = f"{len(drawn.images)} samples of step {run.step} are in {path}"
+  if lost["pictures"]:
+    return f"{said}."
+  return f"{said}, pictures in {run.workdir}/{' and '.join(pictures)}.png."
 
 
 def evaluate(
@@ -168,40 +185,55 @@ def evaluate(
 
   Raises:
     UserError: fewer than two samples are asked for, or more than the file
-      holds, or it holds samples of another step, or more reconstructions than
-      there are held-out images.
+      holds, or it holds samples of another step or shape, or more
+      reconstructions than there are held-out images; or something cannot be
+      scored or written. All this is found before anything is drawn.
   """
   if num_samples is not None and num_samples < 2:
     raise errors.UserError(
       f"--num_samples must be at least 2 for scores; got {num_samples}."
     )
-  drawn = None if samples is None else _from_file(run, samples)
+  config = run.config.evaluate
+  writable.check(run.workdir / RESULTS_FILE)
+  if samples is None:
+    drawn, num = None, _number(run, num_samples)
+    _check_writable(run, num)
+    shape = run.task.image_shape
+  else:
+    drawn = _from_file(run, samples)
+    num, shape = num_samples or len(drawn.images), drawn.images.shape[1:]
+  scored = data.last_frames(run.image_set)
+  scoring.check(shape, scored, num)
   # Missing weights are noticed before hours of drawing.
   networks = _networks(run)
+  if networks:
+    scoring.check(shape, scored, num, config.metric_names)
   if drawn is None:
     drawn = draw(run, num_samples)
     sample_files.save(run.workdir / sample_files.NAME, drawn)
-    num = len(drawn.images)  # An autoencoder may draw fewer than asked for.
-  else:
-    num = num_samples or len(drawn.images)
   scores = scoring.score(
     drawn.images,
-    data.last_frames(run.image_set),
+    scored,
     networks,
     num_samples=num,
-    seed=run.config.evaluate.seed,
+    seed=config.seed,
     binarize=run.config.data.binarize,
-    kinds=run.config.evaluate.metric_names,
+    kinds=config.metric_names,
   )
   record = _record(run, drawn, scores)
   for name, measure in MEASURES.items():
     if base.can(run.task, measure.ability):
       record[name] = measure.measure(run, drawn.images, num)
   results.write(run.workdir / RESULTS_FILE, record)
-  page = write_report(run, drawn, record)
+  path = run.workdir / RESULTS_FILE
+  lost = spared.Spared(f"the scores are in {path}")
+  with lost.writing("report", run.workdir / run_report.FILE):
+    write_report(run, drawn, record)
   for line in _lines(record):
     print(line)
-  print(f"Scores are in {run.workdir / RESULTS_FILE}, the report in {page}.")
+  report = run.workdir / run_report.FILE
+  shown = "" if lost["report"] else f", the report in {report}"
+  print(f"Scores are in {path}{shown}.")
   return record
 
 
@@ -234,12 +266,14 @@ def _networks(run: runs.Run) -> list[features.FeatureNetwork]:
 
 def _lines(record: dict[str, Any]) -> list[str]:
   """The results as they are printed."""
-  scores = record["metrics"]
+  scores, left_out = record["metrics"], record["left_out"]
   changed = trained_on.sentence(record["data"])
   return [
     *table_lines(scores),
     *([changed] if changed else []),
     *set_metrics.about_inception_scores(scores["generated"]),
+    *set_metrics.warnings(scores["generated"]),
+    *(f"{name} is left out: {why}." for name, why in left_out.items()),
     *(
       measure.sentence(record[name])
       for name, measure in MEASURES.items()
@@ -304,6 +338,9 @@ def _record(run, drawn, scores) -> dict[str, Any]:
   return {
     "title": config.title,
     "metrics": scores,
+    "left_out": feature_networks.left_out(
+      run.image_set, config.evaluate.metric_names, config.evaluate.inception
+    ),
     "seeds": {"train": config.train.seed, "sample": drawn.seed},
     "samples_file": drawn.file,
     "network_evaluations": run.task.network_evaluations,

@@ -1,6 +1,7 @@
 """The networks that the samples of a run are scored through."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from pseudovideo import errors
 from pseudovideo.data.image_set import ImageSet
@@ -35,9 +36,46 @@ def networks_for(
     networks.append(
       classifier.get_feature_network(image_set, binarize=binarize)
     )
-  colour = image_set.image_shape[-1] == 3
   if use_inception == "always" or (
-    use_inception == "auto" and colour and weights.find(weights.INCEPTION)
+    use_inception == "auto"
+    and _is_colour(image_set)
+    and weights.find(weights.INCEPTION)
   ):
     networks.append(dataclasses.replace(inception.load(), binarize=binarize))
   return networks
+
+
+def left_out(
+  image_set: ImageSet, kinds: Iterable[str], use_inception: str = "auto"
+) -> dict[str, str]:
+  """The metrics that would be scored too if their network were to be had.
+
+  Args:
+    image_set: see `networks_for`.
+    kinds: names out of `set_metrics.METRICS`.
+    use_inception: see `networks_for`.
+
+  Returns:
+    From a name, such as `FID` or `FD-classifier`, to a phrase that says why.
+  """
+  found: dict[str, str] = {}
+  if image_set.train_labels is None:
+    found |= {
+      f"{kind}-classifier": "the images have no labels to train a classifier on"
+      for kind in kinds
+    }
+  missing = weights.find(weights.INCEPTION) is None
+  if use_inception == "auto" and _is_colour(image_set) and missing:
+    found |= {
+      kind.replace("FD", "FID"): (
+        f"the weights of {weights.INCEPTION.title} are not on this machine; "
+        f"{weights.VARIABLE} names the folder that holds "
+        f"{weights.INCEPTION.names[0]}"
+      )
+      for kind in kinds
+    }
+  return found
+
+
+def _is_colour(image_set: ImageSet) -> bool:
+  return image_set.image_shape[-1] == 3

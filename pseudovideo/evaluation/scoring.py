@@ -54,10 +54,15 @@ def score(
 
   Raises:
     ValueError: a network was trained on data binarized in another way.
-    UserError: `num_samples` below 2 or above N, images of another shape, or
-      fewer than two held-out images.
+    UserError: `num_samples` below 2 or above N, images of another shape, fewer
+      than two held-out images, or too few for a metric.
   """
-  _check(generated, image_set, num_samples)
+  if num_samples > len(generated):
+    raise errors.UserError(
+      f"{num_samples} samples were to be scored but only {len(generated)} "
+      "were generated; generate more or lower num_samples."
+    )
+  check(generated.shape[1:], image_set, num_samples, kinds if networks else ())
   _check_networks(networks, binarize)
   own = "none" if binarize == "none" else "threshold"
   samples = generated[:num_samples]
@@ -91,23 +96,38 @@ def score(
   return scores
 
 
-def _check(
-  generated: np.ndarray, image_set: ImageSet, num_samples: int
+def check(
+  shape: Sequence[int],
+  image_set: ImageSet,
+  num_samples: int,
+  kinds: Sequence[str] = (),
 ) -> None:
-  if num_samples > len(generated):
-    raise errors.UserError(
-      f"{num_samples} samples were to be scored but only {len(generated)} "
-      "were generated; generate more or lower num_samples."
-    )
+  """Refuses what `score` would refuse, before anything is generated.
+
+  Args:
+    shape: (H, W, C) of the generated images.
+    image_set: see `score`.
+    num_samples: see `score`.
+    kinds: see `score`; empty if there is no network.
+
+  Raises:
+    UserError: see `score`, or a metric needs more images.
+  """
   held_out = len(image_set.test_images)
   if num_samples < 2 or held_out < 2:
     raise errors.UserError(
       f"{num_samples} samples cannot be scored beside {held_out} held-out "
       "images; both must be at least 2."
     )
-  if tuple(generated.shape[1:]) != tuple(image_set.image_shape):
+  for num, what in (
+    (num_samples, "samples"),
+    (held_out, "held-out images"),
+    (len(image_set.train_images), "training images"),
+  ):
+    set_metrics.check_number(kinds, num, what)
+  if tuple(shape) != tuple(image_set.image_shape):
     raise errors.UserError(
-      f"The generated images are {generated.shape[1:]} and the images of "
+      f"The generated images are {tuple(shape)} and the images of "
       f"{image_set.name!r} are {tuple(image_set.image_shape)}; score them "
       "against the data set that the model was trained on."
     )

@@ -51,6 +51,7 @@ def sets(
         f"{source.title} has too few images, {source.num}; scores of sets need "
         "at least two, and thousands to mean something."
       )
+    set_metrics.check_number(kinds, source.num, f"images in {source.title}")
   on_disk = reference.identity is not None
   seen = [
     summary.reference(network, source)

@@ -19,6 +19,12 @@ from jaxtyping import Float, Float64, Int
 from pseudovideo import errors
 from pseudovideo.metrics import frechet, inception_score, statistics
 
+POINTS = 15
+"""Scores that a line is drawn through."""
+
+LEAST = 10 * POINTS
+"""Samples that an extrapolation through `POINTS` scores needs."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Extrapolated:
@@ -49,7 +55,7 @@ def frechet_at_infinity(
   features: Float[np.ndarray, "N D"],
   reference: statistics.Moments,
   *,
-  points: int = 15,
+  points: int = POINTS,
   seed: int = 0,
 ) -> Extrapolated:
   """The Frechet distance from `reference` in the limit of many samples.
@@ -84,7 +90,7 @@ def frechet_at_infinity(
 
 
 def score_at_infinity(
-  logits: Float[np.ndarray, "N K"], *, points: int = 15, seed: int = 0
+  logits: Float[np.ndarray, "N K"], *, points: int = POINTS, seed: int = 0
 ) -> Extrapolated:
   """The inception score in the limit of many samples, in one split.
 

@@ -64,10 +64,12 @@ class Metric:
     compute: from a pair of sets to records by name; a name is a kind of
       score, to which `named` adds the network's.
     keep: names out of `summary.KEPT` that it needs of every scored image.
+    least: images that it needs of either set.
   """
 
   compute: Callable[[SetPair], dict[str, Record]]
   keep: tuple[str, ...] = ()
+  least: int = 2
 
 
 def _frechet_distance(pair: SetPair) -> dict[str, Record]:
@@ -219,10 +221,53 @@ METRICS = {
   "FD": Metric(_frechet_distance),
   "KID": Metric(_kid, ("features",)),
   "IS": Metric(_inception_score, ("logits",)),
-  "PR": Metric(_precision_recall, ("features",)),
-  "FD-inf": Metric(_frechet_at_infinity, ("features",)),
-  "IS-inf": Metric(_score_at_infinity, ("logits",)),
+  "PR": Metric(_precision_recall, ("features",), NEIGHBOURS + 1),
+  "FD-inf": Metric(_frechet_at_infinity, ("features",), extrapolation.LEAST),
+  "IS-inf": Metric(_score_at_infinity, ("logits",), extrapolation.LEAST),
 }
+
+
+def check_number(kinds: Iterable[str], num: int, what: str) -> None:
+  """Refuses metrics that so few images have no value of.
+
+  Args:
+    kinds: names out of `METRICS`.
+    num: number of images.
+    what: plural that says which images these are.
+
+  Raises:
+    UserError: there is no such metric, or it needs more images.
+  """
+  for kind in kinds:
+    least = errors.look_up("metric", kind, METRICS).least
+    if num < least:
+      raise errors.UserError(
+        f"{kind} needs {least} images or more, and there are {num} {what}; "
+        "take more, or leave it out of the metrics."
+      )
+
+
+def warning(record: Mapping[str, Any]) -> str | None:
+  """A sentence that belongs beside a Frechet distance of few images, or None.
+
+  Args:
+    record: record of any metric.
+  """
+  name = record["name"]
+  dim = (record.get("feature_network") or {}).get("feature_dim", 0)
+  least = min(record["num_samples"], record.get("reference_size") or 0)
+  if not name.startswith(("FID", "FD", "FVD")) or least > dim:
+    return None
+  return (
+    f"{name} of {least:,} items over {dim:,} features: a covariance is "
+    "singular and the score far too high; compare it only with scores of as "
+    "many items."
+  )
+
+
+def warnings(records: Mapping[str, Record]) -> list[str]:
+  """The sentences of `warning` about some records by name."""
+  return [text for r in records.values() if (text := warning(r)) is not None]
 
 
 def kept(kinds: Iterable[str]) -> set[str]:
@@ -280,4 +325,6 @@ def records(
     for name, record in metric.compute(pair).items():
       name = named(name, network)
       found[name] = {"name": name, **record, **about}
+      if (text := warning(found[name])) is not None:
+        found[name]["warning"] = text
   return found

@@ -13,13 +13,17 @@ import pathlib
 
 import numpy as np
 
-from pseudovideo.files import atomic
+from pseudovideo import errors
+from pseudovideo.files import atomic, untrusted
 
 BORDER = (112, 120, 136)
 """Colour of the lines between cells; seen beside black and beside white."""
 
 ACCENT = (255, 138, 0)
 """Colour around the last frame of a pseudo video, which is the image."""
+
+MOST_PIXELS = 2**25
+"""Pixels of a picture that is read; a grid of 100 images has 250,000."""
 
 CELL = 48
 """A cell is enlarged to at least this many pixels, unless `scale` is given."""
@@ -138,3 +142,26 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
   """
   with atomic.replacing(pathlib.Path(path)) as part:
     part.write_bytes(png_bytes(image))
+
+
+def read_png(path: str | os.PathLike) -> np.ndarray:
+  """Reads a picture that `save_png` could have written, as (H, W, 3) uint8.
+
+  Raises:
+    UserError: there is no such file, or it is no PNG, damaged or too large.
+  """
+  from PIL import Image
+
+  try:
+    with (
+      untrusted.opened(path) as file,
+      Image.open(file, formats=["PNG"]) as picture,
+    ):
+      if picture.width * picture.height > MOST_PIXELS:
+        raise ValueError(f"it has more than {MOST_PIXELS:,} pixels")
+      return np.asarray(picture.convert("RGB"))
+  except Exception as error:  # A damaged file can raise a dozen kinds.
+    raise errors.UserError(
+      f"The picture {path} cannot be read ({untrusted.reason(error)}); make it "
+      "again."
+    ) from error

@@ -166,6 +166,8 @@ def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
   if rows:
     add_scores(report, rows)
     add_definitions(report, rows)
+  if left_out := results.get("left_out"):
+    report.table(["left out", "why"], list(left_out.items()))
   if "bound" in results:
     add_bound(report, results["bound"])
   if "reconstruction" in results:
@@ -198,7 +200,18 @@ def add_scores(report: page.Report, rows: Scores) -> None:
       record = scores.get(name, {})
       line += [_value(record), record.get("num_samples")]
     lines.append([*line, _reference(first)])
-  report.table([*header, "reference"], lines)
+  report.table([*header, "reference"], lines, _warnings(rows) or None)
+
+
+def _warnings(rows: Scores) -> str:
+  """The sentences that belong beside some scores, each once."""
+  found = [
+    record["warning"]
+    for scores in rows.values()
+    for record in scores.values()
+    if record.get("warning")
+  ]
+  return " ".join(dict.fromkeys(found))
 
 
 def add_definitions(report: page.Report, rows: Scores) -> None:
@@ -223,7 +236,7 @@ def add_bound(report: page.Report, bound: Mapping[str, Any]) -> None:
     report: the page.
     bound: result of `elbo.measure`.
   """
-  levels = bound["levels"]
+  levels = bound.get("levels", [])
   report.chart(
     {"nats": (list(range(1, len(levels) + 1)), levels)},
     "level t",
@@ -244,8 +257,8 @@ def add_reconstruction(report: page.Report, found: Mapping[str, Any]) -> None:
   report.table(
     ["metric of pairs", "better", "value", "definition"],
     [
-      [name, row["better"], _value(row), row["definition"]]
-      for name, row in found["metrics"].items()
+      [name, row.get("better"), _value(row), row.get("definition")]
+      for name, row in found.get("metrics", {}).items()
     ],
   )
   if "codebook" in found:
@@ -287,16 +300,18 @@ def _first(rows: Scores, name: str) -> Row:
 
 def _value(record: Row) -> Any:
   """The value, with its standard deviation if there is one."""
-  if record.get("std") is None:
-    return record.get("value")
-  return f"{record['value']:.4g} ± {record['std']:.2g}"
+  value, std = record.get("value"), record.get("std")
+  if value is None or std is None:
+    return value
+  return f"{value:.4g} ± {std:.2g}"
 
 
 def _reference(record: Row) -> str | None:
   """The set that a metric compares with, and its size."""
-  if record.get("reference_split") is None:
-    return None
-  return f"{record['reference_split']} ({record['reference_size']:,})"
+  split, size = record.get("reference_split"), record.get("reference_size")
+  if split is None or size is None:
+    return split
+  return f"{split} ({size:,})"
 
 
 def _is_steep(lines: Mapping[str, tuple[list, list]]) -> bool:

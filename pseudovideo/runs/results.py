@@ -6,7 +6,9 @@ without NaN or infinities, is written whole or not at all, and a file that
 lacks a field is refused, so that no table shows a number without provenance.
 """
 
+import contextlib
 import datetime
+import functools
 import importlib.metadata
 import json
 import math
@@ -14,7 +16,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -23,37 +25,9 @@ import numpy as np
 import pseudovideo
 from pseudovideo import errors, shapes
 from pseudovideo.files import atomic, untrusted
+from pseudovideo.runs import record_fields
 
-# Every field of a record, its type and its meaning.
-FIELDS = {
-  "metrics": (dict, "row (`generated`, `real`) -> metric name -> its record"),
-  "seeds": (dict, "purpose, such as `train` or `sample`, -> seed"),
-  "ema": (bool, "whether averaged weights were sampled from"),
-  "step": (int, "optimizer steps of the checkpoint"),
-  "images_seen": (int, "training images up to that step, with repetitions"),
-  "num_parameters": (int, "numbers that were trained"),
-  "network_evaluations": (int, "network evaluations per sample"),
-  "wall_seconds": (dict, "stage, such as `train` or `sample`, -> seconds"),
-  "config": (dict, "the config of the run"),
-  "provenance": (dict, "`provenance()` on the machine that computed it"),
-}
-METRIC_FIELDS = {
-  "name": (str, "such as `FD-digitscls`"),
-  "value": (float, "the score"),
-  "definition": (str, "one exact sentence"),
-  "num_samples": (int, "images that were scored"),
-  "reference_split": (str | None, "what they were compared with, if anything"),
-  "reference_size": (int | None, "and how many images that is"),
-}
-PROVENANCE_FIELDS = {
-  "device": (dict, "platform, kind and number"),
-  "host": (dict, "operating system, architecture and number of cores"),
-  "packages": (dict, "package -> version"),
-  "python": (str, "its version"),
-  "git_commit": (str | None, "None outside a git checkout"),
-  "git_changed": (bool | None, "whether tracked files differed from it"),
-  "date": (str, "UTC, ISO 8601"),
-}
+LARGEST = 1e100  # number that is read; sums of squares are finite
 SIZE_LIMIT = 2**24  # bytes of a file that is read; a long one has 30,000
 PACKAGES = (
   "jax",
@@ -70,15 +44,15 @@ def write(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
 
   Args:
     path: path of the file; its folder is created.
-    record: all of `FIELDS`, and any others; values are JSON's types and numpy
-      numbers.
+    record: all of `record_fields.FIELDS`, and any others; values are JSON's
+      types and numpy numbers.
 
   Raises:
     UserError: a field is missing or of another type, or a number is not
       finite.
   """
   record = _plain(record, "")
-  _validate(record)
+  record_fields.validate(record)
   write_json(path, record)
 
 
@@ -104,29 +78,65 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     UserError: there is no such file, it is not strict JSON, or a field is
       missing or of another type.
   """
+  record = read_json(path)
+  try:
+    record_fields.validate(record)
+  except (errors.UserError, RecursionError) as error:
+    raise errors.UserError(f"In {path}: {untrusted.reason(error)}.") from error
+  return record
+
+
+def read_json(path: str | os.PathLike) -> Any:
+  """Reads strict JSON that `write_json` could have written.
+
+  Raises:
+    UserError: there is no such file, or it is not strict JSON.
+  """
   try:
     with untrusted.opened(path) as file:
       content = file.read(SIZE_LIMIT + 1)
     if len(content) > SIZE_LIMIT:
       raise ValueError(f"it has more than {SIZE_LIMIT:,} bytes")
-    record = json.loads(
-      content.decode(), parse_constant=_constant, parse_float=_finite
+    return json.loads(
+      content.decode("utf-8-sig"),
+      parse_constant=_constant,
+      parse_float=functools.partial(_number, float),
+      parse_int=functools.partial(_number, int),
     )
   except OSError as error:
     raise errors.UserError(
-      f"The results {path} cannot be read ({error.strerror}); evaluate the run "
-      "to write them."
+      f"The results {path} cannot be read ({untrusted.reason(error)}); make "
+      "them again."
     ) from error
   except (ValueError, RecursionError) as error:
     raise errors.UserError(
-      f"The results {path} are not valid ({untrusted.reason(error)}); evaluate "
-      "the run again."
+      f"The results {path} are not valid ({untrusted.reason(error)}); make "
+      "them again."
     ) from error
+
+
+@contextlib.contextmanager
+def from_file(path: str | os.PathLike) -> Iterator[None]:
+  """Within it, what is missing in a file's content is a `UserError`.
+
+  Args:
+    path: path of the file, whose fields are not checked one by one.
+  """
   try:
-    _validate(record)
-  except (errors.UserError, RecursionError) as error:
-    raise errors.UserError(f"In {path}: {untrusted.reason(error)}.") from error
-  return record
+    yield
+  except errors.UserError:
+    raise
+  except (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+  ) as error:
+    raise errors.UserError(
+      f"The results {path} lack something, or hold it in another form "
+      f"({type(error).__name__}: {untrusted.reason(error)}); make them again."
+    ) from error
 
 
 def origin(run: Any) -> dict[str, Any]:
@@ -154,9 +164,9 @@ def origin(run: Any) -> dict[str, Any]:
 
 
 def provenance() -> dict[str, Any]:
-  """Collects devices, versions, commit and date (`PROVENANCE_FIELDS`).
+  """Collects devices, versions, commit and date.
 
-  It names no user, host or folder.
+  These are `record_fields.PROVENANCE_FIELDS`. It names no user, host or folder.
   """
   device = jax.devices()[0]
   commit, changed = _git()
@@ -212,8 +222,9 @@ def _constant(name: str):
   raise ValueError(f"it holds {name}")
 
 
-def _finite(text: str) -> float:
-  if not math.isfinite(number := float(text)):
+def _number(kind: Callable[[str], int | float], text: str) -> int | float:
+  number = kind(text)
+  if not abs(number) <= LARGEST:
     raise ValueError(f"it holds {text[:80]}, which is too large")
   return number
 
@@ -242,36 +253,3 @@ def _plain(value: Any, where: str) -> Any:
     f"The result {where!r} is a {type(value).__name__}, which JSON cannot "
     "hold; give numbers, strings, lists or mappings."
   )
-
-
-def _validate(record: Any) -> None:
-  _check_fields(record, FIELDS, "results")
-  _check_fields(record["provenance"], PROVENANCE_FIELDS, "provenance")
-  for row, metrics in record["metrics"].items():
-    if not isinstance(metrics, dict):
-      raise errors.UserError(f"The row {row!r} of the metrics is no mapping.")
-    for name, metric in metrics.items():
-      _check_fields(metric, METRIC_FIELDS, f"metrics.{row}.{name}")
-
-
-def _check_fields(record: Any, fields: Mapping[str, Any], where: str) -> None:
-  if not isinstance(record, dict):
-    raise errors.UserError(f"{where!r} must be a mapping; got {record!r}.")
-  for name, (kind, meaning) in fields.items():
-    if name not in record:
-      raise errors.UserError(
-        f"{where!r} lacks the field {name!r} ({meaning}); add it."
-      )
-    value = record[name]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float:
-      fits = number
-    elif kind is int or kind == int | None:
-      fits = isinstance(value, kind) and (number or value is None)
-    else:
-      fits = isinstance(value, kind)
-    if not fits:
-      raise errors.UserError(
-        f"The field {name!r} of {where!r} ({meaning}) must be "
-        f"{getattr(kind, '__name__', kind)}; got {value!r}."
-      )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pseudovideo import errors
-from pseudovideo.runs import results
+from pseudovideo.runs import record_fields, results
 
 
 def _record():
@@ -65,7 +65,7 @@ def test_a_number_that_is_not_finite_is_named(tmp_path):
 
 
 def test_every_field_is_required(tmp_path):
-  for field in results.FIELDS:
+  for field in record_fields.FIELDS:
     record = _record()
     del record[field]
     with pytest.raises(errors.UserError, match=field):
@@ -129,7 +129,7 @@ def test_provenance_outside_a_checkout(tmp_path, monkeypatch):
   assert found["git_changed"] is None
   assert found["device"]["platform"] == "cpu"
   assert found["device"]["count"] == 4
-  assert set(found) == set(results.PROVENANCE_FIELDS)
+  assert set(found) == set(record_fields.PROVENANCE_FIELDS)
 
 
 def test_hostile_files_are_one_line(tmp_path):

@@ -85,6 +85,7 @@ CLASSIFIERS = {
   "convolutional": ("convolutional", 17),
   "fully_connected": ("fully connected", 40),
 }
+VIDEO_SCORES = (videos.OF_NETWORK, videos.OF_POINTS)
 VIDEOS = {
   "one_frame": ("1 frame", Video("identity", 1)),
   "one_frame_long": (
@@ -261,7 +262,17 @@ def finished(work: Work, name: str, seed: int, root: str) -> Record | None:
   path = work.path(name, seed, root)
   if not path.exists():
     return None
-  record = results.read(path)
+  scores = {"test": [ERROR], "train": [ERROR]}
+  if name in VIDEOS:
+    scores = dict.fromkeys(("generated", "real"), VIDEO_SCORES)
+  try:
+    with results.from_file(path):
+      record = results.read(path)
+      for row, kinds in scores.items():
+        _ = [record["metrics"][row][kind]["value"] for kind in kinds]
+  except errors.UserError as error:
+    print(f"{name}, seed {seed} is left out: {error}", file=sys.stderr)
+    return None
   return record if record["config"] == config(work, name) else None
 
 
@@ -332,16 +343,15 @@ def video_table(
   records: Mapping[str, list[Record]],
 ) -> tuple[list[str], list[list[str]]]:
   """Header and rows; the last row is training against held-out signals."""
-  scores = (videos.OF_NETWORK, videos.OF_POINTS)
 
   def cells(of_row: Sequence[Record], which: str) -> list[str]:
     return [
       spread([r["metrics"][which][score]["value"] for r in of_row], digits)
-      for score, digits in zip(scores, (1, 4), strict=True)
+      for score, digits in zip(VIDEO_SCORES, (1, 4), strict=True)
     ]
 
   header = [
-    "", *scores, "updates", "evaluations", "parameters", "seeds",
+    "", *VIDEO_SCORES, "updates", "evaluations", "parameters", "seeds",
   ]  # fmt: skip
   rows = [
     [

@@ -100,12 +100,19 @@ def test_runs_are_linked(tmp_path, write_finished):
   assert link == "my%20runs/digits-tiny/one_frame-seed0/report.html"
 
 
-def test_a_record_that_is_damaged_is_named(published, capsys):
+@pytest.mark.parametrize("damage", ["{", "[]", "", "\0", "9" * 5000])
+def test_damaged_files_are_named_and_left_out(published, capsys, damage):
   path = job("one_frame").published(published, "diffusion")
-  path.write_text("{")
-  argv = ["report", f"--results={published}", f"--out={published / 'x.html'}"]
-  assert front.main(argv) == 2
-  assert str(path) in capsys.readouterr().err
+  picture = path.parent / "broken.png"
+  path.write_text(damage)
+  picture.write_text(damage)
+  out = published / "x.html"
+  argv = ["report", f"--results={published}", f"--out={out}"]
+  assert front.main(argv) == 0
+  said = capsys.readouterr().err
+  assert str(path) in said and str(picture) in said
+  text = out.read_text()
+  assert "2.000" in text and "1.500" not in text and "figure7.png" in text
 
 
 def test_the_committed_results_fill_every_table_that_the_readme_has():
