@@ -5,9 +5,16 @@ service, in process 0, notices when one dies: the others then end within
 `HEARTBEAT_TIMEOUT` seconds with a message that names it, and the same commands
 resume from the last checkpoint. SIGTERM to any of them stops all of them at the
 same step.
+
+Whoever reaches the port of process 0 can join or end the training: nothing is
+encrypted, and nobody is asked who they are. A loopback address is heard on this
+host alone, any other on all interfaces, unless --coordinator_bind_address names
+one.
 """
 
+import ipaddress
 import os
+import socket
 import sys
 import time
 import traceback
@@ -32,7 +39,9 @@ SHUTDOWN_TIMEOUT = 600
 _LOST = ("gloo", "nccl", "by peer", "broken pipe", "socket", "unavailable:")
 
 _BY_HAND = ("coordinator_address", "num_processes", "process_id")
-FLAGS = ("distributed", *_BY_HAND)
+_BIND = "coordinator_bind_address"
+FLAGS = ("distributed", *_BY_HAND, _BIND)
+_LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -48,6 +57,13 @@ def define_flags(values: flags.FlagValues) -> None:
     "coordinator_address",
     None,
     "Find process 0 at this HOST:PORT; needed only without a scheduler.",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    _BIND,
+    None,
+    "Let process 0 listen at this HOST:PORT; on all interfaces if absent, on "
+    "this host alone if --coordinator_address is a loopback address.",
     flag_values=values,
   )
   flags.DEFINE_integer(
@@ -75,7 +91,13 @@ def start(values: flags.FlagValues) -> None:
   """
   given = {name: values[name].value for name in _BY_HAND}
   missing = [f"--{name}" for name, value in given.items() if value is None]
+  bind = values[_BIND].value
   if len(missing) == len(given) and not values.distributed:
+    if bind is not None:
+      raise errors.UserError(
+        f"--{_BIND} is for several processes; give --coordinator_address, "
+        "--num_processes and --process_id, or --distributed."
+      )
     return
   if 0 < len(missing) < len(given):
     raise errors.UserError(
@@ -84,9 +106,12 @@ def start(values: flags.FlagValues) -> None:
     )
   if not missing:
     _check(**given)
+  if bind is not None:
+    _host_and_port(f"--{_BIND}", bind)
   try:
     jax.distributed.initialize(
       **given,
+      coordinator_bind_address=bind or _loopback(given["coordinator_address"]),
       initialization_timeout=CONNECT_TIMEOUT,
       heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
       shutdown_timeout_seconds=SHUTDOWN_TIMEOUT,
@@ -108,17 +133,59 @@ def _list(names: Iterable[str]) -> str:
 def _check(
   *, coordinator_address: Any, num_processes: Any, process_id: Any
 ) -> None:
-  host, _, port = coordinator_address.rpartition(":")
-  if not host or not port.isdecimal():
-    raise errors.UserError(
-      "--coordinator_address must look like 10.0.0.1:1234; got "
-      f"{coordinator_address!r}."
-    )
+  _host_and_port("--coordinator_address", coordinator_address)
   if not 0 <= process_id < num_processes:
     raise errors.UserError(
       "--process_id must be one of 0 .. --num_processes - 1; got "
       f"{process_id} of {num_processes}."
     )
+
+
+def _host_and_port(flag: str, address: str) -> tuple[str, str]:
+  """Splits HOST:PORT, where HOST may be [IPv6].
+
+  Raises:
+    UserError: it is something else.
+  """
+  host, _, port = address.rpartition(":")
+  bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+  whole = bare and (bare != host or ":" not in host)
+  if not whole or not (port.isascii() and port.isdecimal()):
+    raise errors.UserError(
+      f"{flag} must look like 10.0.0.1:1234 or [::1]:1234; got {address!r}."
+    )
+  if not 0 < int(port[:9]) < 2**16:
+    raise errors.UserError(
+      f"The port of {flag} must be one of 1 .. 65535; got {address!r}."
+    )
+  return bare, port
+
+
+def _loopback(address: str | None) -> str | None:
+  """Where to listen if an address is a loopback one; None: as JAX chooses.
+
+  Names of hosts are not looked up: a host may call itself 127.0.1.1, and have
+  another address for others.
+
+  Args:
+    address: HOST:PORT; None where a scheduler or JAX's own variable says it.
+  """
+  address = address or os.environ.get("JAX_COORDINATOR_ADDRESS")
+  if not address or os.environ.get("JAX_COORDINATOR_BIND_ADDRESS"):
+    return None
+  host, port = _host_and_port("The address of process 0", address)
+  if host.rstrip(".").lower() in _LOOPBACK_NAMES:
+    return f"{host}:{port}"
+  try:
+    # Also of short forms, such as 127.1.
+    found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+  except (OSError, UnicodeError):
+    return None
+  ip = ipaddress.ip_address(found[0][4][0])
+  ip = getattr(ip, "ipv4_mapped", None) or ip
+  if not ip.is_loopback:
+    return None
+  return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
 
 
 def exit_code(command: Callable[[], int]) -> int:
