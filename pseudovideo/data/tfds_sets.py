@@ -228,6 +228,7 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
       "run: pip install tensorflow-datasets array_record importlib_resources"
     ) from error
   _check_features(folder)
+  info = _read_info(folder)
   try:
     for split in SPLITS:
       records = tfds.data_source(
@@ -237,12 +238,32 @@ def _build(name: str, folder: pathlib.Path, new_array: cache.NewArray) -> None:
         download=False,
         decoders={"image": tfds.decode.SkipDecoding()},
       )
+      _check_number(folder, _record_files(folder, info, split), len(records))
       facts, where = named.FACTS[name], f"{folder} ({split})"
       _decode(facts, where, split, records, new_array)
   except (errors.UserError, OSError):
     raise
   except Exception as error:  # From TFDS, protobuf or array_record.
     raise _damaged(folder, untrusted.reason(error)) from error
+
+
+def _check_number(
+  folder: pathlib.Path, files: list[pathlib.Path], num: int
+) -> None:
+  """Refuses a split whose files hold another number of records than is said.
+
+  Of fewer TFDS would say nothing.
+  """
+  from array_record.python import array_record_module
+
+  held = 0
+  for file in files:
+    reader = array_record_module.ArrayRecordReader(str(file))
+    held += reader.num_records()
+    reader.close()
+  if held != num:
+    what = f"dataset_info.json says {num} records, and there are {held}"
+    raise _damaged(folder, what)
 
 
 def _decode(

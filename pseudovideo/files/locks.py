@@ -50,10 +50,13 @@ def holder(path: pathlib.Path) -> str | None:
 
   It is None too where this user may not look.
   """
-  with contextlib.suppress(FileNotFoundError, PermissionError):
-    with path.open() as file:
-      if not _lock(file, fcntl.LOCK_SH):
-        return file.read() or "another process"
+  try:
+    file = path.open()
+  except (FileNotFoundError, PermissionError):
+    return None
+  with file:
+    if not _lock(file, fcntl.LOCK_SH):
+      return file.read() or "another process"
   return None
 
 

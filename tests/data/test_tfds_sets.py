@@ -281,6 +281,14 @@ def test_damaged_records(mnist: pathlib.Path):
   expect(mnist, "is damaged (Corrupted")
 
 
+def test_fewer_images_than_the_files_hold_are_refused(mnist: pathlib.Path):
+  info = json.loads((mnist / "dataset_info.json").read_text())
+  (split,) = (s for s in info["splits"] if s["name"] == "train")
+  split["shardLengths"] = ["1"]
+  edit(mnist, splits=info["splits"])
+  expect(mnist, "is damaged (dataset_info.json")
+
+
 def test_source_says_what_was_read(mnist: pathlib.Path):
   def source() -> str:
     return data.load("mnist", data_dir=str(mnist.parent.parent)).source
