@@ -207,6 +207,10 @@ def set_up() -> None:
   if not flags.FLAGS.is_parsed():
     # absl warns until its global flags are parsed; ours are not among them.
     flags.FLAGS(["pseudovideo"])
+  # A library that logs while it is imported adds one, to an older stderr.
+  for handler in list(std_logging.root.handlers):
+    if type(handler) is std_logging.StreamHandler:
+      std_logging.root.removeHandler(handler)
   logging.use_absl_handler()
   handler = logging.get_absl_handler()
   handler.setFormatter(std_logging.Formatter("%(message)s"))

@@ -2,6 +2,8 @@
 
 import pathlib
 import signal
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -329,3 +331,18 @@ def test_the_sentence_after_a_signal():
   outcome = loop.Outcome(7, signal.SIGTERM)
   said = command_line.stop_sentence(outcome)
   assert "SIGTERM" in said and "step 7" in said and said.endswith(".")
+
+
+def test_a_line_of_the_log_is_printed_once():
+  """Also where a library has logged before a command begins."""
+  program = (
+    "from absl import logging; from pseudovideo.terminal import command_line\n"
+    "def run(argv):\n  command_line.set_up()\n  logging.info('line')\n"
+    "  return 0\n"
+    "logging.vlog(1, 'early')\n"
+    "command_line.exit_code(run, [])"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", program], capture_output=True, text=True, check=True
+  )
+  assert done.stderr.split() == ["line"]
