@@ -53,13 +53,13 @@ def collect(
   """
   found = []
   for job in jobs:
-    if not path(job).exists():
-      continue
     try:
+      if not path(job).exists():
+        continue
       with results.from_file(path(job)):
         one = Scored(job, results.read(path(job)))
         _rehearse(one)
-    except errors.UserError as error:
+    except (errors.UserError, PermissionError) as error:
       print(f"{job.title} is left out: {error}", file=sys.stderr)
     else:
       found.append(one)

@@ -68,8 +68,11 @@ def look(workdir: pathlib.Path, config: parsing.Config, step: int) -> Found:
     step: updates that the model should have had.
   """
   path = workdir / evaluate.RESULTS_FILE
-  if not path.exists():
-    return Found(None, [])
+  try:
+    if not path.exists():
+      return Found(None, [])
+  except PermissionError:
+    return Found(None, [f"{workdir} may not be read by this user"])
   try:
     with results.from_file(path):
       record = results.read(path)
