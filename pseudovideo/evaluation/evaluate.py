@@ -27,7 +27,7 @@ from pseudovideo.report import drawing
 from pseudovideo.report import run as run_report
 from pseudovideo.runs import metric_log, results, sample_files, trained_on
 from pseudovideo.tasks import base
-from pseudovideo.terminal import progress_bar
+from pseudovideo.terminal import output, progress_bar
 
 RESULTS_FILE = "results.json"
 _SHOWN = 64
@@ -141,6 +141,7 @@ def originals(run: runs.Run, num: int) -> np.ndarray:
   return data.spread(run.image_set.test_images, num)
 
 
+@output.forgiving()
 def sample(run: runs.Run, *, num_samples: int | None = None) -> str:
   """Draws samples and writes npz and pictures; returns a sentence."""
   _check_writable(run, _number(run, num_samples))
@@ -161,6 +162,7 @@ def sample(run: runs.Run, *, num_samples: int | None = None) -> str:
   return f"{said}, pictures in {run.workdir}/{' and '.join(pictures)}.png."
 
 
+@output.forgiving()
 def evaluate(
   run: runs.Run,
   *,

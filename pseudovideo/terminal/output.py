@@ -63,18 +63,25 @@ def lenient(stream: Any) -> Lenient:
 def forgiving() -> Iterator[None]:
   """Within it, standard output and error are `Lenient`.
 
+  Every command is within it, and every training and evaluation, also those that
+  a program of one's own calls.
+
   At the end, what can never be written is thrown away, which Python would
   otherwise try again when it ends, with another exit code.
   """
   _occupy()
-  before = sys.stdout, sys.stderr
-  sys.stdout, sys.stderr = (lenient(stream) for stream in before)
+  before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+  within = {name: lenient(stream) for name, stream in before.items()}
+  for name, stream in within.items():
+    setattr(sys, name, stream)
   try:
     yield
   finally:
-    for stream in before:
+    for name, stream in before.items():
       _settle(stream)
-    sys.stdout, sys.stderr = before
+      # Another thread may have exchanged it since.
+      if getattr(sys, name) is within[name]:
+        setattr(sys, name, stream)
 
 
 def _nowhere() -> Any:

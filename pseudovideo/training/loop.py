@@ -24,7 +24,7 @@ from pseudovideo.devices import distributed, sharding
 from pseudovideo.first_stages import given, look_up
 from pseudovideo.runs import checkpoints, metric_log, owning, trained_on
 from pseudovideo.tasks import base
-from pseudovideo.terminal import progress_bar, signals
+from pseudovideo.terminal import output, progress_bar, signals
 from pseudovideo.training import (
   held_out,
   programs,
@@ -47,6 +47,7 @@ class Outcome:
   stopped_by: signal.Signals | None
 
 
+@output.forgiving()
 def train(
   config: Mapping[str, Any] | parsing.Config,
   workdir: str | os.PathLike,

@@ -402,12 +402,12 @@ def test_sets_that_cannot_be_scored(doubles, files, sentence):
       "has too few images, 1; scores of sets",
     ),
     (None, None, ["--samples=1"], "has too few images, 1; scores of sets"),
-    (None, None, ["--samples=3", "--metrics=PR"], "Precision and recall"),
+    (None, None, ["--samples=3", "--metrics=PR"], "PR needs 4 images"),
     (
       None,
       None,
       ["--samples=9", "--metrics=FID-inf"],
-      "cannot be extrapolated",
+      "needs 150 images",
     ),
     (None, np.zeros((4, *SHAPE), np.uint8), ["--metrics=IPD"], "300 items"),
     (

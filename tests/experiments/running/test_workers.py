@@ -1,7 +1,9 @@
 """Processes side by side: their devices, signals and exit codes."""
 
+import contextlib
 import itertools
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import pytest
 
 from experiments.running import workers
 from pseudovideo import errors
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def test_the_flag_is_taken_from_the_others():
@@ -102,3 +106,52 @@ def test_a_signal_reaches_all(script, monkeypatch):
   threading.Thread(target=stop, daemon=True).start()
   assert workers.side_by_side(["run", "table3"], 2) == 143
   assert signal.getsignal(signal.SIGTERM) is before
+
+
+# Workers that stop at a signal as a training does, and would be seen if a
+# second SIGINT interrupted them.
+WORKER = """
+import os, pathlib, sys, time
+from pseudovideo.terminal import signals
+with signals.catch_stop() as stop:
+  pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+  while stop.signal is None:
+    time.sleep(0.05)
+  time.sleep(0.5)
+pathlib.Path(sys.argv[1], f"{os.getpid()}.saved").touch()
+sys.exit(128 + stop.signal)
+"""
+PARENT = f"""
+import subprocess, sys
+from experiments.running import workers
+real = subprocess.Popen
+workers.subprocess.Popen = lambda argv, env: real(
+  [sys.executable, "-c", {WORKER!r}, sys.argv[1]], env=env
+)
+sys.exit(workers.side_by_side([], 2))
+"""
+
+
+@pytest.mark.parametrize("to_all", [False, True])
+@pytest.mark.parametrize(
+  "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+)
+def test_a_signal_is_one_signal_for_every_worker(tmp_path, number, to_all):
+  """A terminal sends Ctrl-C, and its end, to the workers too."""
+  parent = subprocess.Popen(
+    [sys.executable, "-c", PARENT, str(tmp_path)],
+    cwd=ROOT,
+    env=os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+    start_new_session=True,
+  )
+  try:
+    end = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2:
+      assert time.monotonic() < end
+      time.sleep(0.05)
+    (os.killpg if to_all else os.kill)(parent.pid, number)
+    assert parent.wait(60) in (128 + number, 128 + signal.SIGTERM)
+    assert len(list(tmp_path.glob("*.saved"))) == 2
+  finally:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(parent.pid, signal.SIGKILL)
