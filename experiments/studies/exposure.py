@@ -21,6 +21,7 @@ from absl import flags
 from experiments.reporting import tables
 from pseudovideo import data, errors, keys, pixels, runs
 from pseudovideo.evaluation import scoring
+from pseudovideo.files import writable
 from pseudovideo.pretrained import classifier
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line, run_flags
@@ -154,8 +155,9 @@ def run(argv: Sequence[str]) -> int:
     num = restored.config.evaluate.num_samples
   if num < 2:
     raise errors.UserError(f"--num_samples must be at least 2; got {num}.")
-  scores = measure(restored, num)
   out = pathlib.Path(values.out or restored.workdir / FILE)
+  writable.check(out)
+  scores = measure(restored, num)
   results.write(out, record(restored, scores))
   print(tables.as_text(*table(scores)))
   print(f"Scores are in {out}.")

@@ -35,6 +35,7 @@ from absl import flags
 from benchmarks import memory, timing, weights
 from experiments.reporting import tables
 from pseudovideo import errors
+from pseudovideo.files import writable
 from pseudovideo.models.video_vae import cache, geometry, iv_vae
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line
@@ -426,6 +427,8 @@ def run(argv: Sequence[str]) -> int:
     )
   # In their order, since errors are differences to the first.
   ways = [way for way in WAYS if way in values.ways]
+  if values.out:
+    writable.check(values.out)
   rows = measure(size, ways, values.repeats)
   record = {
     "rows": rows,

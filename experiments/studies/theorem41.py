@@ -23,6 +23,7 @@ from absl import flags
 
 from experiments.reporting import tables
 from pseudovideo import augmentations, errors
+from pseudovideo.files import writable
 from pseudovideo.probe import theory as closed
 from pseudovideo.report import Report
 from pseudovideo.runs import results
@@ -283,6 +284,8 @@ def run(argv: Sequence[str]) -> int:
       "--num must be at least 100 and --seed at least 0; got "
       f"{values.num} and {values.seed}."
     )
+  if values.out:
+    writable.check(pathlib.Path(values.out, f"{NAME}.json"))
   records = measure(values.variance, values.num, values.seed)
   about = (
     f"A Gaussian pixel of variance {values.variance:g}; simulated with "

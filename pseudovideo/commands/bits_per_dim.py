@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from pseudovideo.commands import saved
+from pseudovideo.files import writable
 from pseudovideo.terminal import command_line, run_flags
 
 
@@ -47,6 +48,7 @@ def run(argv: Sequence[str]) -> int:
   restored = runs.restore(
     values.workdir, step=values.step, data_dir=values.data_dir, config=config
   )
+  writable.check(restored.workdir / bits_per_dim.FILE)
   begin = time.monotonic()
   bits = bits_per_dim.compute(restored, values.num_images)
   written = bits_per_dim.record(restored, bits, time.monotonic() - begin)

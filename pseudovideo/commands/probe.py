@@ -36,6 +36,7 @@ from absl import flags, logging
 
 from pseudovideo import data, errors
 from pseudovideo.config import parsing
+from pseudovideo.files import writable
 from pseudovideo.probe import linear, measure, report, videos
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line, run_flags
@@ -145,7 +146,7 @@ def run(argv: Sequence[str]) -> int:
   settings = settings_of(values)
   name = one_data_set(configs)
   if values.out:
-    pathlib.Path(values.out).mkdir(parents=True, exist_ok=True)
+    writable.check(pathlib.Path(values.out, "probe.json"))
   command_line.set_up()
   image_set = data.load(name, data_dir=values.data_dir)
   linear.check_window(settings.window, image_set.image_shape)

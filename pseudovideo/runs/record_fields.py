@@ -125,7 +125,20 @@ def validate(record: Any) -> None:
   """
   _check_fields(record, FIELDS, "results")
   _check_fields(record["provenance"], PROVENANCE_FIELDS, "provenance")
-  for row, metrics in record["metrics"].items():
+  check_scores(record["metrics"])
+  _check_shape(record, SHAPES, "results")
+
+
+def check_scores(scores: Any) -> None:
+  """Refuses scores that lack a field, or have one of another type.
+
+  Args:
+    scores: row -> metric name -> its record.
+
+  Raises:
+    UserError: so it is; names the field.
+  """
+  for row, metrics in scores.items():
     if not isinstance(metrics, dict):
       raise errors.UserError(f"The row {row!r} of the metrics is no mapping.")
     for name, metric in metrics.items():
@@ -135,7 +148,6 @@ def validate(record: Any) -> None:
         _check_fields(
           metric["feature_network"], NETWORK_FIELDS, f"{where}.feature_network"
         )
-  _check_shape(record, SHAPES, "results")
 
 
 def _check_fields(record: Any, fields: Mapping[str, Any], where: str) -> None:

@@ -53,13 +53,11 @@ def in_terminal(argv):
   """A process in a session of its own, and its `Terminal`."""
   master, slave = pty.openpty()
   process = subprocess.Popen(
-    argv,
+    ["setsid", "--ctty", *argv],
     cwd=processes.ROOT,
     stdin=slave,
     stdout=slave,
     stderr=slave,
-    start_new_session=True,
-    preexec_fn=_take_terminal,
   )
   os.close(slave)
   terminal = Terminal(master)
@@ -70,13 +68,6 @@ def in_terminal(argv):
     with contextlib.suppress(ProcessLookupError):
       os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _take_terminal():
-  import fcntl
-  import termios
-
-  fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal:

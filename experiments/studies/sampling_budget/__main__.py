@@ -26,6 +26,7 @@ from experiments.studies.sampling_budget import settings
 from experiments.studies.sampling_budget import sweep as sweeps
 from pseudovideo import errors, runs
 from pseudovideo.evaluation import evaluate
+from pseudovideo.files import writable
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line, run_flags
 
@@ -106,6 +107,7 @@ def run(argv: Sequence[str]) -> int:
     values.workdir, step=values.step, data_dir=values.data_dir
   )
   out = pathlib.Path(values.out or restored.workdir / "sampling_budget")
+  writable.check(out / "results.json")
   sweep = sweeps.Sweep(
     restored,
     preset,

@@ -7,6 +7,7 @@ again, and not taken for the score of another run.
 import hashlib
 import json
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from pseudovideo import errors, runs
 from pseudovideo.config import comparing
 from pseudovideo.files import atomic
 from pseudovideo.pretrained import features
+from pseudovideo.runs import record_fields, results
 
 Point = dict[str, Any]
 
@@ -61,21 +63,22 @@ def save(path: pathlib.Path, about: Mapping[str, Any], point: Point) -> None:
 
 
 def load(path: pathlib.Path, about: Mapping[str, Any]) -> Point | None:
-  """The point in a file; None if there is no file.
+  """The point in a file; None if there is none, or a damaged one.
 
   Raises:
-    UserError: the file cannot be read, or is about something else.
+    UserError: it is about something else.
   """
   if not path.exists():
     return None
   try:
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    found, point = dict(saved["about"]), dict(saved["point"])
-  except (ValueError, KeyError, TypeError) as error:
-    raise errors.UserError(
-      f"{path} is no score of this program ({type(error).__name__}: {error}); "
-      "remove it, or give another --out."
-    ) from error
+    with results.from_file(path):
+      saved = results.read_json(path)
+      found, point = dict(saved["about"]), dict(saved["point"])
+      _ = point["seconds"] + 0.0
+      record_fields.check_scores(point["metrics"])
+  except errors.UserError as error:
+    print(f"Scored again: {error}", file=sys.stderr)
+    return None
   changed = [
     f"{name} is {about.get(name)!r}, was {found.get(name)!r}"
     for name in sorted(found.keys() | about.keys())
