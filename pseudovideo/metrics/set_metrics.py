@@ -247,13 +247,13 @@ def check_number(kinds: Iterable[str], num: int, what: str) -> None:
       )
 
 
-def warning(record: Mapping[str, Any]) -> str | None:
+def warning(name: str, record: Mapping[str, Any]) -> str | None:
   """A sentence that belongs beside a Frechet distance of few images, or None.
 
   Args:
-    record: record of any metric.
+    name: name of any metric.
+    record: its record.
   """
-  name = record["name"]
   dim = (record.get("feature_network") or {}).get("feature_dim", 0)
   least = min(record["num_samples"], record.get("reference_size") or 0)
   if not name.startswith(("FID", "FD", "FVD")) or least > dim:
@@ -267,7 +267,8 @@ def warning(record: Mapping[str, Any]) -> str | None:
 
 def warnings(records: Mapping[str, Record]) -> list[str]:
   """The sentences of `warning` about some records by name."""
-  return [text for r in records.values() if (text := warning(r)) is not None]
+  found = [warning(name, record) for name, record in records.items()]
+  return [text for text in found if text is not None]
 
 
 def kept(kinds: Iterable[str]) -> set[str]:
@@ -325,6 +326,6 @@ def records(
     for name, record in metric.compute(pair).items():
       name = named(name, network)
       found[name] = {"name": name, **record, **about}
-      if (text := warning(found[name])) is not None:
+      if (text := warning(name, found[name])) is not None:
         found[name]["warning"] = text
   return found

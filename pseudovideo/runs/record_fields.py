@@ -36,7 +36,6 @@ PROVENANCE_FIELDS = {
   "date": (str, "UTC, ISO 8601"),
 }
 NETWORK_FIELDS = {
-  "name": (str, "such as `digitscls`"),
   "weights_hash": (str, "SHA-256 of its weights"),
 }
 
@@ -48,6 +47,7 @@ _METRIC = {
   "better": str | None,
   "warning": str | None,
   "feature_network": {
+    "name": str,
     "feature_dim": int,
     "held_out_accuracy": float,
     "resize": str,
@@ -65,6 +65,7 @@ SHAPES = {
     "trained_on": str | None,
     "name": str,
     "held_out": int,
+    "earlier": [{"fingerprint": str, "until_step": int}],
   },
   "metrics": {str: {str: _METRIC}},
   "provenance": {

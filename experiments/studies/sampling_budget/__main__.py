@@ -107,7 +107,6 @@ def run(argv: Sequence[str]) -> int:
     values.workdir, step=values.step, data_dir=values.data_dir
   )
   out = pathlib.Path(values.out or restored.workdir / "sampling_budget")
-  writable.check(out / "results.json")
   sweep = sweeps.Sweep(
     restored,
     preset,
@@ -116,6 +115,7 @@ def run(argv: Sequence[str]) -> int:
     num_samples=num,
     folder=out / "points",
   )
+  writable.check(out / "results.json")
   sweep.measure()
   write(out, restored, sweep, seeds)
   return 0
