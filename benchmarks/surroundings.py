@@ -13,12 +13,18 @@ it, or is refused in a sentence that says what to do, with nothing lost. Rows:
   data   photos replaced, added, removed, renamed or altered after training:
          resuming is refused until it is accepted, evaluation says it; or moved:
          training goes on from the new place
+  homes  no home, or a cache or a folder for temporary files that is missing,
+         closed, a file, or has an odd name; root becomes another user, whom
+         nobody knows: a run is trained and scored as elsewhere, with no more
+         than a line for each kind of thing that cannot be kept
 
 `wrong` lists the attacks that went otherwise; 1 is returned if there are any.
 """
 
 import contextlib
+import functools
 import io
+import os
 import pathlib
 import random
 import shutil
@@ -38,7 +44,7 @@ from benchmarks import rows
 from configs import hvae
 from pseudovideo import errors, runs
 from pseudovideo.config import parsing
-from pseudovideo.devices import xla
+from pseudovideo.devices import programs, xla
 from pseudovideo.evaluation import evaluate
 from pseudovideo.runs import checkpoints, metric_log, trained_on
 from pseudovideo.terminal import command_line
@@ -216,7 +222,82 @@ def attack_data(folder: pathlib.Path, rng: random.Random) -> None:
   expect(set(after["held_out"]) == kept, f"{kind}: another split")
 
 
-ROWS = {"names": attack_name, "two": attack_two, "data": attack_data}
+PLACES: dict[str, Callable[[pathlib.Path, random.Random], str | None]] = {
+  "unset": lambda folder, rng: None,
+  "empty": lambda folder, rng: "",
+  "missing": lambda folder, rng: str(folder / "missing" / "below"),
+  "file": lambda folder, rng: str(_a_file(folder / "file")),
+  "below a file": lambda folder, rng: str(_a_file(folder / "file") / "below"),
+  "closed": lambda folder, rng: str(_made(folder / "closed", 0o555)),
+  "odd": lambda folder, rng: str(_made(folder / odd_name(rng), 0o777)),
+}
+VARIABLES = ("HOME", "XDG_CACHE_HOME", "TMPDIR")
+AS_NOBODY = ("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups")
+
+
+def _a_file(path: pathlib.Path) -> pathlib.Path:
+  path.touch()
+  return path
+
+
+def _made(path: pathlib.Path, mode: int) -> pathlib.Path:
+  path.mkdir(exist_ok=True)
+  path.chmod(mode)
+  return path
+
+
+@functools.cache
+def _python() -> list[str]:
+  """The command of Python: root's as another user, if that is possible."""
+  if os.geteuid():
+    return [sys.executable]
+  command = [*AS_NOBODY, sys.executable]
+  try:
+    done = subprocess.run([*command, "-c", "import jax"], check=False)
+  except OSError:
+    return [sys.executable]
+  return [sys.executable] if done.returncode else command
+
+
+def attack_home(folder: pathlib.Path, rng: random.Random) -> None:
+  """Trains and scores where home, cache or temporary folder are odd."""
+  folder.chmod(0o755)
+  work, odd = _made(folder / "work", 0o777), _made(folder / "odd", 0o755)
+  environment = dict(os.environ)
+  environment.pop(programs.VARIABLE, None)
+  chosen = {name: rng.choice(list(PLACES)) for name in VARIABLES}
+  for name, kind in chosen.items():
+    value = PLACES[kind](odd, rng)
+    environment.pop(name, None)
+    if value is not None:
+      environment[name] = value
+  workdir = work / "run[0]"
+  for mode in ("train", "evaluate"):
+    arguments = [f"--mode={mode}", f"--workdir={workdir}"]
+    if mode == "train":
+      arguments += ["--config=configs/hvae.py:preset=tiny"]
+      arguments += ["--config.train.steps=4"]
+    done = subprocess.run(
+      [*_python(), "-m", "pseudovideo.main", *arguments],
+      capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if "kept in" in line]
+    kinds = [line.split(" cannot be kept")[0] for line in said]
+    expect(
+      done.returncode == 0 and "Traceback" not in done.stderr,
+      f"{chosen}: {done.returncode}, {done.stderr[-500:]}",
+    )
+    expect(len(kinds) == len(set(kinds)), f"{chosen}: said twice, {said}")
+  left = [p.name for p in work.rglob(".*") if p.suffix == ".part"]
+  expect(not left, f"{chosen}: {left} was left")
+
+
+ROWS = {
+  "names": attack_name,
+  "two": attack_two,
+  "data": attack_data,
+  "homes": attack_home,
+}
 
 
 def attacked(
