@@ -276,7 +276,8 @@ def _changes(one: Scored) -> list[str]:
     found.append(
       f"The config of {one.job.name} has changed since: {'; '.join(changed)}."
     )
-  other = trained_on.sentence(one.record.get("data", {}))
-  if other:
-    found.append(f"{one.job.name}: {other}")
+  found += [
+    f"{one.job.name}: {said}"
+    for said in trained_on.sentences(one.record.get("data", {}))
+  ]
   return found

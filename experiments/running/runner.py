@@ -128,7 +128,7 @@ class _Progress:
       self._say(job, f"to do, {work.describe(job, self._root)}")
       try:
         return work.do(job, self._root, data_dir=self._data_dir)
-      except errors.RunError as error:
+      except (errors.RunError, errors.UserError) as error:
         print(f"Error: {error}", file=sys.stderr)
         self.failed.add(job.name)
         return None

@@ -81,8 +81,11 @@ def look(workdir: pathlib.Path, config: parsing.Config, step: int) -> Found:
     return Found(None, [str(error).rstrip(".")])
   if record.get("samples_file"):
     faults.append("the samples of a file were scored")
-  if not (workdir / sample_files.NAME).exists():
+  samples, scored = workdir / sample_files.NAME, record.get("samples_sha256")
+  if not samples.exists():
     faults.append("its samples are missing")
+  elif scored and scored != untrusted.sha256(samples):
+    faults.append("its samples were replaced")
   return Found(record, faults)
 
 

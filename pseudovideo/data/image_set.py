@@ -91,13 +91,19 @@ def split(names: Sequence[str], earlier: Collection[str] | None) -> set[str]:
   Args:
     names: names of at least two images or videos.
     earlier: the names that were held out before. Those that still exist are
-      held out, so that what is added is trained on; None, or none that exists,
-      lets the rule of `held_out` decide.
+      held out, so that what is added is trained on. The rule of `held_out`
+      decides if it is None, or if fewer exist than scores need, which is two.
   """
   if not earlier:
     return held_out(names)
-  kept = set(earlier) & set(names)
-  if kept and len(kept) < len(names):
+  kept, ruled = set(earlier) & set(names), held_out(names)
+  if min(2, len(ruled)) <= len(kept) < len(names):
+    if len(kept) != len(ruled):
+      logging.info(
+        "%d of %d are held out, which were held out before.",
+        len(kept),
+        len(names),
+      )
     return kept
   logging.warning(
     "Of the %d names that were held out before, %d exist among %d: a tenth is "
@@ -106,4 +112,4 @@ def split(names: Sequence[str], earlier: Collection[str] | None) -> set[str]:
     len(kept),
     len(names),
   )
-  return held_out(names)
+  return ruled

@@ -20,7 +20,7 @@ from pseudovideo.evaluation import (
   scoring,
   token_likelihood,
 )
-from pseudovideo.files import spared, writable
+from pseudovideo.files import spared, untrusted, writable
 from pseudovideo.metrics import set_metrics
 from pseudovideo.pretrained import features
 from pseudovideo.report import drawing
@@ -269,10 +269,9 @@ def _networks(run: runs.Run) -> list[features.FeatureNetwork]:
 def _lines(record: dict[str, Any]) -> list[str]:
   """The results as they are printed."""
   scores, left_out = record["metrics"], record["left_out"]
-  changed = trained_on.sentence(record["data"])
   return [
     *table_lines(scores),
-    *([changed] if changed else []),
+    *trained_on.sentences(record["data"]),
     *set_metrics.about_inception_scores(scores["generated"]),
     *set_metrics.warnings(scores["generated"]),
     *(f"{name} is left out: {why}." for name, why in left_out.items()),
@@ -345,6 +344,9 @@ def _record(run, drawn, scores) -> dict[str, Any]:
     ),
     "seeds": {"train": config.train.seed, "sample": drawn.seed},
     "samples_file": drawn.file,
+    "samples_sha256": untrusted.sha256(run.workdir / sample_files.NAME)
+    if drawn.file is None
+    else None,
     "network_evaluations": run.task.network_evaluations,
     "wall_seconds": {
       "train": metric_log.train_seconds(run.workdir, run.step),

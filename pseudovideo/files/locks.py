@@ -6,13 +6,19 @@ dead process locks nothing.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
 import platform
+import re
 from collections.abc import Iterator
+from typing import TextIO
 
 from absl import logging
+
+_OURS = re.compile(r"(process \d+ on .*)?")
+_LONGEST = 1000
 
 
 @contextlib.contextmanager
@@ -29,14 +35,17 @@ def hold(path: pathlib.Path) -> Iterator[bool]:
     Whether the lock was free.
 
   Raises:
-    OSError: the file cannot be written.
+    OSError: the file cannot be written, is a link, or is no lock file.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open("a+") as file:
+  with _open(path, os.O_RDWR | os.O_CREAT) as file:
     if not _lock(file, fcntl.LOCK_EX):
       yield False
       return
+    if not _OURS.fullmatch(file.read(_LONGEST)):
+      raise OSError(errno.EEXIST, "it is a file of another kind", str(path))
     file.truncate(0)
+    file.seek(0)
     file.write(f"process {os.getpid()} on {platform.node()}")
     file.flush()
     try:
@@ -48,16 +57,27 @@ def hold(path: pathlib.Path) -> Iterator[bool]:
 def holder(path: pathlib.Path) -> str | None:
   """The holder of the lock, such as "process 12 on host", or None.
 
-  It is None too where this user may not look.
+  It is None too where this user may not look, or where there is no lock file.
   """
   try:
-    file = path.open()
-  except (FileNotFoundError, PermissionError):
+    file = _open(path, os.O_RDONLY)
+  except OSError:
     return None
   with file:
     if not _lock(file, fcntl.LOCK_SH):
-      return file.read() or "another process"
+      return file.read(_LONGEST) or "another process"
   return None
+
+
+def _open(path: pathlib.Path, how: int) -> TextIO:
+  """Opens a lock file, which is no link: what it leads to may be precious."""
+  descriptor = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+  return os.fdopen(
+    descriptor,
+    "r+" if how & os.O_RDWR else "r",
+    encoding="utf-8",
+    errors="replace",
+  )
 
 
 def _lock(file, kind: int) -> bool:

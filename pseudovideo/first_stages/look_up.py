@@ -42,7 +42,14 @@ def look_up(
       f"Name the run whose {kind.codes} are to be learned, with "
       f"--config.{kind.section}.workdir=DIR, a run of {kind.configs}."
     )
-  check(runs.saved_config(workdir), kind)
+  try:
+    saved = runs.saved_config(workdir)
+  except errors.UserError as error:
+    raise errors.UserError(
+      f"{error} If the {kind.section} has moved, name its new place with "
+      f"--config.{kind.section}.workdir=DIR."
+    ) from error
+  check(saved, kind)
   run = runs.restore(workdir, data_dir=data_dir)
   return config.replaced(
     kind.section, hash=hash_of(kind, run), config=run.config.raw

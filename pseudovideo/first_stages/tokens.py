@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pseudovideo import keys
+from pseudovideo import errors, keys
 from pseudovideo.data import cache
 from pseudovideo.devices import batching
+from pseudovideo.samplers import tokens
 from pseudovideo.tasks import first_stage
 
 BLOCK = 4096
@@ -60,6 +61,9 @@ def encode(
 
   Returns:
     `out`.
+
+  Raises:
+    RunError: the tokenizer's latents of an image are not finite.
   """
   if out is None:
     out = np.empty((len(images), *coder.task.grid_shape), np.int32)
@@ -72,6 +76,12 @@ def encode(
     key=keys.named(jax.random.key(seed), "encode"),
     batch_size=batch_size,
   ):
+    bad = np.flatnonzero((ids == tokens.NO_TOKEN).any((1, 2, 3)))
+    if bad.size:
+      raise errors.RunError(
+        f"The tokenizer has no codes for image {rows.start + bad[0]}: its "
+        "latents are not finite. Train it with a lower optimizer.learning_rate."
+      )
     out[rows] = ids
     progress(rows.stop)
   return out

@@ -33,12 +33,12 @@ def own(workdir: str | os.PathLike) -> Iterator[None]:
         mine = stack.enter_context(locks.hold(path))
       except OSError as error:
         raise errors.UserError(
-          f"The folder {workdir} cannot be written ({error.strerror}); choose "
-          "another workdir."
+          f"{path} cannot be written ({error.strerror}); choose another "
+          "workdir."
         ) from error
     if not distributed.first_says(mine):
       raise errors.UserError(
-        f"{locks.holder(path) or 'Another process'} is training in {workdir}; "
+        f"{locks.holder(path) or 'Another process'} works in {workdir}; "
         "wait for it, stop it, or give another --workdir."
       )
     yield

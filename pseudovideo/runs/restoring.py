@@ -145,13 +145,11 @@ def restore(
       another folder with other images.
   """
   workdir = pathlib.Path(workdir)
-  step, parts, raw = checkpoints.load(
-    workdir, step=step, parts=("ema", "extra")
-  )
-  record = checkpoints.facts(workdir, step).data
-  saved = merged = parsing.parse(raw)
+  found, parts = checkpoints.load_with_facts(workdir, step=step)
+  record = found.data
+  saved = merged = parsing.parse(found.config)
   if config is not None:
-    merged = _sampled_as(raw, parsing.parse(config), workdir, record)
+    merged = _sampled_as(found.config, parsing.parse(config), workdir, record)
   load_images = functools.cache(
     functools.partial(trained_on.load, merged, record, data_dir)
   )
@@ -168,7 +166,7 @@ def restore(
     task=task,
     params=parts["ema"],
     extra=parts["extra"],
-    step=step,
+    step=found.step,
     record=record,
     load_images=load_images,
   )

@@ -4,15 +4,13 @@ A record, as JSON:
 
   {"fingerprint": SHA-256 of the arrays, "image_shape": [H, W, C],
    "classes": number of classes or null,
-   "held_out": names of the held-out files of a folder that has no split of its
-     own, or null,
+   "held_out": names of all files that were ever held out, of a folder that has
+     no split of its own, or null,
    "earlier": [{"fingerprint", "until_step"}, ...] where the data were changed}
 """
 
 from collections.abc import Mapping
 from typing import Any
-
-from absl import logging
 
 from pseudovideo import data, errors
 from pseudovideo.config import parsing
@@ -34,12 +32,21 @@ def load(
   Raises:
     UserError: see `data.load`.
   """
-  return data.load(
-    config.data.name,
-    data_dir=data_dir,
-    held_out=record["held_out"] if record else None,
-    background=config.data.background,
-  )
+  try:
+    return data.load(
+      config.data.name,
+      data_dir=data_dir,
+      held_out=record["held_out"] if record else None,
+      background=config.data.background,
+    )
+  except errors.UserError as error:
+    kind, colon, _ = config.data.name.partition(":")
+    if record is None or not colon:
+      raise
+    raise errors.UserError(
+      f"{error} If the images of the run have moved, name their new place with "
+      f"--config.data.name={kind}:NEW."
+    ) from error
 
 
 def make(
@@ -56,6 +63,8 @@ def make(
   if before and before["fingerprint"] != image_set.fingerprint:
     earlier.append({"fingerprint": before["fingerprint"], "until_step": step})
   names = image_set.held_out_names
+  if names is not None and before:
+    names = tuple(dict.fromkeys((*(before["held_out"] or ()), *names)))
   return {
     "fingerprint": image_set.fingerprint,
     "image_shape": list(image_set.image_shape),
@@ -65,11 +74,6 @@ def make(
   }
 
 
-def is_other(record: Record | None, image_set: data.ImageSet) -> bool:
-  """True if a run is known to be trained on other images than these."""
-  return record is not None and (record["fingerprint"] != image_set.fingerprint)
-
-
 def refuse_others(
   workdir: Any,
   record: Record | None,
@@ -77,53 +81,57 @@ def refuse_others(
   *,
   accept: bool,
 ) -> None:
-  """Refuses to go on with other images than a run was trained on.
+  """Refuses other images than a run was trained on.
 
   Args:
     workdir: folder of the run.
-    record: the record of its checkpoint; a warning says if there is none.
+    record: the record of its checkpoint; without it nothing is known.
     image_set: the data set as it is now.
-    accept: whether other images are accepted.
+    accept: whether other images are accepted; never of another shape.
 
   Raises:
     UserError: they are others, and not accepted; names both fingerprints.
   """
-  if record is None:
-    logging.warning(
-      "The checkpoint in %s is of a version that kept no fingerprint of its "
-      "data; it is taken to be of %s as it is now.",
-      workdir,
-      image_set.name,
+  if record is None or record["fingerprint"] == image_set.fingerprint:
+    return
+  if list(image_set.image_shape) != list(record["image_shape"]):
+    raise errors.UserError(
+      f"{workdir} was trained on images of {tuple(record['image_shape'])}, and "
+      f"{image_set.name} has {tuple(image_set.image_shape)}; train in another "
+      "--workdir."
     )
-  elif is_other(record, image_set):
-    if not accept:
-      raise errors.UserError(
-        f"{workdir} was trained on other images than {image_set.name} holds "
-        f"now: their fingerprint was {_short(record['fingerprint'])} and is "
-        f"{_short(image_set.fingerprint)}. Put the old images back, or accept "
-        "the new ones with --config.data.accept_changed=True."
-      )
-    logging.warning(
-      "Training goes on with other images: their fingerprint was %s and is %s.",
-      _short(record["fingerprint"]),
-      _short(image_set.fingerprint),
+  if not accept:
+    raise errors.UserError(
+      f"{workdir} was trained on other images than {image_set.name} holds now: "
+      f"their fingerprint was {_short(record['fingerprint'])} and is "
+      f"{_short(image_set.fingerprint)}. Put the old images back, or train on "
+      f"with the new ones by --mode=train --workdir={workdir} "
+      "--config.data.accept_changed=True."
     )
 
 
-def sentence(record: Mapping[str, Any]) -> str | None:
-  """The sentence about data that changed since training; None if they did not.
+def sentences(record: Mapping[str, Any]) -> list[str]:
+  """What has to be said of the data of a score; nothing if they never changed.
 
   Args:
     record: entry `data` of a results.json.
   """
+  said = []
   trained = record.get("trained_on")
-  if trained is None or trained == record["fingerprint"]:
-    return None
-  return (
-    f"Scored on other data than it was trained on: {record['name']} has the "
-    f"fingerprint {_short(record['fingerprint'])} now, and had "
-    f"{_short(trained)} then."
-  )
+  if trained is not None and trained != record["fingerprint"]:
+    said.append(
+      f"Scored on other data than it was trained on: {record['name']} has the "
+      f"fingerprint {_short(record['fingerprint'])} now, and had "
+      f"{_short(trained)} then."
+    )
+  for before in record.get("earlier", []):
+    until = before["until_step"]
+    when = f"until step {until:,}" if until else "before its first step"
+    said.append(
+      f"Trained {when} on data with the fingerprint "
+      f"{_short(before['fingerprint'])}, of which images may be held out now."
+    )
+  return said
 
 
 def _short(fingerprint: str) -> str:

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Float32, Float64, Int, Int32
 
 from pseudovideo import keys
 from pseudovideo.losses import masked_tokens
+from pseudovideo.samplers import tokens as token_functions
 
 NoiseScale = Annotated[float, Ge(0), Le(1e6)]
 """Noise times more may be infinite."""
@@ -198,10 +199,14 @@ def draw(
     logits: scores of all codes.
     temperature: at 0 the most probable code is taken.
     key: scalar or (B,) keys.
+
+  Returns:
+    Codes, `tokens.NO_TOKEN` where the logits have NaN or a largest one that is
+    not finite.
   """
   # The largest of logits + Gumbel noise has the probabilities of the softmax.
   noisy = logits + temperature * _gumbel(key, logits.shape)
-  return jnp.argmax(noisy, axis=-1).astype(jnp.int32)
+  return token_functions.known(jnp.argmax(noisy, axis=-1), logits)
 
 
 def _gumbel(key: keys.Keys, shape: tuple[int, ...]) -> Float32[Array, "B ..."]:

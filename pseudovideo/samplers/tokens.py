@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Int, Int32
 
 from pseudovideo import errors, keys
 from pseudovideo.fields import NotNegativeInt
@@ -25,6 +25,8 @@ from pseudovideo.fields import NotNegativeInt
 Temperature = Annotated[float, Ge(0), Le(1e6)]
 # Logits divided by less, or noise times more, may be infinite.
 _LEAST_TEMPERATURE = 1e-6
+NO_TOKEN = -1
+"""The id where nothing can be chosen, whose video is NaN."""
 Cache = Any
 Step = Callable[
   [Cache, Int32[Array, " B"], Int32[Array, ""]],
@@ -97,12 +99,24 @@ def draw(
     logits: scores of all tokens.
     sampler: temperature and truncation.
     key: scalar or (B,) keys.
+
+  Returns:
+    Tokens, `NO_TOKEN` where the logits have NaN or a largest one that is not
+    finite.
   """
   if sampler.temperature == 0:
-    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-  logits = truncate(logits / sampler.temperature, sampler.top_k, sampler.top_p)
+    return known(jnp.argmax(logits, axis=-1), logits)
+  cut = truncate(logits / sampler.temperature, sampler.top_k, sampler.top_p)
   rows = keys.example_keys(key, logits.shape[0])
-  return jax.vmap(jax.random.categorical)(rows, logits).astype(jnp.int32)
+  return known(jax.vmap(jax.random.categorical)(rows, cut), logits)
+
+
+def known(
+  ids: Int[Array, "*places"], logits: Float[Array, "*places K"]
+) -> Int32[Array, "*places"]:
+  """The ids; `NO_TOKEN` where the scores that chose them are not finite."""
+  good = jnp.isfinite(jnp.max(logits, axis=-1))
+  return jnp.where(good, ids, NO_TOKEN).astype(jnp.int32)
 
 
 def sample(

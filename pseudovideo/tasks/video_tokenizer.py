@@ -26,6 +26,7 @@ from pseudovideo.models import discriminator as discriminators
 from pseudovideo.models import tokenizer
 from pseudovideo.models.quantizers import Quantizer, common
 from pseudovideo.pretrained import perceptual_features
+from pseudovideo.samplers import tokens
 from pseudovideo.tasks import base, players
 
 
@@ -192,15 +193,22 @@ class VideoTokenizer(base.Defaults):
       key: scalar or (B,) keys, of the pseudo videos and of binarization.
 
     Returns:
-      (B, t, h, w) int32 in 0 .. K - 1, (t, h, w) being `grid_shape`.
+      (B, t, h, w) int32 in 0 .. K - 1, (t, h, w) being `grid_shape`;
+      `NO_TOKEN` where latents are not finite.
     """
     video = self.pseudo_video(params, extra, images, key=key)
     latents = self._network(params, "encode", video)
-    return self.quantizer.quantize(*_codes(params, extra), latents).ids
+    ids = self.quantizer.quantize(*_codes(params, extra), latents).ids
+    return tokens.known(ids, jnp.abs(latents))
 
   def decode(self, params, extra, ids):
-    """Decodes ids (B, t, h, w) to (B, T, H, W, C), not clipped to [0, 1]."""
-    return self._network(params, "decode", self.vectors(params, extra, ids))
+    """Decodes ids (B, t, h, w) to (B, T, H, W, C), not clipped to [0, 1].
+
+    A video is NaN if one of its ids is `NO_TOKEN`.
+    """
+    video = self._network(params, "decode", self.vectors(params, extra, ids))
+    bad = jnp.any(ids == tokens.NO_TOKEN, axis=(1, 2, 3), keepdims=True)
+    return jnp.where(bad[..., None], jnp.nan, video)
 
   def vectors(self, params, extra, ids):
     """The code vectors of ids (...): (..., D) float32."""

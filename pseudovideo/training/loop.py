@@ -241,12 +241,18 @@ class Loop:
     return found
 
   def _record_before(self, config: parsing.Config) -> trained_on.Record | None:
-    """The record of the run that this one resumes, or starts from."""
+    """The record of the run that this one resumes, or starts from.
+
+    Of another folder than that run's the held-out names say nothing.
+    """
     if self._saved is not None:
       return self._saved.data
-    if config.train.start_from:
-      return checkpoints.facts(config.train.start_from).data
-    return None
+    if not config.train.start_from:
+      return None
+    other = checkpoints.facts(config.train.start_from)
+    if other.data is None or other.config["data"]["name"] == config.data.name:
+      return other.data
+    return {**other.data, "held_out": None}
 
   def _refuse_news(self) -> None:
     """Refuses a run that another process began since the folder was looked at.
@@ -265,16 +271,35 @@ class Loop:
   def _trained_on(
     self, config: parsing.Config, record: trained_on.Record | None
   ) -> trained_on.Record:
-    """The record of the data, which must be those of the checkpoint."""
-    if self._saved is None:
+    """The record of the data, which must be those of the checkpoint.
+
+    A run that is at its end is trained on nothing any more, and keeps its own.
+    """
+    saved = self._saved
+    if saved is None:
       return trained_on.make(self._image_set, record)
+    if record is None:
+      logging.warning(
+        "The checkpoint in %s is of a version that kept no fingerprint of its "
+        "data; it is taken to be of %s as it is now.",
+        self._workdir,
+        self._image_set.name,
+      )
+    elif (
+      saved.step >= config.train.steps
+      and saved.config["data"]["name"] == config.data.name
+    ):
+      return record
     trained_on.refuse_others(
       self._workdir,
       record,
       self._image_set,
       accept=config.data.accept_changed,
     )
-    return trained_on.make(self._image_set, record, self._saved.step)
+    made = trained_on.make(self._image_set, record, saved.step)
+    if record and made["fingerprint"] != record["fingerprint"]:
+      logging.warning("Training goes on with other images than until now.")
+    return made
 
   def _fresh_state(self, tx: optax.GradientTransformation) -> state.TrainState:
     params, extra = given.init(
@@ -293,7 +318,13 @@ class Loop:
       return fresh
     step, parts, _ = found
     logging.info("Resuming from step %d of %s.", step, self._workdir)
-    self._saved = checkpoints.facts(self._workdir, step)
+    saved = checkpoints.facts(self._workdir, step)
+    if self._saved is None or saved.data != self._saved.data:
+      raise errors.UserError(
+        f"A damaged checkpoint in {self._workdir} was set aside, and the one "
+        "before it was trained on other data; run the same command again."
+      )
+    self._saved = saved
     return state.TrainState(**parts)
 
   def _open_log(self) -> metric_log.MetricWriter:

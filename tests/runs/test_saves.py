@@ -9,7 +9,12 @@ import pytest
 
 from pseudovideo import errors
 from pseudovideo.runs import checkpoints
-from pseudovideo.runs.checkpoints import entries, reading, writing
+from pseudovideo.runs.checkpoints import (
+  entries,
+  reading,
+  restoring,
+  writing,
+)
 from tests.runs.states import CONFIG, bits, make_state
 
 
@@ -105,4 +110,36 @@ def test_a_checkpoint_that_is_not_finite_is_passed_over(tmp_path):
     state["params"]["dense"]["bias"] = jnp.full(6, math.nan)
     store.save(2, state, config=CONFIG, wait=True)
   assert store.restore(like=make_state(0))[0] == 1
+  store.close()
+
+
+@pytest.mark.parametrize("through", ["a/../run", "./run", "link"])
+def test_other_ways_to_a_folder_work(through, tmp_path):
+  (tmp_path / "a").mkdir()
+  (tmp_path / "link").symlink_to(tmp_path / "run")
+  workdir = tmp_path / through
+  store = checkpoints.Checkpoints(workdir / checkpoints.FOLDER)
+  store.save(1, make_state(1), config=CONFIG, wait=True)
+  store.close()
+  for place in (workdir, tmp_path / "run"):
+    assert checkpoints.load(place, parts=["step"])[1] == {"step": 1}
+
+
+def test_a_step_that_its_writer_deletes_meanwhile_is_no_damage(
+  directory, monkeypatch, caplog
+):
+  """A reader looked at the list of steps before, and opens it after."""
+  read = reading.read_manifest
+  store = checkpoints.Checkpoints(directory, keep=1)
+
+  def late(path):
+    if path.name == "2" and 3 not in store.steps():
+      monkeypatch.setattr(reading, "read_manifest", read)
+      store.save(3, make_state(3), config=CONFIG, wait=True)
+    return read(path)
+
+  monkeypatch.setattr(reading, "read_manifest", late)
+  found = restoring.read_good(directory, None, True, lambda manifest: [])
+  assert found is not None and found[0]["step"] == 3
+  assert "damaged" not in caplog.text
   store.close()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from configs import token_prior
-from pseudovideo import main, runs
+from pseudovideo import errors, main, runs
 from pseudovideo.commands import tokenize
 from pseudovideo.config import parsing
 from pseudovideo.evaluation import evaluate
 from pseudovideo.files import atomic
-from pseudovideo.first_stages import given, look_up
+from pseudovideo.first_stages import given, look_up, tokens
 from pseudovideo.runs import checkpoints, metric_log, results
 from pseudovideo.training import loop as train
 from tests.tasks import small_tokenizers as small
@@ -224,3 +224,27 @@ def test_a_masked_prior_is_held_out_and_evaluated_without_a_likelihood(
   assert record == results.read(tmp_path / evaluate.RESULTS_FILE)
   assert "generated" in record["metrics"]
   assert "token_likelihood" not in record
+
+
+@pytest.mark.parametrize("kind", ["masked", "next"])
+def test_exploded_weights_make_no_images(tokenizer, tmp_path, kind):
+  """Though the tokenizer would make finite pixels of any tokens."""
+  train.train(config(kind, tokenizer.workdir), tmp_path)
+  run = runs.restore(tmp_path)
+  for factor in (1e30, np.nan):
+    params = jax.tree.map(lambda x, f=factor: x * f, run.params)
+    with pytest.raises(errors.RunError, match="not finite"):
+      evaluate.draw(dataclasses.replace(run, params=params), 4)
+
+
+@pytest.mark.parametrize("factor", [1e30, np.nan])
+def test_an_exploded_encoder_has_no_codes(tokenizer, factor):
+  def explode(path, x):
+    return x * factor if "enc" in jax.tree_util.keystr(path) else x
+
+  params = jax.tree_util.tree_map_with_path(explode, tokenizer.params)
+  broken = dataclasses.replace(tokenizer, params=params)
+  with pytest.raises(errors.RunError, match="not finite"):
+    evaluate.draw(broken, 4)
+  with pytest.raises(errors.RunError, match="no codes for image 0"):
+    tokens.encode(broken, tokenizer.image_set.test_images[:4], batch_size=4)

@@ -103,7 +103,7 @@ def test_an_evaluation_names_other_images(trained, capsys):
   assert found["trained_on"] == before
   assert found["fingerprint"] == run.image_set.fingerprint != before
   assert "other data" in capsys.readouterr().out
-  assert trained_on.sentence(found)
+  assert len(trained_on.sentences(found)) == 1
 
 
 def test_the_place_may_change(trained, tmp_path, capsys):
@@ -119,6 +119,69 @@ def test_the_place_may_change(trained, tmp_path, capsys):
     other = f"--config.data.name=folder:{others}"
     assert main.main([f"--workdir={workdir}", f"--mode={mode}", other]) == 2
     assert "accept_changed" in capsys.readouterr().err
+
+
+def test_what_was_ever_held_out_stays_held_out(trained):
+  """Photos that were away for a while come back to where they were."""
+  photos, workdir = trained
+  held_out = facts(workdir)["held_out"]
+  accept = "--config.data.accept_changed=True"
+  (photos / held_out[0]).unlink()
+  assert go_on(workdir, accept) == 0
+  small.photos(photos, OLD)
+  assert go_on(workdir, accept, "--config.train.steps=6") == 0
+  assert set(runs.restore(workdir).image_set.held_out_names) == set(held_out)
+
+
+def test_a_new_split_of_old_images_is_said(trained, capsys):
+  photos, workdir = trained
+  before = facts(workdir)
+  for name in before["held_out"]:
+    (photos / name).unlink()
+  assert go_on(workdir, "--config.data.accept_changed=True") == 0
+  after = facts(workdir)
+  assert set(after["held_out"]) > set(before["held_out"])
+  capsys.readouterr()
+  evaluate.evaluate(runs.restore(workdir))
+  said = capsys.readouterr().out
+  assert "until step 2" in said and before["fingerprint"][:12] in said
+
+
+def test_another_shape_is_never_accepted(trained, capsys):
+  photos, workdir = trained
+  for path in photos.iterdir():
+    Image.open(path).resize((16, 16)).save(path)
+  assert go_on(workdir, "--config.data.accept_changed=True") == 2
+  assert "(16, 16, 1)" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_scored_on_other_data(trained, capsys):
+  """Nothing is left to train on them; the scores say it."""
+  photos, workdir = trained
+  before = facts(workdir)
+  replace(photos)
+  assert main.main([f"--workdir={workdir}"]) == 0
+  assert facts(workdir) == before
+
+
+def test_the_step_before_a_damaged_one_was_of_other_data(trained, capsys):
+  photos, workdir = trained
+  before = facts(workdir)
+  replace(photos)
+  accept = "--config.data.accept_changed=True"
+  assert go_on(workdir, accept) == 0
+  path = workdir / checkpoints.FOLDER / "4" / "state" / "manifest.ocdbt"
+  path.unlink()
+  more = "--config.train.steps=6"
+  assert go_on(workdir, more) == 2
+  assert "same command again" in capsys.readouterr().err
+  assert go_on(workdir, more) == 2, "the photos of step 2 are others"
+  assert go_on(workdir, more, accept) == 0
+  after = facts(workdir)
+  assert after["earlier"] == [
+    {"fingerprint": before["fingerprint"], "until_step": 2}
+  ]
+  assert set(before["held_out"]) <= set(after["held_out"])
 
 
 def test_sampling_needs_no_data(trained, capsys):

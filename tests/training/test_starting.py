@@ -155,3 +155,17 @@ def test_fields_that_are_newer_than_a_run(trained, tmp_path, capsys):
   assert main.main([f"--workdir={trained}", changed]) == 2
   assert "older than" not in capsys.readouterr().err
   assert main.main([f"--workdir={tmp_path}"]) == 0
+
+
+def test_the_split_of_another_folder_is_its_own(tmp_path):
+  """Cameras give the same names again and again."""
+  names = [str(i) for i in range(30)]
+  one = small.photos(tmp_path / "photos", names)
+  loop.train(small.config(f"folder:{one}", steps=2), tmp_path / "one")
+  held_out = checkpoints.facts(tmp_path / "one").data["held_out"]
+  others = [f"x{name}" for name in names]
+  few = [held_out[0].removesuffix(".png")]
+  two = small.photos(tmp_path / "other", others + few, seed=1)
+  raw = small.config(f"folder:{two}", start_from=str(tmp_path / "one"))
+  loop.train(raw, tmp_path / "two")
+  assert len(checkpoints.facts(tmp_path / "two").data["held_out"]) == 4

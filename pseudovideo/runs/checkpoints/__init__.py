@@ -16,6 +16,7 @@ from pseudovideo.runs.checkpoints.restoring import (
   facts,
   load,
   load_like,
+  load_with_facts,
   steps_in,
 )
 from pseudovideo.runs.checkpoints.store import Checkpoints
@@ -27,5 +28,6 @@ __all__ = [
   "facts",
   "load",
   "load_like",
+  "load_with_facts",
   "steps_in",
 ]

@@ -65,6 +65,7 @@ def read_good(
     )
   candidates = steps[::-1] if step is None else [step]
   faults: dict[int, reading.Damaged] = {}
+  gone = False
   for candidate in candidates if fallback else candidates[:1]:
     path = directory / str(candidate)
     try:
@@ -73,8 +74,14 @@ def read_good(
       wanted = {name: manifest["arrays"][name] for name in names}
       return manifest, reading.read_arrays(path, wanted), list(faults)
     except reading.Damaged as fault:
+      if not path.is_dir():
+        gone = True
+        continue
       faults[candidate] = fault
       logging.warning("Checkpoint %s is damaged: %s.", path, fault)
+  if gone and step is None:
+    # The run that writes here has deleted it, and has newer ones.
+    return read_good(directory, step, fallback, select)
   if not faults:
     return None
   others = [other for other in steps if other not in faults]
@@ -207,7 +214,10 @@ def facts(workdir: str | os.PathLike, step: int | None = None) -> Facts:
   Raises:
     UserError: no checkpoint, no such step, or a damaged manifest.
   """
-  manifest, _ = _read(workdir, step, lambda manifest: [])
+  return _facts(_read(workdir, step, lambda manifest: [])[0])
+
+
+def _facts(manifest: Mapping[str, Any]) -> Facts:
   return Facts(
     manifest["step"],
     manifest["config"],
@@ -224,7 +234,7 @@ def _read(
   Raises:
     UserError: see `read_good`; or there is no checkpoint.
   """
-  directory = pathlib.Path(workdir).absolute() / FOLDER
+  directory = pathlib.Path(workdir).resolve() / FOLDER
   found = read_good(directory, step, True, select)
   if found is None:
     raise errors.UserError(
@@ -285,6 +295,20 @@ def load(
   Raises:
     UserError: no checkpoint, no such step or part, or damaged arrays.
   """
+  found, tree = load_with_facts(workdir, step, parts)
+  return found.step, tree, found.config
+
+
+def load_with_facts(
+  workdir: str | os.PathLike,
+  step: int | None = None,
+  parts: Iterable[str] = ("ema", "extra"),
+) -> tuple[Facts, dict[str, Any]]:
+  """Reads as `load` does; returns all that the checkpoint says, and the parts.
+
+  Raises:
+    UserError: see `load`.
+  """
   parts = list(parts)
 
   def select(manifest: dict[str, Any]) -> list[str]:
@@ -300,8 +324,4 @@ def load(
     (held[name]["path"], _typed(array, held[name]))
     for name, array in arrays.items()
   )
-  return (
-    manifest["step"],
-    {part: tree.get(part, {}) for part in parts},
-    manifest["config"],
-  )
+  return _facts(manifest), {part: tree.get(part, {}) for part in parts}

@@ -60,7 +60,7 @@ class Checkpoints:
         raise errors.UserError(
           f"{name} is {value}; it must be an integer of at least 1."
         )
-    self._directory = pathlib.Path(directory).absolute()
+    self._directory = pathlib.Path(directory).resolve()
     self._keep, self._keep_every = keep, keep_every
     self._primary = jax.process_index() == 0  # the one that moves directories
     self._cleanup = cleanup and self._primary
