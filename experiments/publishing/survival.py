@@ -13,6 +13,8 @@ DAMAGED = {
   "data_cache": "decoded data",
   "tokens_cache": "cached tokens",
   "tokens": "token folders",
+  "classifier_cache": "cached classifiers",
+  "features_cache": "cached features",
 }
 
 
@@ -55,7 +57,7 @@ def _kills() -> list[list[str]]:
 
 def _damages() -> list[list[str]]:
   lines = []
-  for name, row in _values("damage").items():
+  for name, row in (_values("damage") | _values("damage_caches")).items():
     fates = row["fates"]
     unread = fates["identical"]
     lines.append(
@@ -84,7 +86,54 @@ SURROUNDINGS = {
     "Data that changed are refused or named, data that moved are found again",
     "folders of photos replaced, added to, removed, renamed, altered or moved",
   ),
+  "homes": (
+    "A run needs no home, and no cache that can be written",
+    "trainings and evaluations, some as a user whom nobody knows",
+  ),
 }
+# Promises that tests alone keep: promise, files of tests.
+TESTED = (
+  (
+    "A terminal that is lost, full or odd ends no command; SIGHUP saves",
+    ("terminal/test_output.py", "terminal/test_lost_terminals.py"),
+  ),
+  (
+    "A log or picture that cannot be written ends no run",
+    ("runs/test_log_lines.py",),
+  ),
+  (
+    "Interrupted at any step, a log has the lines of an undisturbed run",
+    ("training/test_interruptions.py",),
+  ),
+  (
+    "A damaged log line or results.json costs itself alone",
+    ("runs/test_log_lines.py", "experiments/reporting/test_damaged_records.py"),
+  ),
+  (
+    "What cannot be scored or written is said before samples are drawn",
+    ("evaluation/test_early_errors.py",),
+  ),
+  (
+    "Leftovers of killed commands go, the umask is respected, what may not be "
+    "read stays as it is",
+    ("files/test_atomic.py", "runs/test_permissions.py"),
+  ),
+  (
+    "A coordinator at a loopback address is heard on its host alone",
+    ("devices/test_listening.py",),
+  ),
+)
+
+
+def _tested() -> list[list[str]]:
+  return [
+    [
+      promise,
+      ", ".join(f"`tests/{name}`" for name in names),
+      "with each change",
+    ]
+    for promise, names in TESTED
+  ]
 
 
 def _surroundings() -> list[list[str]]:
@@ -110,6 +159,7 @@ def survival() -> Sheet:
       *_kills(),
       *_damages(),
       *_surroundings(),
+      *_tested(),
       [
         "A full disk leaves nothing half done and everything older whole",
         f"`benchmarks.full_disk`: {sum(map(len, disks.values()))} small disks "

@@ -109,7 +109,9 @@ class Loop:
     self._saved = self._read_saved(found)
     record = self._record_before(found)
     self._image_set = trained_on.load(found, record, data_dir)
-    self._record = self._trained_on(found, record)
+    self._record = self._trained_on(
+      found, record, accept=found.data.accept_changed
+    )
     found = found.replaced("data", accept_changed=False)
     self._config = found.resolved(self._image_set.image_shape)
     self._task = self._config.make_task(self._image_set.image_shape)
@@ -269,7 +271,11 @@ class Loop:
       )
 
   def _trained_on(
-    self, config: parsing.Config, record: trained_on.Record | None
+    self,
+    config: parsing.Config,
+    record: trained_on.Record | None,
+    *,
+    accept: bool,
   ) -> trained_on.Record:
     """The record of the data, which must be those of the checkpoint.
 
@@ -291,10 +297,7 @@ class Loop:
     ):
       return record
     trained_on.refuse_others(
-      self._workdir,
-      record,
-      self._image_set,
-      accept=config.data.accept_changed,
+      self._workdir, record, self._image_set, accept=accept
     )
     made = trained_on.make(self._image_set, record, saved.step)
     if record and made["fingerprint"] != record["fingerprint"]:

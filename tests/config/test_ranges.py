@@ -54,7 +54,14 @@ TAKEN = {
     *("task.gradient_penalty", "task.most_adaptive"),
   ),
   # Paths, which are looked up where a run begins.
-  "nonsense": ("*.workdir", "*.hash", "*.tokens", "data.name", "task.start"),
+  "nonsense": (
+    "*.workdir",
+    "*.hash",
+    "*.tokens",
+    "data.name",
+    "task.start",
+    "train.start_from",
+  ),
 }
 # Value -> fields that do not take it, though they take its neighbours.
 ENDS = {
