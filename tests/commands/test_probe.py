@@ -130,7 +130,7 @@ def test_a_change_is_of_all_configs():
 def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path, capsys):
   (tmp_path / "file").touch()
   out = tmp_path / "file" / "probe"
-  assert command.main([VIDEO + "blur", f"--out={out}"]) == 1
+  assert command.main([VIDEO + "blur", f"--out={out}"]) == 2
   assert str(out) in capsys.readouterr().err
 
 
