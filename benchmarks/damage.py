@@ -386,7 +386,7 @@ def classifier_cache(folder: pathlib.Path) -> Kept:
 
 
 def features_cache(folder: pathlib.Path) -> Kept:
-  """What one classifier sees of two parts of the digits."""
+  """Features of two parts of the digits, by one classifier."""
   part = part_of_digits(0)
   with cache_home(folder):
     network = _network(part, "classifier")

@@ -149,7 +149,7 @@ def _surroundings() -> list[list[str]]:
 
 
 def survival() -> Sheet:
-  """What `benchmarks.kill`, `.damage`, `.surroundings`, `.full_disk` found."""
+  """Results of `benchmarks.kill`, `.damage`, `.surroundings`, `.full_disk`."""
   disks = _values("full_disk")
   broken = sum(bool(d["left"]) for found in disks.values() for d in found)
   return Sheet(

@@ -108,7 +108,7 @@ def _about_inception_scores(records: Sequence[Record]) -> list[str]:
 def _each_once(
   records: Sequence[Record], say: Callable[[Record], list[str]]
 ) -> list[str]:
-  """What is to be said of the generated images' scores."""
+  """Lines about the scores of generated images, each once."""
   lines = (say(record["metrics"]["generated"]) for record in records)
   return list(dict.fromkeys(itertools.chain.from_iterable(lines)))
 

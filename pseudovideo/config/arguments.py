@@ -46,7 +46,7 @@ def parse(arg: str, **choices: tuple[str, ...]) -> dict[str, str]:
 
 
 def _paths(allowed: Collection[str]) -> tuple[str, ...]:
-  """What a value with a path may begin with, such as `folder:`."""
+  """Beginnings of values with a path, such as `folder:`."""
   return tuple(a.removesuffix("PATH") for a in allowed if ":PATH" in a)
 
 

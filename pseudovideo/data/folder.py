@@ -158,7 +158,7 @@ def _made_from(
   side: int | None,
   background: plain.Colour,
 ) -> dict[str, Any]:
-  """What the decoded copy depends on; the rule follows from the names."""
+  """Facts that the decoded copy depends on; the rule follows from the names."""
   used = {*split.train, *split.test}
   files = [path for name, path in paths.items() if name in used]
   facts: dict[str, Any] = {

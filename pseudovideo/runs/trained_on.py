@@ -111,7 +111,7 @@ def refuse_others(
 
 
 def sentences(record: Mapping[str, Any]) -> list[str]:
-  """What has to be said of the data of a score; nothing if they never changed.
+  """Sentences about the data of a score; none if they never changed.
 
   Args:
     record: entry `data` of a results.json.

@@ -1,6 +1,5 @@
 """Whole runs: resuming, killing, stopping, and losses that are not finite."""
 
-import hashlib
 import json
 import os
 import pathlib
@@ -20,6 +19,7 @@ from pseudovideo import errors
 from pseudovideo.config import parsing
 from pseudovideo.runs import checkpoints, metric_log
 from pseudovideo.training import loop as train
+from tests.training.small_runs import final_hash
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -34,17 +34,6 @@ def config(**train_fields):
   # rounding errors; with this it does not, and runs can be compared.
   raw["optimizer"]["eps"] = 0.1
   return raw
-
-
-def final_hash(workdir) -> str:
-  """Of every bit of the newest checkpoint's arrays."""
-  parts = ("step", "params", "ema", "opt_state", "extra")
-  _, state, _ = checkpoints.load(workdir, parts=parts)
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
-    digest.update(jax.tree_util.keystr(path).encode())
-    digest.update(np.asarray(leaf).tobytes())
-  return digest.hexdigest()
 
 
 def losses(workdir) -> dict[int, float]:
