@@ -10,10 +10,12 @@ uint8 (N, T, H, W, C), or clips of a folder, videos:FOLDER?size=32&frames=17.
 
 Metrics of sets, over --network: FID (FD, if it is not inception), KID, IS, PR
 (precision and recall), FID-inf and IS-inf (extrapolated to infinitely many
-images). Of videos: FVD. Metrics of pairs, one item against the other in their
-order: PSNR, SSIM, IPD, LPIPS-vgg, LPIPS-alex; of videos also SSIM-position.
---samples draws of what is scored, and for metrics of pairs the same items of
---against.
+images). Of videos: FVD. Metrics of sets over their pixels, which need no
+network and no weights: spectrum (radial power spectra) and SWD (sliced
+Wasserstein distance of patches). Metrics of pairs, one item against the other
+in their order: PSNR, SSIM, IPD, LPIPS-vgg, LPIPS-alex; of videos also
+SSIM-position. --samples draws of what is scored, and for metrics of pairs the
+same items of --against.
 
 Weights are never downloaded. Files under their published names are found in
 $PSEUDOVIDEO_WEIGHTS_DIR; --weights names the file of Inception, or of I3D for
@@ -59,7 +61,7 @@ def define_flags() -> flags.FlagValues:
     (
       "resize",
       "tf1",
-      "Resize for Inception as tf1, pytorch_fid or clean does.",
+      "Resize for Inception as tf1, pytorch_fid, clean or torchmetrics does.",
     ),
     ("weights", None, "Read the weights of Inception or I3D from this file."),
     ("out", None, "Write the scores and their origin to this JSON file."),
@@ -152,23 +154,26 @@ def _has_fvd(values: flags.FlagValues) -> bool:
 
 
 def kinds_of(values: flags.FlagValues) -> dict[str, list[str]]:
-  """The metrics asked for, by what they are over: sets, videos, pairs."""
-  from pseudovideo.metrics import pair_metrics, set_metrics
+  """The metrics asked for, by what they are over, such as pairs."""
+  from pseudovideo.metrics import image_metrics, pair_metrics, set_metrics
 
   inception = values.network == "inception" and values.dim == 2048
   own = {
     kind.replace("FD", "FID") if inception else kind: kind
     for kind in set_metrics.METRICS
   }
-  allowed = [*own, "FVD", *pair_metrics.METRICS]
+  allowed = [*own, "FVD", *image_metrics.METRICS, *pair_metrics.METRICS]
+  over = ("sets", "videos", "images", "pairs")
+  kinds: dict[str, list[str]] = {name: [] for name in over}
   if values.metrics is None:
-    return {"sets": list(set_metrics.DEFAULT), "videos": [], "pairs": []}
-  kinds: dict[str, list[str]] = {"sets": [], "videos": [], "pairs": []}
+    return {**kinds, "sets": list(set_metrics.DEFAULT)}
   for name in dict.fromkeys(map(str.strip, values.metrics.split(","))):
     if name in own:
       kinds["sets"].append(own[name])
     elif name == "FVD":
       kinds["videos"].append("FD")
+    elif name in image_metrics.METRICS:
+      kinds["images"].append(name)
     elif name in pair_metrics.METRICS:
       kinds["pairs"].append(name)
     else:
@@ -195,6 +200,8 @@ def _scores(
   if kinds["videos"]:
     networks["videos"] = i3d.load(values.weights)
   found: dict[str, Any] = {}
+  if kinds["images"]:
+    found |= compare.images(chosen, reference, kinds["images"], seed=seed)
   if kinds["pairs"]:
     found |= compare.pairs(
       scored, reference, kinds["pairs"], num=number, seed=seed

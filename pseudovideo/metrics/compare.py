@@ -6,7 +6,13 @@ import numpy as np
 import tqdm
 
 from pseudovideo import errors
-from pseudovideo.metrics import pair_metrics, set_metrics, sources, summary
+from pseudovideo.metrics import (
+  image_metrics,
+  pair_metrics,
+  set_metrics,
+  sources,
+  summary,
+)
 from pseudovideo.pretrained import features
 
 Record = set_metrics.Record
@@ -46,11 +52,7 @@ def sets(
   _check_sizes(scored, reference)
   for source in (scored, reference):
     network.check(source.shape)
-    if source.num < 2:
-      raise errors.UserError(
-        f"{source.title} has too few images, {source.num}; scores of sets need "
-        "at least two, and thousands to mean something."
-      )
+    _check_number(source)
     set_metrics.check_number(kinds, source.num, f"images in {source.title}")
   on_disk = reference.identity is not None
   seen = [
@@ -66,6 +68,38 @@ def sets(
     seed=seed,
   )
   return set_metrics.records(pair, network, kinds)
+
+
+def images(
+  scored: sources.ImageSource,
+  reference: sources.ImageSource,
+  kinds: Sequence[str],
+  *,
+  split: str | None = None,
+  seed: int = 0,
+) -> dict[str, Record]:
+  """Scores of a set over its pixels, without a network.
+
+  Args:
+    scored: images to be scored.
+    reference: images that they are compared with.
+    kinds: names out of `image_metrics.METRICS`.
+    split: name of the reference in records; by default its title.
+    seed: seed of what is drawn, 0 or more.
+
+  Returns:
+    Records by name.
+
+  Raises:
+    UserError: videos, images of different sizes or that a metric does not
+      take, or too few of them.
+  """
+  _check_sizes(scored, reference)
+  for source in (scored, reference):
+    _check_number(source)
+  return image_metrics.records(
+    scored, reference, kinds, split=split or reference.title, seed=seed
+  )
 
 
 def pairs(
@@ -117,6 +151,14 @@ def _aligned(
     for pair in zip(reference.blocks(), scored.blocks(), strict=True):
       yield pair
       progress.update(len(pair[0]))
+
+
+def _check_number(source: sources.ImageSource) -> None:
+  if source.num < 2:
+    raise errors.UserError(
+      f"{source.title} has too few images, {source.num}; scores of sets need "
+      "at least two, and thousands to mean something."
+    )
 
 
 def _check_sizes(
