@@ -6,6 +6,7 @@ matrices are made on the host in float64.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -15,10 +16,15 @@ import numpy as np
 from pseudovideo import errors
 
 
+def _triangle(x: np.ndarray) -> np.ndarray:
+  """The kernel of linear interpolation."""
+  return np.maximum(0.0, 1.0 - np.abs(x))
+
+
 def _between(positions: np.ndarray, size: int) -> np.ndarray:
   """Weights that read linearly between pixels; the border is repeated."""
   distances = np.clip(positions, 0, size - 1)[:, None] - np.arange(size)
-  return np.maximum(0.0, 1.0 - np.abs(distances))
+  return _triangle(distances)
 
 
 def _tf1_bilinear(size: int, out: int) -> np.ndarray:
@@ -39,19 +45,22 @@ def _cubic(x: np.ndarray) -> np.ndarray:
   return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
-def _antialiased_bicubic(size: int, out: int) -> np.ndarray:
+def _antialiased(
+  kernel: Callable[[np.ndarray], np.ndarray], size: int, out: int
+) -> np.ndarray:
   """The kernel is widened when shrinking, and normalised at the border."""
   scale = size / out
   centres = (np.arange(out) + 0.5) * scale
   distances = np.arange(size) + 0.5 - centres[:, None]
-  weights = _cubic(distances / max(scale, 1.0))
+  weights = kernel(distances / max(scale, 1.0))
   return weights / weights.sum(1, keepdims=True)
 
 
 RULES: dict[str, Callable[[int, int], np.ndarray]] = {
   "tf1_bilinear": _tf1_bilinear,
   "bilinear": _bilinear,
-  "antialiased_bicubic": _antialiased_bicubic,
+  "antialiased_bilinear": functools.partial(_antialiased, _triangle),
+  "antialiased_bicubic": functools.partial(_antialiased, _cubic),
 }
 
 
@@ -61,7 +70,8 @@ def matrix(rule: str, size: int, out: int) -> np.ndarray:
   Args:
     rule: one of `RULES`. `tf1_bilinear` is `tf.image.resize_bilinear` of
       TensorFlow 1, `bilinear` is `torch.nn.functional.interpolate` without
-      antialiasing, `antialiased_bicubic` is Pillow's `BICUBIC`.
+      antialiasing, `antialiased_bilinear` is the same with it and Pillow's
+      `BILINEAR`, `antialiased_bicubic` is Pillow's `BICUBIC`.
     size: number of pixels of the axis.
     out: number of pixels wanted.
 
@@ -121,9 +131,11 @@ class Resize:
 
 
 # Named after the implementation of the FID: TensorFlow's original (and
-# torch-fidelity), pytorch-fid, and the "clean" mode of Parmar et al. 2022.
+# torch-fidelity), pytorch-fid, the "clean" mode of Parmar et al. 2022, and the
+# default of torchmetrics, `antialias=True`.
 RESIZES = {
   "tf1": Resize("tf1_bilinear", 128.0, 128.0),
   "pytorch_fid": Resize("bilinear", 127.5, 127.5),
   "clean": Resize("antialiased_bicubic", 128.0, 128.0),
+  "torchmetrics": Resize("antialiased_bilinear", 128.0, 128.0),
 }

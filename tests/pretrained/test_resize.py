@@ -63,19 +63,42 @@ def test_pytorch_fid(size, side):
   np.testing.assert_allclose(found, 2 * (expected / 255) - 1, atol=CLOSE)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (350, 620), (1, 7)])
-def test_clean_is_pillow_on_floats(size):
+@pytest.mark.parametrize(
+  ("name", "kernel"),
+  [
+    ("clean", PIL.Image.Resampling.BICUBIC),
+    ("torchmetrics", PIL.Image.Resampling.BILINEAR),
+  ],
+)
+@pytest.mark.parametrize("size", [(32, 32), (350, 620), (300, 20), (1, 7)])
+def test_pillow_on_floats(name, kernel, size):
   images = random_images(*size)
   planes = [
     PIL.Image.fromarray(np.float32(images[0, ..., c])).resize(
-      (SIDE, SIDE), PIL.Image.Resampling.BICUBIC
+      (SIDE, SIDE), kernel
     )
     for c in range(3)
   ]
   assert planes[0].mode == "F"
   expected = np.clip(np.stack([np.asarray(p) for p in planes], -1), 0, 255)
-  found = resized("clean", images)[0]
+  found = resized(name, images)[0]
   np.testing.assert_allclose(found, (expected - 128) / 128, atol=3e-6)
+
+
+@pytest.mark.parametrize(("size", "side"), [*SIZES, ((350, 620), SIDE)])
+def test_torchmetrics(size, side):
+  torch = pytest.importorskip("torch")
+  images = random_images(*size)
+  expected = torch.nn.functional.interpolate(
+    torch.from_numpy(images).permute(0, 3, 1, 2).float(),
+    size=(side, side),
+    mode="bilinear",
+    align_corners=False,
+    antialias=True,
+  )
+  expected = ((expected - 128) / 128).permute(0, 2, 3, 1).numpy()
+  found = resized("torchmetrics", images, side)
+  np.testing.assert_allclose(found, expected, atol=3e-6)
 
 
 @pytest.mark.parametrize("name", resize.RESIZES)
@@ -113,7 +136,7 @@ def test_grey_is_three_equal_channels(name):
 
 @pytest.mark.parametrize("rule", resize.RULES)
 def test_constants_stay_constant(rule):
-  for size, out in [(5, 224), (224, 5), (17, 16)]:
+  for size, out in [(5, 224), (224, 5), (17, 16), (1, 9), (9, 1)]:
     weights = resize.matrix(rule, size, out)
     assert weights.shape == (out, size) and weights.dtype == np.float64
     # A sum of up to 180 numbers in float64.
