@@ -38,7 +38,7 @@ def side(height: int, width: int) -> int:
 
 
 def projections(
-  blocks: Iterable[UInt8[np.ndarray, "B H W C"]], num: int, seed: int
+  blocks: Iterable[UInt8[np.ndarray, "_ H W C"]], num: int, seed: int
 ) -> Float64[np.ndarray, "K M"]:
   """Sorted projections of patches at random places, all that is held of them.
 
@@ -47,7 +47,7 @@ def projections(
   distance 0.
 
   Args:
-    blocks: (B, H, W, C) images of one shape.
+    blocks: (n, H, W, C) images of one shape.
     num: number N of images in all, at most `MOST_PATCHES`.
     seed: seed of places and directions, 0 or more.
 

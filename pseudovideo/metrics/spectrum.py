@@ -27,12 +27,12 @@ _BLOCK = 2**17
 
 
 def power(
-  blocks: Iterable[UInt8[np.ndarray, "B H W C"]],
+  blocks: Iterable[UInt8[np.ndarray, "_ H W C"]],
 ) -> Float64[np.ndarray, " R"]:
   """The mean power in each ring; memory does not grow with the images.
 
   Args:
-    blocks: (B, H, W, C) images of one shape, H and W at least 2; one image or
+    blocks: (n, H, W, C) images of one shape, H and W at least 2; one image or
       more in all.
 
   Returns:

@@ -132,7 +132,7 @@ class Resize:
 
 # Named after the implementation of the FID: TensorFlow's original (and
 # torch-fidelity), pytorch-fid, the "clean" mode of Parmar et al. 2022, and the
-# default of torchmetrics, `antialias=True`.
+# default of torchmetrics 1.9, `antialias=True`.
 RESIZES = {
   "tf1": Resize("tf1_bilinear", 128.0, 128.0),
   "pytorch_fid": Resize("bilinear", 127.5, 127.5),

@@ -230,6 +230,34 @@ def test_scores_through_the_classifier(home, scores, monkeypatch):
   assert record["against"]["num"] == 1437
 
 
+# Pixels alone.
+
+
+def test_scores_over_pixels_load_no_network(home, files, scores, monkeypatch):
+  for module in (inception, i3d):
+    monkeypatch.setattr(module, "load", None)
+  monkeypatch.setattr(classifier, "get_feature_network", None)
+  arrays, paths = files
+  bright = save(home, "bright", arrays["data"] + np.uint8(51))
+  found, record, _ = scores(bright, paths["data"], "--metrics=spectrum,SWD")
+  assert list(found) == ["spectrum", "SWD"]
+  # The mean grey value is in no ring.
+  assert found["spectrum"]["value"] == pytest.approx(0, abs=1e-9)
+  assert found["SWD"]["value"] == pytest.approx(51 / 255, rel=0.2)
+  for one in found.values():
+    assert (one["reference_split"], one["reference_size"]) == ("data.npz", 300)
+    assert "feature_network" not in one
+  assert record["against"]["num"] == 300
+  found, record, _ = scores(
+    paths["samples"], paths["data"], "--metrics=SWD,spectrum", "--samples=90"
+  )
+  sizes = [(s["num_samples"], s["reference_size"]) for s in found.values()]
+  assert sizes == [(90, 90), (90, 300)]
+  assert record["scored"]["num"] == 90
+  half = 20 * np.log10(2)  # But for the half grey levels that are cut off.
+  assert found["spectrum"]["value"] == pytest.approx(half, abs=0.2)
+
+
 # Networks in their places.
 
 
@@ -292,9 +320,9 @@ def test_samples_of_sets_and_of_pairs(doubles, files, scores):
 def test_metrics_that_are_named_twice_are_scored_once(doubles, files, scores):
   _, paths = files
   found, _, _ = scores(
-    paths["samples"], paths["data"], "--metrics=IS, FID,IS,SSIM,FID"
+    paths["samples"], paths["data"], "--metrics=IS, FID,IS,SSIM,SWD,FID"
   )
-  assert list(found) == ["SSIM", "IS", "FID"]
+  assert list(found) == ["SWD", "SSIM", "IS", "FID"]
 
 
 def test_videos(doubles, home, scores):
@@ -327,6 +355,7 @@ def test_wrong_arguments(home, files, sentence, monkeypatch):
     (["--seed=-1"], "--seed must be 0 or more; got -1"),
     (["--seed=x"], "--seed must be an integer"),
     (["--dim=big"], "--dim must be an integer"),
+    (["--metrics=SWDD"], "named 'SWDD'; did you mean 'SWD'?"),
     (["--metrics=FIDD"], "named 'FIDD'; did you mean 'FID'?"),
     (["--metrics="], "named ''"),
     (["--metrics=FD"], "named 'FD'; did you mean"),
@@ -351,9 +380,10 @@ def test_what_is_not_there(files, sentence):
   both = [f"--images={paths['samples']}", f"--against={paths['data']}"]
   for argv, said in [
     (["--dim=100"], "no features of dimension 100; choose one of 64, 192"),
-    (["--resize=foo"], "clean, pytorch_fid, tf1"),
+    (["--resize=foo"], "clean, pytorch_fid, tf1, torchmetrics"),
     ([], "weights of Inception-v3 (2015-12-05) are not on this machine"),
     (["--weights=nowhere.pth"], "nowhere.pth cannot be read"),
+    (["--metrics=SWD,FID"], "weights of Inception-v3 (2015-12-05) are not"),
     (["--metrics=FVD"], "weights of I3D (Kinetics-400) are not on this"),
     (["--metrics=LPIPS-vgg"], "weights of VGG-16 (ImageNet) are not on"),
     (["--network=classifier"], "data set with labels; name one with --against"),
@@ -361,6 +391,7 @@ def test_what_is_not_there(files, sentence):
     (["--against=digits:valid"], "'digits:valid'"),
     (["--samples=301"], "300 images and 301 were to be scored"),
     (["--samples=301", "--metrics=PSNR"], "300 images and 301 were"),
+    (["--samples=301", "--metrics=SWD"], "300 images and 301 were"),
   ]:
     assert said in sentence(*both, *argv)
 
@@ -424,6 +455,19 @@ def test_sets_that_cannot_be_scored(doubles, files, sentence):
       ["--metrics=FVD"],
       "(at least 9, H, W, 1 or 3); got (8, 16, 12, 3)",
     ),
+    (None, None, ["--samples=1", "--metrics=SWD"], "has too few images, 1;"),
+    (
+      np.zeros((4, 9, 9, 3), np.uint8),
+      None,
+      ["--metrics=spectrum"],
+      "resize them yourself",
+    ),
+    (
+      _videos(4, 9),
+      _videos(4, 9),
+      ["--metrics=spectrum"],
+      "takes images (H, W, C); got items of shape (9, 16, 12, 3)",
+    ),
     (None, None, ["--metrics=SSIM-position"], "undefined for 1 frames"),
     (_videos(4, 9), _videos(4, 9), ["--metrics=PSNR"], "are equal, so that"),
   ]:
@@ -437,7 +481,7 @@ def test_sets_that_cannot_be_scored(doubles, files, sentence):
     )
 
 
-@pytest.mark.parametrize("metrics", ["FID", "SSIM"])
+@pytest.mark.parametrize("metrics", ["FID", "SSIM", "spectrum"])
 def test_a_broken_image_is_named(doubles, files, sentence, metrics):
   """Its header is intact, so that it is found when half the work is done."""
   arrays, paths = files
@@ -454,7 +498,7 @@ def test_a_broken_image_is_named(doubles, files, sentence, metrics):
 def test_help(capsys):
   assert command.main(["--help"]) == 0
   said = capsys.readouterr().out
-  for name in ("--images", "--against", "SSIM-position", "FID-inf"):
+  for name in ("--images", "SSIM-position", "FID-inf", "spectrum", "SWD"):
     assert name in said
 
 
