@@ -10,9 +10,9 @@ times the shorter side, so that a ring holds one fineness of detail.
 
 The distance is the root mean square over rings of 10 log10(P_1 / P_2). It shows
 what generated images lack or have too much of at each fineness, blur and noise
-above all, and is blind to where things are and what they are. Spectra of
-generated images are compared in this way by Durall et al. (2020), "Watch your
-Up-Convolution".
+above all, and is blind to where things are and what they are. Durall et al.
+(2020), "Watch your Up-Convolution", tell generated images by spectra summed
+over circles; this distance of them is ours.
 """
 
 from collections.abc import Iterable
