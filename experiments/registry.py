@@ -34,6 +34,7 @@ STUDIES = (
 NAMES = (*PAPER, *STUDIES)
 
 OTHERS = (
+  "classifiers",
   "demo",
   "exposure",
   "ivvae_cache",

@@ -25,6 +25,30 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     safetensors.SafetensorError: the header is not valid, or does not fit the
       file.
   """
+  _check_header(path)
+  try:
+    arrays = safetensors.numpy.load_file(path)
+  except AttributeError as error:
+    raise ValueError("an array in it is of a type that numpy lacks") from error
+  for array in arrays.values():
+    array.flags.writeable = False
+  return arrays
+
+
+def metadata(path: str | os.PathLike) -> dict[str, str]:
+  """Reads the metadata of a file, without its arrays.
+
+  Raises:
+    ValueError: see `read`.
+    safetensors.SafetensorError: see `read`.
+  """
+  _check_header(path)
+  with safetensors.safe_open(path, "numpy") as file:
+    return file.metadata() or {}
+
+
+def _check_header(path: str | os.PathLike) -> None:
+  """Refuses the header's length, see `read`."""
   size = os.path.getsize(path)
   with open(path, "rb") as file:
     length = int.from_bytes(file.read(8), "little")
@@ -36,21 +60,23 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     raise ValueError(
       f"its header has {length} bytes, and at most {HEADER_LIMIT} are read"
     )
-  try:
-    arrays = safetensors.numpy.load_file(path)
-  except AttributeError as error:
-    raise ValueError("an array in it is of a type that numpy lacks") from error
-  for array in arrays.values():
-    array.flags.writeable = False
-  return arrays
 
 
-def write(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write(
+  path: pathlib.Path,
+  arrays: Mapping[str, np.ndarray],
+  metadata: dict[str, str] | None = None,
+) -> None:
   """Writes arrays, cast to float32.
+
+  Args:
+    path: path of the file.
+    arrays: arrays by name.
+    metadata: texts by name; of more than one the library chooses the order.
 
   Raises:
     OSError: it cannot be written. (For a full disk the library itself has an
       error of its own, and its files are for their owner alone.)
   """
   cast = {n: np.asarray(a, "<f4", order="C") for n, a in arrays.items()}
-  path.write_bytes(safetensors.numpy.save(cast))
+  path.write_bytes(safetensors.numpy.save(cast, metadata))

@@ -1,4 +1,4 @@
-"""The classifier of a data set: trained once, kept on disk with a hash."""
+"""The classifier of a data set: packaged, or trained once and kept on disk."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from absl import logging
 from pseudovideo import errors, pixels
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import atomic, npz, unkept, untrusted
-from pseudovideo.pretrained import classifier_training
+from pseudovideo.pretrained import classifier_training, packaged
 from pseudovideo.pretrained.features import (
   FeatureNetwork,
   Forward,
@@ -30,17 +30,21 @@ def get_feature_network(
   cache: pathlib.Path | None = None,
   recipe: classifier_training.Recipe | None = None,
 ) -> FeatureNetwork:
-  """The classifier of a data set, from disk, or trained now and kept there.
+  """The classifier of a data set: packaged, from disk, or trained now.
+
+  What is trained is kept on disk. `provenance()` says the `origin`.
 
   Args:
     image_set: images with labels; only its training split is trained on.
     binarize: one of `pixels.BINARIZE`.
     cache: folder of the trained networks; by default
       `atomic.cache_dir("classifiers")`.
-    recipe: by default `classifier_training.default_recipe`.
+    recipe: how to train it, also where one is packaged. By default the
+      packaged one is taken, else `classifier_training.default_recipe`.
 
   Raises:
-    UserError: a set without labels, or an unknown binarization.
+    UserError: a set without labels, an unknown binarization, or a damaged
+      package.
   """
   if binarize not in pixels.BINARIZE:
     raise errors.unknown("binarization", binarize, pixels.BINARIZE)
@@ -51,23 +55,26 @@ def get_feature_network(
       "the distance to the nearest training image can be computed. Choose a "
       "data set with labels for the others."
     )
+  name = classifier_training.network_name(image_set, binarize)
+  if recipe is None and (found := packaged.find(image_set, binarize)):
+    accuracy = found.facts["held_out_accuracy"]
+    return _assemble(
+      image_set, name, binarize, found.params, accuracy, origin="packaged"
+    )
   recipe = recipe or classifier_training.default_recipe(image_set)
   facts = {
     "fingerprint": image_set.fingerprint,
     "binarize": binarize,
     "recipe": dataclasses.asdict(recipe),
   }
-  name = f"{image_set.name.partition(':')[0]}cls"
-  if binarize != "none":
-    name += f"-{binarize}"
   key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
   path = (cache or atomic.cache_dir("classifiers")) / f"{name}-{key[:16]}.npz"
-  found = _unkept.get(path) or _kept(path, facts)
-  if found is None:
-    found = params, accuracy = _train(image_set, name, binarize, recipe)
+  kept = _unkept.get(path) or _kept(path, facts)
+  if kept is None:
+    kept = params, accuracy = _train(image_set, name, binarize, recipe)
     if not _write(path, params, {**facts, "accuracy": accuracy}):
-      _unkept[path] = found
-  return _assemble(image_set, name, binarize, *found)
+      _unkept[path] = kept
+  return _assemble(image_set, name, binarize, *kept)
 
 
 # Trained networks that could not be written: parameters and accuracy by path.
@@ -94,7 +101,12 @@ def _train(
 
 
 def _assemble(
-  image_set: ImageSet, name: str, binarize: str, params: Any, accuracy: float
+  image_set: ImageSet,
+  name: str,
+  binarize: str,
+  params: Any,
+  accuracy: float,
+  origin: str = "trained on this machine",
 ) -> FeatureNetwork:
   network = classifier_training.network_for(image_set)
   return FeatureNetwork(
@@ -106,6 +118,7 @@ def _assemble(
     forward=_forward(network),
     params=params,
     facts={
+      "origin": origin,
       "held_out_accuracy": accuracy,
       "num_train": len(image_set.train_images),
       "value_range": list(VALUE_RANGE),

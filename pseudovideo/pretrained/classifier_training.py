@@ -5,7 +5,8 @@ photographs, and say little about 8x8 digits. So a small network is trained on
 the training split of the data set itself, by a fixed recipe: everything random
 comes from the recipe's seed, so the same software on the same kind of device
 gives the same weights, bit for bit. On a CPU the number of cores changes the
-order of sums and with it the last bits, so a score quotes the weights' hash.
+order of sums and with it the last bits, so a score quotes the weights' hash,
+and `packaged` holds those of some data sets.
 """
 
 import dataclasses
@@ -57,6 +58,12 @@ class Recipe:
 def default_recipe(image_set: ImageSet) -> Recipe:
   """The recipe with more steps for a larger set, up to 3,000."""
   return Recipe(steps=min(3000, 400 + len(image_set.train_images) // 10))
+
+
+def network_name(image_set: ImageSet, binarize: str) -> str:
+  """The name of a data set's classifier, such as `mnistcls-bernoulli`."""
+  name = f"{image_set.name.partition(':')[0]}cls"
+  return name if binarize == "none" else f"{name}-{binarize}"
 
 
 def network_for(image_set: ImageSet) -> classifier.Classifier:
