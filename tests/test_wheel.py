@@ -175,6 +175,7 @@ def test_a_copied_config_trains_samples_and_scores(python):
   assert math.isfinite(score["value"]) and score["num_samples"] == 32
   assert record["step"] == record["config"]["train"]["steps"] == 8
   assert record["provenance"]["git_commit"] is None, "of no clone"
+  assert score["feature_network"]["origin"] == "packaged"
   again = json.loads((python.folder / "scores.json").read_text())["metrics"]
   assert again["scored"]["FD-digitscls"]["value"] == pytest.approx(
     score["value"], rel=1e-6

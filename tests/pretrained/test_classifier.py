@@ -294,5 +294,10 @@ def test_warping_keeps_constant_images_and_stays_close_to_smooth_ones(key):
 def test_digits_reach_98_percent(tmp_path):
   from pseudovideo.data import digits
 
-  network = classifier.get_feature_network(digits.load(), cache=tmp_path)
+  image_set = digits.load()
+  network = classifier.get_feature_network(
+    image_set,
+    cache=tmp_path,
+    recipe=classifier_training.default_recipe(image_set),
+  )
   assert network.facts["held_out_accuracy"] >= 0.98

@@ -13,6 +13,7 @@ from pseudovideo.losses import perceptual
 from pseudovideo.pretrained import (
   classifier,
   classifier_training,
+  packaged,
   perceptual_features,
   weights,
 )
@@ -51,6 +52,7 @@ def by_classifier(digit_set, tmp_path_factory):
   params = jax.tree.map(np.asarray, params)
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    patch.setattr(packaged, "find", lambda *_: None)
     patch.setattr(classifier_training, "train", lambda *_: params)
     yield perceptual_features.load("classifier", digit_set)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pseudovideo import data
 from pseudovideo.models.quantizers import lfq
-from pseudovideo.pretrained import classifier_training, perceptual_features
+from pseudovideo.pretrained import perceptual_features
 from pseudovideo.training import steps
 from tests.tasks import small_tokenizers as small
 
@@ -22,20 +22,6 @@ TASK = small.changed(
   perceptual_weight=0.3,
 )
 NUM = 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stand_in(tmp_path_factory):
-  """An untrained classifier of digits, in a cache of this module."""
-  image_set = data.load("digits")
-  network = classifier_training.network_for(image_set)
-  image = jnp.zeros((1, *image_set.image_shape))
-  params = jax.jit(network.init)(jax.random.key(0), image)["params"]
-  params = jax.tree.map(np.asarray, params)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    patch.setattr(classifier_training, "train", lambda *_: params)
-    yield params
 
 
 @functools.cache
@@ -280,14 +266,15 @@ def test_what_is_logged(task):
   )
 
 
-def test_a_frozen_network_stays_as_it_was(stand_in):
+def test_a_frozen_network_stays_as_it_was():
+  packaged = perceptual_features.load("classifier", data.load("digits")).params
   params, extra = fresh(TASK)
   jax.tree.map(
-    np.testing.assert_array_equal, extra["frozen"]["perceptual"], stand_in
+    np.testing.assert_array_equal, extra["frozen"]["perceptual"], packaged
   )
   _, _, state = ours()
   kept = state["frozen"]["perceptual"]
-  jax.tree.map(np.testing.assert_array_equal, kept, stand_in)
+  jax.tree.map(np.testing.assert_array_equal, kept, packaged)
   assert "perceptual" not in params
 
 
