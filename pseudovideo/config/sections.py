@@ -8,13 +8,14 @@ from annotated_types import Ge, Le
 from pseudovideo import errors, pixels
 from pseudovideo.data import plain
 from pseudovideo.fields import Count, NotNegativeInt, Seed
-from pseudovideo.metrics import set_metrics
+from pseudovideo.metrics import image_metrics, set_metrics
 
 # Steps are counted in int32; pictures and batches are held in memory.
 Steps = Annotated[int, Ge(1), Le(2**30)]
 BatchSize = Annotated[int, Ge(1), Le(2**20)]
 Pictures = Annotated[int, Ge(1), Le(10_000)]
 NumSamples = Annotated[int, Ge(2), Le(10**7)]
+When = Literal["auto", "always", "never"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +103,13 @@ class EvaluateConfig:
     num_samples: images that are generated and scored.
     batch_size: images per call of the sampler.
     seed: seed of the samples and of the metrics that draw subsets.
-    metrics: names from `metrics.set_metrics.METRICS`, separated by commas.
+    metrics: names from `metrics.set_metrics.METRICS` and
+      `metrics.image_metrics.METRICS`, separated by commas.
+    classifier: `auto`: scores over the data set's own classifier for grey
+      images with labels, and for colour images if the package brings one;
+      `always` or `never`.
+    efflite0: `auto`: scores over EfficientNet-Lite0 for colour images and for
+      images without labels; `always` or `never`.
     inception: `auto`: FID too, for colour images where the published weights
       are on this machine; `always` or `never`.
   """
@@ -111,7 +118,9 @@ class EvaluateConfig:
   batch_size: Count = 250
   seed: Seed = 0
   metrics: str = "FD,KID,IS"
-  inception: Literal["auto", "always", "never"] = "auto"
+  classifier: When = "auto"
+  efflite0: When = "auto"
+  inception: When = "auto"
 
   @property
   def metric_names(self) -> tuple[str, ...]:
@@ -120,5 +129,6 @@ class EvaluateConfig:
 
   def check(self) -> None:
     """Raises `UserError` for an unknown metric."""
+    known = {**set_metrics.METRICS, **image_metrics.METRICS}
     for name in self.metric_names:
-      errors.look_up("metric in evaluate.metrics", name, set_metrics.METRICS)
+      errors.look_up("metric in evaluate.metrics", name, known)

@@ -14,6 +14,7 @@ from pseudovideo import data, errors, keys, pixels, runs
 from pseudovideo.devices import sharding
 from pseudovideo.evaluation import (
   elbo,
+  equal_numbers,
   feature_networks,
   reconstruction,
   sampling,
@@ -213,16 +214,17 @@ def evaluate(
   if drawn is None:
     drawn = draw(run, num_samples)
     sample_files.save(run.workdir / sample_files.NAME, drawn)
-  scores = scoring.score(
+  sets = scoring.sets_of(
     drawn.images,
     scored,
-    networks,
     num_samples=num,
-    seed=config.seed,
     binarize=run.config.data.binarize,
-    kinds=config.metric_names,
   )
-  record = _record(run, drawn, scores)
+  seen = [scoring.see(sets, network) for network in networks]
+  kinds, seed = config.metric_names, config.seed
+  scores = scoring.rows(sets, seen, kinds, seed=seed)
+  equal = equal_numbers.rows(sets, seen, kinds, seed=seed)
+  record = _record(run, drawn, scores, equal)
   for name, measure in MEASURES.items():
     if base.can(run.task, measure.ability):
       record[name] = measure.measure(run, drawn.images, num)
@@ -262,7 +264,14 @@ def _networks(run: runs.Run) -> list[features.FeatureNetwork]:
   return feature_networks.networks_for(
     data.last_frames(run.image_set),
     binarize=run.config.data.binarize,
-    use_inception=run.config.evaluate.inception,
+    use=_use(run),
+  )
+
+
+def _use(run: runs.Run) -> feature_networks.Use:
+  config = run.config.evaluate
+  return feature_networks.Use(
+    config.classifier, config.efflite0, config.inception
   )
 
 
@@ -271,6 +280,7 @@ def _lines(record: dict[str, Any]) -> list[str]:
   scores, left_out = record["metrics"], record["left_out"]
   return [
     *table_lines(scores),
+    *equal_numbers.lines(record["equal_numbers"]),
     *trained_on.sentences(record["data"]),
     *set_metrics.about_inception_scores(scores["generated"]),
     *set_metrics.warnings(scores["generated"]),
@@ -333,14 +343,15 @@ def pseudo_videos(run: runs.Run) -> np.ndarray:
   return pixels.checked(make(run.params, run.extra, chosen))
 
 
-def _record(run, drawn, scores) -> dict[str, Any]:
+def _record(run, drawn, scores, equal) -> dict[str, Any]:
   """Everything that is needed to quote the scores."""
   config = run.config
   return {
     "title": config.title,
     "metrics": scores,
+    "equal_numbers": equal,
     "left_out": feature_networks.left_out(
-      run.image_set, config.evaluate.metric_names, config.evaluate.inception
+      run.image_set, config.evaluate.metric_names, _use(run)
     ),
     "seeds": {"train": config.train.seed, "sample": drawn.seed},
     "samples_file": drawn.file,

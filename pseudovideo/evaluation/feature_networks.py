@@ -1,81 +1,145 @@
 """The networks that the samples of a run are scored through."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pseudovideo import errors
 from pseudovideo.data.image_set import ImageSet
-from pseudovideo.pretrained import classifier, inception, weights
+from pseudovideo.pretrained import (
+  classifier,
+  efficientnet_lite,
+  inception,
+  packaged,
+  weights,
+)
 from pseudovideo.pretrained.features import FeatureNetwork
 
-INCEPTION = ("auto", "always", "never")
+WHEN = ("auto", "always", "never")
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+  """When the networks are used, each one of `WHEN`.
+
+  Attributes:
+    classifier: the data set's own classifier. `auto`: of grey images with
+      labels, and of colour images if one comes with the package.
+    efflite0: EfficientNet-Lite0. `auto`: for colour images, and for images
+      without labels.
+    inception: Inception-v3 of the FID. `auto`: for colour images, where the
+      published weights are on this machine.
+  """
+
+  classifier: str = "auto"
+  efflite0: str = "auto"
+  inception: str = "auto"
 
 
 def networks_for(
-  image_set: ImageSet, *, binarize: str = "none", use_inception: str = "auto"
+  image_set: ImageSet, *, binarize: str = "none", use: Use | None = None
 ) -> list[FeatureNetwork]:
-  """The classifier of the data set, if it has labels, and Inception-v3.
+  """The networks over which the images of a data set are scored.
 
   Args:
     image_set: data set that the samples are compared with.
     binarize: how the data are binarized, one of `pixels.BINARIZE`.
-    use_inception: `auto`: for colour images, where the published weights are
-      on this machine; `always` or `never`.
+    use: when each network is used.
 
   Returns:
-    No, one or two networks.
+    Any of the three, the one to quote first. With `auto`, a network whose
+    weights are missing is left out; `left_out` says why.
 
   Raises:
-    UserError: `always`, and the weights are missing; a file with the name of
-      the published weights that is not theirs; an unknown word.
+    UserError: `always`, and the weights or labels are missing; a file with the
+      name of published weights that is not theirs; an unknown word.
   """
-  if use_inception not in INCEPTION:
-    raise errors.unknown("use of Inception", use_inception, INCEPTION)
-  networks = []
-  if image_set.train_labels is not None:
-    networks.append(
-      classifier.get_feature_network(image_set, binarize=binarize)
-    )
-  if use_inception == "always" or (
-    use_inception == "auto"
-    and _is_colour(image_set)
-    and weights.find(weights.INCEPTION)
-  ):
-    networks.append(dataclasses.replace(inception.load(), binarize=binarize))
-  return networks
+  use = use or Use()
+  for field in dataclasses.fields(use):
+    _check(f"use of {field.name}", getattr(use, field.name))
+  makers: list[tuple[bool, Callable[[], FeatureNetwork]]] = [
+    (
+      _uses_classifier(image_set, binarize, use.classifier),
+      lambda: classifier.get_feature_network(image_set, binarize=binarize),
+    ),
+    (
+      _wanted(use.efflite0, _takes_efflite0(image_set))
+      and _has(use.efflite0, weights.EFFICIENTNET_LITE0),
+      efficientnet_lite.load,
+    ),
+    (
+      _wanted(use.inception, _is_colour(image_set))
+      and _has(use.inception, weights.INCEPTION),
+      inception.load,
+    ),
+  ]
+  if _is_colour(image_set):
+    makers[:2] = makers[1::-1]
+  return [
+    dataclasses.replace(make(), binarize=binarize)
+    for used, make in makers
+    if used
+  ]
+
+
+def _check(what: str, word: str) -> None:
+  if word not in WHEN:
+    raise errors.unknown(what, word, WHEN)
+
+
+def _wanted(word: str, automatically: bool) -> bool:
+  return word == "always" or (word == "auto" and automatically)
+
+
+def _has(word: str, published: weights.Published) -> bool:
+  """Whether to load weights: what is asked for and missing is refused there."""
+  return word == "always" or weights.find(published) is not None
+
+
+def _is_colour(image_set: ImageSet) -> bool:
+  return image_set.image_shape[-1] == 3
+
+
+def _takes_efflite0(image_set: ImageSet) -> bool:
+  return _is_colour(image_set) or image_set.train_labels is None
+
+
+def _uses_classifier(image_set: ImageSet, binarize: str, word: str) -> bool:
+  if word != "auto" or image_set.train_labels is None:
+    return word == "always"
+  if not _is_colour(image_set):
+    return True
+  return packaged.find(image_set, binarize) is not None
 
 
 def left_out(
-  image_set: ImageSet, kinds: Iterable[str], use_inception: str = "auto"
+  image_set: ImageSet, kinds: Iterable[str], use: Use | None = None
 ) -> dict[str, str]:
   """The metrics that would be scored too if their network were to be had.
 
   Args:
     image_set: see `networks_for`.
     kinds: names out of `set_metrics.METRICS`.
-    use_inception: see `networks_for`.
+    use: see `networks_for`.
 
   Returns:
-    From a name, such as `FID` or `FD-classifier`, to a phrase that says why.
+    From a name, such as `FID` or `FD-efflite0`, to a phrase that says why.
   """
+  use = use or Use()
   found: dict[str, str] = {}
-  if image_set.train_labels is None:
-    found |= {
-      f"{kind}-classifier": "the images have no labels to train a classifier on"
-      for kind in kinds
-    }
-  missing = weights.find(weights.INCEPTION) is None
-  if use_inception == "auto" and _is_colour(image_set) and missing:
-    found |= {
-      kind.replace("FD", "FID"): (
-        f"the weights of {weights.INCEPTION.title} are not on this machine; "
-        f"{weights.VARIABLE} names the folder that holds "
-        f"{weights.INCEPTION.names[0]}"
-      )
-      for kind in kinds
-    }
+  for word, wanted, published, name in (
+    (
+      use.efflite0,
+      _takes_efflite0(image_set),
+      weights.EFFICIENTNET_LITE0,
+      lambda kind: f"{kind}-{efficientnet_lite.NAME}",
+    ),
+    (
+      use.inception,
+      _is_colour(image_set),
+      weights.INCEPTION,
+      lambda kind: kind.replace("FD", "FID"),
+    ),
+  ):
+    if word == "auto" and wanted and weights.find(published) is None:
+      found |= {name(kind): weights.missing(published) for kind in kinds}
   return found
-
-
-def _is_colour(image_set: ImageSet) -> bool:
-  return image_set.image_shape[-1] == 3

@@ -135,6 +135,39 @@ def _squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   return squared
 
 
+def nearest_features(
+  features: Float[np.ndarray, "N ..."],
+  reference: Float[np.ndarray, "M ..."],
+  *,
+  block: int = 1024,
+) -> Float64[np.ndarray, " N"]:
+  """Euclidean distance from each feature vector to its nearest reference.
+
+  Args:
+    features: (N, D) floats.
+    reference: (M, D) floats, M >= 1.
+    block: vectors compared at once, on either side.
+
+  Returns:
+    (N,) float64, exactly 0 for a copy.
+
+  Raises:
+    ValueError: other dimensions, or no reference.
+  """
+  if features.shape[1:] != reference.shape[1:] or not len(reference):
+    raise ValueError(
+      f"Features of shape {features.shape} cannot be compared with "
+      f"{reference.shape}."
+    )
+  centre = reference.mean(0, dtype=np.float64)
+  nearest = np.full(len(features), np.inf)
+  for rows, first in _blocks(features, centre, block):
+    for _, second in _blocks(reference, centre, block):
+      squared = _squared_distances(first, second)
+      nearest[rows] = np.minimum(nearest[rows], squared.min(1))
+  return np.sqrt(nearest)
+
+
 def nearest_distances(
   images: Shaped[np.ndarray, "N ..."],
   training: Shaped[np.ndarray, "M ..."],

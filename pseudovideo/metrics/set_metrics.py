@@ -73,10 +73,7 @@ class Metric:
 
 
 def _frechet_distance(pair: SetPair) -> dict[str, Record]:
-  value = frechet.distance(
-    frechet.gaussian(pair.scored.moments),
-    frechet.gaussian(pair.reference.moments),
-  )
+  value = frechet.distance(pair.scored.gaussian, pair.reference.gaussian)
   return {
     "FD": {
       "value": value,
@@ -183,6 +180,25 @@ def _precision_recall(pair: SetPair) -> dict[str, Record]:
   }
 
 
+def _nearest_neighbours(pair: SetPair) -> dict[str, Record]:
+  distances = precision_recall.nearest_features(
+    pair.scored.kept["features"], pair.reference.kept["features"]
+  )
+  return {
+    "NN": {
+      "value": float(distances.mean()),
+      "std": float(distances.std()),
+      "better": "as real",
+      "definition": (
+        "Mean and standard deviation of the Euclidean distance of features to "
+        "the nearest reference image; nearer to training images than as many "
+        "held-out ones are, or than to as many held-out ones, is copying."
+      ),
+      **pair.against,
+    }
+  }
+
+
 def _extrapolated(
   name: str, better: str, found: extrapolation.Extrapolated, what: str
 ) -> dict[str, Record]:
@@ -222,6 +238,7 @@ METRICS = {
   "KID": Metric(_kid, ("features",)),
   "IS": Metric(_inception_score, ("logits",)),
   "PR": Metric(_precision_recall, ("features",), NEIGHBOURS + 1),
+  "NN": Metric(_nearest_neighbours, ("features",)),
   "FD-inf": Metric(_frechet_at_infinity, ("features",), extrapolation.LEAST),
   "IS-inf": Metric(_score_at_infinity, ("logits",), extrapolation.LEAST),
 }

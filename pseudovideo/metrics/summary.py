@@ -5,14 +5,15 @@ a data set goes through a network once, not once per score.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import tqdm
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
 from pseudovideo.data import cache
-from pseudovideo.metrics import sources, statistics
+from pseudovideo.metrics import frechet, sources, statistics
 from pseudovideo.pretrained import features
 
 # What may be kept of every image, besides the moments.
@@ -33,6 +34,16 @@ class FeatureStats:
 
   moments: statistics.Moments
   kept: Mapping[str, Shaped[np.ndarray, "N _"]]
+
+  @functools.cached_property
+  def gaussian(self) -> frechet.Gaussian:
+    """The Gaussian of the moments, decomposed once."""
+    return frechet.gaussian(self.moments)
+
+  def chosen(self, places: Int[np.ndarray, " n"]) -> "FeatureStats":
+    """Some of the images, of which the features were kept, by their places."""
+    kept = {name: np.asarray(rows[places]) for name, rows in self.kept.items()}
+    return FeatureStats(statistics.moments_of(kept["features"]), kept)
 
 
 def _in_memory(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -139,10 +139,7 @@ def read(
   """
   path = path or find(published)
   if path is None:
-    raise errors.UserError(
-      f"The weights of {published.title} are not on this machine; "
-      f"{published.how_to_get}{_where(published)}."
-    )
+    raise errors.UserError(f"{_capital(missing(published))}.")
   digest = _sha256(path)
   if published.sha256 not in (None, digest):
     raise errors.UserError(
@@ -153,14 +150,19 @@ def read(
   return state_dicts.read(path), digest
 
 
-def _where(published: Published) -> str:
-  """A clause that says where to put the file; a package needs none."""
+def missing(published: Published) -> str:
+  """A clause that says that a file is missing and how to get it."""
+  start = f"the weights of {published.title} are not on this machine"
   if published.package is not None:
-    return ""
+    return f"{start}; {published.how_to_get}"
   return (
-    f", and put it as {published.names[0]} into {folder()}, or set {VARIABLE} "
-    "to the folder that holds it"
+    f"{start}; put {published.names[0]} from {published.source} into "
+    f"{folder()}, or set {VARIABLE} to the folder that holds it"
   )
+
+
+def _capital(clause: str) -> str:
+  return clause[0].upper() + clause[1:]
 
 
 def _sha256(path: Any) -> str:

@@ -166,6 +166,8 @@ def add_results(report: page.Report, results: Mapping[str, Any]) -> None:
   if rows:
     add_scores(report, rows)
     add_definitions(report, rows)
+  if equal := results.get("equal_numbers"):
+    add_equal_numbers(report, equal)
   if left_out := results.get("left_out"):
     report.table(["left out", "why"], list(left_out.items()))
   if "bound" in results:
@@ -201,6 +203,37 @@ def add_scores(report: page.Report, rows: Scores) -> None:
       line += [_value(record), record.get("num_samples")]
     lines.append([*line, _reference(first)])
   report.table([*header, "reference"], lines, _warnings(rows) or None)
+
+
+def add_equal_numbers(report: page.Report, rows: Scores) -> None:
+  """Adds distances to training and to held-out images, as many of either.
+
+  Args:
+    report: the page.
+    rows: result of `evaluation.equal_numbers.rows`.
+  """
+  names = _metrics(rows)
+  if not names:
+    return
+  report.section(
+    "Equal numbers of images",
+    "Distances between as many images of either set. Generated images that are "
+    "nearer to training images than to held-out ones, and nearer than held-out "
+    "images are, are copies.",
+  )
+  report.table(
+    ["metric", "better", *map(_words, rows), "N"],
+    [
+      [
+        name,
+        _first(rows, name).get("better"),
+        *(_value(scores.get(name, {})) for scores in rows.values()),
+        _first(rows, name).get("num_samples"),
+      ]
+      for name in names
+    ],
+    _warnings(rows) or None,
+  )
 
 
 def _warnings(rows: Scores) -> str:

@@ -68,6 +68,7 @@ SHAPES = {
     "earlier": [{"fingerprint": str, "until_step": int}],
   },
   "metrics": {str: {str: _METRIC}},
+  "equal_numbers": {str: {str: {"value": float, **_METRIC}}},
   "provenance": {
     "device": {"kind": str, "count": int},
     "host": {"cores": int | None},

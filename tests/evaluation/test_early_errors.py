@@ -10,7 +10,12 @@ from pseudovideo import errors, runs
 from pseudovideo.evaluation import evaluate, feature_networks
 from pseudovideo.files import writable
 from pseudovideo.metrics import set_metrics
-from pseudovideo.pretrained import classifier, inception, weights
+from pseudovideo.pretrained import (
+  classifier,
+  efficientnet_lite,
+  inception,
+  weights,
+)
 from pseudovideo.report import run as run_report
 from pseudovideo.runs import results, sample_files
 from tests.metrics import pixel_network
@@ -132,13 +137,14 @@ def test_few_samples_are_said_beside_the_number(run, capsys):
   assert warning in (run.workdir / run_report.FILE).read_text()
 
 
-def test_what_has_no_network_is_named(run, capsys):
+def test_what_has_no_network_is_named(run, capsys, monkeypatch):
+  monkeypatch.setattr(weights, "find", lambda published: None)
   unlabelled = dataclasses.replace(
     run.image_set, train_labels=None, test_labels=None, num_classes=None
   )
   evaluate.evaluate(run.on(unlabelled), num_samples=4)
   left_out = results.read(run.workdir / evaluate.RESULTS_FILE)["left_out"]
-  assert set(left_out) == {"FD-classifier", "KID-classifier", "IS-classifier"}
+  assert set(left_out) == {"FD-efflite0", "KID-efflite0", "IS-efflite0"}
   said = capsys.readouterr().out
   page = (run.workdir / run_report.FILE).read_text()
   for name, why in left_out.items():
@@ -148,31 +154,40 @@ def test_what_has_no_network_is_named(run, capsys):
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("found", [True, False])
-@pytest.mark.parametrize("use", ["auto", "never"])
+@pytest.mark.parametrize("word", ["auto", "never"])
 def test_every_metric_is_scored_or_left_out(
-  run, tmp_path, monkeypatch, labels, channels, found, use
+  run, monkeypatch, labels, channels, found, word
 ):
-  if found:
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / weights.INCEPTION.names[0]).touch()
   monkeypatch.setattr(
-    inception, "load", lambda: pixel_network.make("inception")
+    weights, "find", lambda file: file.names if found else None
   )
+  for name, module in (
+    ("inception", inception),
+    ("efflite0", efficientnet_lite),
+  ):
+    network = pixel_network.make(name)
+    monkeypatch.setattr(module, "load", lambda network=network: network)
   images = dataclasses.replace(
     run.image_set,
     train_images=run.image_set.train_images.repeat(channels, -1),
+    fingerprint="4567",
     train_labels=run.image_set.train_labels if labels else None,
   )
-  networks = feature_networks.networks_for(images, use_inception=use)
+  use = feature_networks.Use(efflite0=word, inception=word)
+  networks = feature_networks.networks_for(images, use=use)
   scored = {
-    set_metrics.named(kind, network).replace("digitscls", "classifier")
+    set_metrics.named(kind, network)
     for network in networks
     for kind in set_metrics.DEFAULT
   }
   left_out = set(feature_networks.left_out(images, set_metrics.DEFAULT, use))
   assert not scored & left_out
-  wanted = {f"{kind}-classifier" for kind in set_metrics.DEFAULT}
-  if channels == 3 and use == "auto":
+  wanted = set()
+  if labels and channels == 1:
+    wanted |= {f"{kind}-digitscls" for kind in set_metrics.DEFAULT}
+  if word == "auto" and (channels == 3 or not labels):
+    wanted |= {f"{kind}-efflite0" for kind in set_metrics.DEFAULT}
+  if word == "auto" and channels == 3:
     wanted |= {"FID", "KID", "IS"}
   assert scored | left_out == wanted
 

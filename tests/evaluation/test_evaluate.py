@@ -235,11 +235,16 @@ def test_what_cannot_be_scored(run, tmp_path, step, num_samples, message):
   assert not (run.workdir / evaluate.RESULTS_FILE).exists()
 
 
-def test_without_labels_there_is_no_network(run):
+def test_without_a_network_the_nearest_image_remains(run):
   unlabelled = dataclasses.replace(
     run.image_set, train_labels=None, test_labels=None, num_classes=None
   )
-  record = evaluate.evaluate(run.on(unlabelled), num_samples=16)
+  config = dataclasses.replace(
+    run.config,
+    evaluate=dataclasses.replace(run.config.evaluate, efflite0="never"),
+  )
+  blind = dataclasses.replace(run.on(unlabelled), config=config)
+  record = evaluate.evaluate(blind, num_samples=16)
   for metrics in record["metrics"].values():
     assert set(metrics) == {"nearest-train"}
 

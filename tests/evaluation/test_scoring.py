@@ -36,16 +36,17 @@ def own_cache(tmp_path, monkeypatch):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def image_set(labels=True, held_out=40) -> ImageSet:
+def image_set(labels=True, held_out=40, training=80) -> ImageSet:
   rng = np.random.default_rng(0)
-  images = rng.integers(0, 256, (80 + held_out, 4, 4, 1), dtype=np.uint8)
-  classes = np.arange(80 + held_out, dtype=np.int32) % 4
+  num = training + held_out
+  images = rng.integers(0, 256, (num, 4, 4, 1), dtype=np.uint8)
+  classes = np.arange(num, dtype=np.int32) % 4
   return ImageSet(
     name="noise",
-    train_images=images[:80],
-    train_labels=classes[:80] if labels else None,
-    test_images=images[80:],
-    test_labels=classes[80:] if labels else None,
+    train_images=images[:training],
+    train_labels=classes[:training] if labels else None,
+    test_images=images[training:],
+    test_labels=classes[training:] if labels else None,
     num_classes=4 if labels else None,
     source="made here",
     fingerprint="4567",
@@ -115,7 +116,7 @@ def test_the_first_samples_and_as_many_held_out_ones_are_scored():
 
 
 def test_data_are_shown_to_a_network_once(tmp_path):
-  """So are the held-out images that are scored."""
+  """So are the held-out images, however many of them are scored."""
   shown = []
 
   class Watched(features.FeatureNetwork):
@@ -126,9 +127,9 @@ def test_data_are_shown_to_a_network_once(tmp_path):
 
   network = Watched(**vars(flat_network()))
   first = scoring.score(generated(), image_set(), [network], num_samples=20)
-  assert sorted(shown) == [20, 20, 80]
+  assert sorted(shown) == [20, 40, 80]
   again = scoring.score(generated(), image_set(), [network], num_samples=20)
-  assert sorted(shown) == [20, 20, 20, 80], "the samples"
+  assert sorted(shown) == [20, 20, 40, 80], "the samples"
   assert again == first
   assert len([*(tmp_path / "pseudovideo" / "summaries").iterdir()]) == 2
 
@@ -140,6 +141,19 @@ def test_splits_hold_at_least_500_samples():
   )
   assert scores["generated"]["IS-flatcls"]["splits"] == 2
   assert scores["real"]["IS-flatcls"]["splits"] == 1
+
+
+def test_pixels_are_compared_without_a_network():
+  kinds = ("FD", "SWD", "spectrum")
+  scores = scoring.score(
+    generated(), image_set(), [], num_samples=20, kinds=kinds
+  )
+  for row in scores.values():
+    assert set(row) == {"SWD", "spectrum", "nearest-train"}
+    assert row["SWD"]["num_samples"] == row["spectrum"]["num_samples"] == 20
+  for name in ("SWD", "spectrum"):
+    values = (scores[row][name]["value"] for row in ("real", "generated"))
+    assert next(values) < next(values)
 
 
 def test_without_labels_only_the_distance_remains():

@@ -6,6 +6,7 @@ from sklearn import neighbors
 from pseudovideo import errors
 from pseudovideo.metrics.precision_recall import (
   nearest_distances,
+  nearest_features,
   precision_recall,
 )
 
@@ -173,3 +174,20 @@ def test_images_that_have_no_distance_are_refused():
     nearest_distances(_images(2, 0)[:, :4], _images(2, 0))
   with pytest.raises(ValueError, match="0 training images"):
     nearest_distances(_images(2, 0), _images(0, 0))
+
+
+@pytest.mark.parametrize("block", [3, 1024])
+def test_nearest_features_equal_brute_force(block):
+  rng = np.random.default_rng(0)
+  reference = 100 + rng.standard_normal((20, 5))
+  features = np.concatenate([100 + rng.standard_normal((9, 5)), reference[3:5]])
+  found = nearest_features(features, reference, block=block)
+  expected = distance.cdist(features, reference).min(1)
+  np.testing.assert_allclose(found, expected, rtol=1e-9)
+  assert (found[-2:] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (4, 6)])
+def test_features_that_have_no_distance_are_refused(shape):
+  with pytest.raises(ValueError, match="cannot be compared"):
+    nearest_features(np.zeros((3, 5)), np.zeros(shape))

@@ -16,6 +16,7 @@ NAMES = {
   "KID": ["KID"],
   "IS": ["IS"],
   "PR": ["precision", "recall"],
+  "NN": ["NN"],
   "FD-inf": ["FD-inf"],
   "IS-inf": ["IS-inf"],
 }
@@ -112,7 +113,8 @@ def test_records_hold_what_is_needed_to_quote_them(records):
     assert record["name"] == f"{name}-pixels"
     assert np.isfinite(record["value"])
     assert record["definition"].endswith(".")
-    assert record["better"] == ("lower" if kind[0] in "FK" else "higher")
+    better = {"F": "lower", "K": "lower", "N": "as real"}.get(kind[0], "higher")
+    assert record["better"] == better
     assert (record["num_samples"], record["seed"]) == (160, 0)
     assert record["feature_network"] == pixel_network.make().provenance()
     split, size = {

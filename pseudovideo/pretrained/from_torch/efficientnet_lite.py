@@ -47,8 +47,8 @@ def _layers() -> Iterator[_Layer]:
       ("project", "_project_conv", "_bn2", (channels, inside, 1, 1)),
     ]
     for ours, conv, norm, shape in parts[expansion == 1 :]:
-      theirs = (f"_blocks.{place}.{name}" for name in (conv, norm))
-      yield _Layer((f"block{place}", ours), *theirs, shape)
+      start = f"_blocks.{place}."
+      yield _Layer((f"block{place}", ours), start + conv, start + norm, shape)
   last = model.blocks()[-1].channels
   yield _Layer(
     ("head",), "_conv_head", "_bn1", (model.NUM_FEATURES, last, 1, 1)
@@ -99,11 +99,11 @@ def _folded(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Kernel, in our order of axes, and bias of a layer, float64."""
   scale, shift, mean, var = (
-    np.float64(arrays[f"{layer.norm}.{name}"]) for name in _NORM
+    arrays[f"{layer.norm}.{name}"].astype(np.float64) for name in _NORM
   )
   gain = scale / np.sqrt(var + EPSILON)
-  kernel = np.float64(arrays[f"{layer.conv}.weight"]).transpose(2, 3, 1, 0)
-  kernel = kernel * gain
+  kernel = arrays[f"{layer.conv}.weight"].astype(np.float64)
+  kernel = kernel.transpose(2, 3, 1, 0) * gain
   if layer.shape[1] == 1:  # Depthwise: (height, width, 1, channels).
     kernel = kernel[:, :, 0]
   elif layer.shape[2] == 1:  # A matrix, as `nn.Dense` has it.
