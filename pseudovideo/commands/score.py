@@ -2,6 +2,8 @@
 
   python -m pseudovideo.metrics --images=SAMPLES --against=cifar10 \\
       --metrics=FID,KID,IS --samples=50k --out=scores.json
+  python -m pseudovideo.metrics --images=SAMPLES --against=cifar10 \\
+      --network=efflite0 --metrics=FD,KID,PR,NN
 
 SAMPLES and the other set are a folder of images (FOLDER?size=32 scales and
 crops them), an npz or npy file of uint8 (N, H, W, C), or a data set such as
@@ -9,19 +11,20 @@ cifar10 (its training split) or cifar10:test. Videos are in npz or npy files,
 uint8 (N, T, H, W, C), or clips of a folder, videos:FOLDER?size=32&frames=17.
 
 Metrics of sets, over --network: FID (FD, if it is not inception), KID, IS, PR
-(precision and recall), FID-inf and IS-inf (extrapolated to infinitely many
-images). Of videos: FVD. Metrics of sets over their pixels, which need no
-network and no weights: spectrum (radial power spectra) and SWD (sliced
-Wasserstein distance of patches). Metrics of pairs, one item against the other
-in their order: PSNR, SSIM, IPD, LPIPS-vgg, LPIPS-alex; of videos also
-SSIM-position. --samples draws of what is scored, and for metrics of pairs the
-same items of --against.
+(precision and recall), NN (distance to the nearest neighbour), FID-inf and
+IS-inf (extrapolated to infinitely many images). Of videos: FVD. Metrics of sets
+over their pixels, which need no network and no weights: spectrum (radial power
+spectra) and SWD (sliced Wasserstein distance of patches). Metrics of pairs, one
+item against the other in their order: PSNR, SSIM, IPD, LPIPS-vgg, LPIPS-alex;
+of videos also SSIM-position. --samples draws of what is scored, and for metrics
+of pairs the same items of --against.
 
 Weights are never downloaded. Files under their published names are found in
 $PSEUDOVIDEO_WEIGHTS_DIR; --weights names the file of Inception, or of I3D for
-FVD. --network=classifier is the classifier that the project trains on the data
-set; its scores carry its name, as FD-cifar10cls does. What a network sees of
---against is kept on disk.
+FVD. --network=efflite0 is EfficientNet-Lite0, whose weights are installed by
+pip; it takes images of any size. --network=classifier is the project's own
+classifier of the data set. Scores carry the names of both, as FD-efflite0 and
+FD-digitscls do. What a network sees of --against is kept on disk.
 """
 
 import pathlib
@@ -39,7 +42,7 @@ from pseudovideo.terminal import command_line
 # How many images are scored. The paper has 10,000 of its diffusion models and
 # 50,000 of its autoregressive and masked ones.
 SAMPLES = {"10k": 10_000, "50k": 50_000, "all": None}
-NETWORKS = ("inception", "classifier")
+NETWORKS = ("inception", "efflite0", "classifier")
 
 
 def define_flags() -> flags.FlagValues:
@@ -145,7 +148,8 @@ def _check_network(values: flags.FlagValues) -> None:
   for name in ("resize", "dim", "weights"):
     if values[name].present and not (name == "weights" and _has_fvd(values)):
       raise errors.UserError(
-        f"--{name} is for Inception; leave it out with --network=classifier."
+        f"--{name} is for Inception; leave it out with "
+        f"--network={values.network}."
       )
 
 
@@ -212,16 +216,32 @@ def _scores(
 
 
 def _network(values: flags.FlagValues, reference: Any) -> Any:
-  from pseudovideo.pretrained import classifier, inception
+  from pseudovideo.pretrained import classifier, efficientnet_lite
 
   if values.network == "inception":
-    return inception.load(values.weights, resize=values.resize, dim=values.dim)
+    return _inception(values)
+  if values.network == "efflite0":
+    return efficientnet_lite.load()
   if reference.image_set is None:
     raise errors.UserError(
       "--network=classifier is trained on a data set with labels; name one "
       f"with --against, such as cifar10, instead of {reference.title}."
     )
   return classifier.get_feature_network(reference.image_set)
+
+
+def _inception(values: flags.FlagValues) -> Any:
+  from pseudovideo.pretrained import inception, weights
+
+  try:
+    return inception.load(values.weights, resize=values.resize, dim=values.dim)
+  except errors.UserError as error:
+    if values.weights or weights.find(weights.INCEPTION) is not None:
+      raise
+    raise errors.UserError(
+      f"{str(error).removesuffix('.')}, or give --network=efflite0, whose "
+      "scores are no FID."
+    ) from error
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

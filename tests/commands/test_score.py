@@ -13,7 +13,13 @@ from pseudovideo import convert, data
 from pseudovideo.commands import score as command
 from pseudovideo.devices import xla
 from pseudovideo.metrics import lpips
-from pseudovideo.pretrained import classifier, i3d, inception, weights
+from pseudovideo.pretrained import (
+  classifier,
+  efficientnet_lite,
+  i3d,
+  inception,
+  weights,
+)
 from tests.metrics import pixel_network
 from tests.pretrained.networks import inception_reference
 
@@ -200,7 +206,31 @@ def test_other_weights_are_refused(
   assert str(path) in said and "it was cut or altered" in said
 
 
-# A classifier that the project would train.
+# Networks that no folder of weights is needed for.
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_scores_through_efficientnet(home, files, scores, channels):
+  """Grey images are seen as colour images of equal channels."""
+  arrays = {
+    name: np.repeat(array[:40, :, :, :1], channels, -1)
+    for name, array in files[0].items()
+  }
+  paths = [save(home, f"some_{name}", a) for name, a in arrays.items()]
+  found, _, said = scores(*paths, "--network=efflite0", "--metrics=FD,NN,PR")
+  kinds = ("FD", "NN", "precision", "recall")
+  assert list(found) == [f"{kind}-efflite0" for kind in kinds]
+  network = efficientnet_lite.load()
+  (x, _), (y, _) = (
+    network(np.repeat(a[..., :1], 3, -1)) for a in arrays.values()
+  )
+  assert found["FD-efflite0"]["value"] == pytest.approx(
+    distance(x, y), rel=1e-3
+  )
+  nearest = np.sqrt(np.square(x[:, None] - y[None]).sum(2)).min(1)
+  assert found["NN-efflite0"]["value"] == pytest.approx(nearest.mean(), 1e-3)
+  assert found["FD-efflite0"]["feature_network"] == network.provenance()
+  assert "a covariance is singular" in said
 
 
 def test_scores_through_the_classifier(home, scores, monkeypatch):
@@ -361,7 +391,7 @@ def test_wrong_arguments(home, files, sentence, monkeypatch):
     (["--metrics=FD"], "named 'FD'; did you mean"),
     (["--metrics=FID", "--network=classifier"], "did you mean 'FD'?"),
     (["--metrics=FID", "--dim=64"], "did you mean 'FD'?"),
-    (["--network=resnet"], "classifier, inception"),
+    (["--network=resnet"], "classifier, efflite0, inception"),
     (["--config=x.py"], "takes no config"),
     (["--config=configs/hvae.py:preset=tiny"], "takes no config"),
     (["--config.train.steps=3"], "takes no config"),
@@ -502,8 +532,9 @@ def test_help(capsys):
     assert name in said
 
 
-def test_flags_that_the_classifier_does_not_read(capsys):
-  argv = ["--images=digits:test", "--against=digits", "--network=classifier"]
+@pytest.mark.parametrize("network", ["classifier", "efflite0"])
+def test_flags_that_other_networks_do_not_read(capsys, network):
+  argv = ["--images=digits:test", "--against=digits", f"--network={network}"]
   for flag in ("--resize=clean", "--dim=64", "--weights=a"):
     assert command.main([*argv, flag]) == 2
     name = flag.partition("=")[0]
