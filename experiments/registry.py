@@ -26,6 +26,7 @@ PAPER = (
 STUDIES = (
   "frame_sweep",
   "generated",
+  "instruments",
   "ivvae_ablation",
   "latent_diffusion",
 )

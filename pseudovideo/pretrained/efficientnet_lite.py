@@ -11,6 +11,7 @@ features on CIFAR-10, see `experiments.instruments`.
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -59,13 +60,15 @@ def load(path: str | os.PathLike | None = None) -> FeatureNetwork:
 
 
 @functools.cache
-def forward(resize: Resize, side: int) -> Forward:
+def forward(
+  resize: Callable[[jax.Array, int], jax.Array], side: int
+) -> Forward:
   """The function of a network that sees images resized in some way.
 
   One function for equal choices, so that each is compiled once.
 
   Args:
-    resize: how images are resized and scaled.
+    resize: how images are resized and scaled, such as a `Resize`.
     side: pixels along either axis.
   """
 
