@@ -4,7 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PRESET ?= small
 WORKERS ?= 2
-PYTEST = $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+# One thread of BLAS for each worker: two on one core wait for each other.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 # Four simulated devices wait for each other longer than XLA does when the
 # machine is busy. The older code generator compiles almost twice as fast, and
 # most of what tests cost is compilation; `test-avx2` tests the one of users.

@@ -100,7 +100,7 @@ def _tiny(config: ml_collections.ConfigDict) -> None:
   config.train.update(
     dict(steps=6, batch_size=8, log_every=2, eval_every=3, save_every=3, grid=4)
   )
-  config.evaluate.update(dict(num_samples=16, batch_size=8))
+  config.evaluate.update(dict(num_samples=16, batch_size=8, efflite0="never"))
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:

@@ -128,7 +128,7 @@ def _tiny(config: ml_collections.ConfigDict) -> None:
       steps=6, batch_size=16, log_every=2, eval_every=6, save_every=3, grid=16
     )
   )
-  config.evaluate.update(dict(num_samples=64, batch_size=32))
+  config.evaluate.update(dict(num_samples=64, batch_size=32, efflite0="never"))
 
 
 def _paper(config: ml_collections.ConfigDict, order: str, dataset: str) -> None:

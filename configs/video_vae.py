@@ -243,7 +243,7 @@ def _tiny(dataset: str) -> ml_collections.ConfigDict:
   config.train.update(
     dict(steps=6, batch_size=8, log_every=2, eval_every=3, save_every=3, grid=4)
   )
-  config.evaluate.update(dict(num_samples=16, batch_size=8))
+  config.evaluate.update(dict(num_samples=16, batch_size=8, efflite0="never"))
   return config
 
 

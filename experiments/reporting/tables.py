@@ -62,11 +62,13 @@ def check_comparable(records: Mapping[str, Record]) -> None:
     records: name of a row -> the content of its results.json.
 
   Raises:
-    UserError: they were scored by different networks, or on different data.
+    UserError: they were scored by different networks, or on different data, as
+      far as they say on which.
   """
   rows = records.values()
   networks = [{n["weights_hash"] for n in feature_networks(r)} for r in rows]
-  data = [record.get("data", {}).get("fingerprint") for record in rows]
+  known = (record.get("data", {}).get("fingerprint") for record in rows)
+  data = [fingerprint for fingerprint in known if fingerprint is not None]
   for what, values in (
     ("by different networks", networks),
     ("on different data", data),

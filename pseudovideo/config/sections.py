@@ -108,8 +108,8 @@ class EvaluateConfig:
     classifier: `auto`: scores over the data set's own classifier for grey
       images with labels, and for colour images if the package brings one;
       `always` or `never`.
-    efflite0: `auto`: scores over EfficientNet-Lite0 for colour images and for
-      images without labels; `always` or `never`.
+    efflite0: `auto`: scores over EfficientNet-Lite0 where its weights are
+      installed; `always` or `never`.
     inception: `auto`: FID too, for colour images where the published weights
       are on this machine; `always` or `never`.
   """

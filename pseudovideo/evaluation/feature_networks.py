@@ -24,8 +24,7 @@ class Use:
   Attributes:
     classifier: the data set's own classifier. `auto`: of grey images with
       labels, and of colour images if one comes with the package.
-    efflite0: EfficientNet-Lite0. `auto`: for colour images, and for images
-      without labels.
+    efflite0: EfficientNet-Lite0. `auto`: where its weights are installed.
     inception: Inception-v3 of the FID. `auto`: for colour images, where the
       published weights are on this machine.
   """
@@ -62,13 +61,11 @@ def networks_for(
       lambda: classifier.get_feature_network(image_set, binarize=binarize),
     ),
     (
-      _wanted(use.efflite0, _takes_efflite0(image_set))
-      and _has(use.efflite0, weights.EFFICIENTNET_LITE0),
+      _uses_weights(use.efflite0, weights.EFFICIENTNET_LITE0),
       efficientnet_lite.load,
     ),
     (
-      _wanted(use.inception, _is_colour(image_set))
-      and _has(use.inception, weights.INCEPTION),
+      _uses_weights(use.inception, weights.INCEPTION, _is_colour(image_set)),
       inception.load,
     ),
   ]
@@ -86,21 +83,17 @@ def _check(what: str, word: str) -> None:
     raise errors.unknown(what, word, WHEN)
 
 
-def _wanted(word: str, automatically: bool) -> bool:
-  return word == "always" or (word == "auto" and automatically)
-
-
-def _has(word: str, published: weights.Published) -> bool:
+def _uses_weights(
+  word: str, published: weights.Published, fits: bool = True
+) -> bool:
   """Whether to load weights: what is asked for and missing is refused there."""
-  return word == "always" or weights.find(published) is not None
+  if word == "auto":
+    return fits and weights.find(published) is not None
+  return word == "always"
 
 
 def _is_colour(image_set: ImageSet) -> bool:
   return image_set.image_shape[-1] == 3
-
-
-def _takes_efflite0(image_set: ImageSet) -> bool:
-  return _is_colour(image_set) or image_set.train_labels is None
 
 
 def _uses_classifier(image_set: ImageSet, binarize: str, word: str) -> bool:
@@ -126,20 +119,12 @@ def left_out(
   """
   use = use or Use()
   found: dict[str, str] = {}
-  for word, wanted, published, name in (
-    (
-      use.efflite0,
-      _takes_efflite0(image_set),
-      weights.EFFICIENTNET_LITE0,
-      lambda kind: f"{kind}-{efficientnet_lite.NAME}",
-    ),
-    (
-      use.inception,
-      _is_colour(image_set),
-      weights.INCEPTION,
-      lambda kind: kind.replace("FD", "FID"),
-    ),
-  ):
-    if word == "auto" and wanted and weights.find(published) is None:
-      found |= {name(kind): weights.missing(published) for kind in kinds}
+  efflite0, fid = weights.EFFICIENTNET_LITE0, weights.INCEPTION
+  if use.efflite0 == "auto" and weights.find(efflite0) is None:
+    why = weights.missing(efflite0)
+    found |= {f"{kind}-{efficientnet_lite.NAME}": why for kind in kinds}
+  wanted = use.inception == "auto" and _is_colour(image_set)
+  if wanted and weights.find(fid) is None:
+    why = weights.missing(fid)
+    found |= {kind.replace("FD", "FID"): why for kind in kinds}
   return found

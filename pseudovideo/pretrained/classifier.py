@@ -1,7 +1,6 @@
 """The classifier of a data set: packaged, or trained once and kept on disk."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 import pathlib
@@ -14,13 +13,15 @@ from absl import logging
 from pseudovideo import errors, pixels
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.files import atomic, npz, unkept, untrusted
-from pseudovideo.pretrained import classifier_training, packaged
-from pseudovideo.pretrained.features import (
-  FeatureNetwork,
-  Forward,
-  weights_hash,
+from pseudovideo.pretrained import (
+  classifier_training,
+  packaged,
+  whitened_training,
 )
-from pseudovideo.pretrained.networks.classifier import VALUE_RANGE, Classifier
+from pseudovideo.pretrained.features import FeatureNetwork, weights_hash
+from pseudovideo.pretrained.networks import classifier as networks
+
+Recipe = classifier_training.Recipe | whitened_training.Recipe
 
 
 def get_feature_network(
@@ -28,7 +29,7 @@ def get_feature_network(
   *,
   binarize: str = "none",
   cache: pathlib.Path | None = None,
-  recipe: classifier_training.Recipe | None = None,
+  recipe: Recipe | None = None,
 ) -> FeatureNetwork:
   """The classifier of a data set: packaged, from disk, or trained now.
 
@@ -82,18 +83,14 @@ _unkept: dict[pathlib.Path, tuple[Any, float]] = {}
 
 
 def _train(
-  image_set: ImageSet,
-  name: str,
-  binarize: str,
-  recipe: classifier_training.Recipe,
+  image_set: ImageSet, name: str, binarize: str, recipe: Recipe
 ) -> tuple[Any, float]:
   """Parameters and held-out accuracy."""
-  logging.info(
-    "Training the classifier %s for the scores, %d steps, once.",
-    name,
-    recipe.steps,
-  )
-  params = classifier_training.train(image_set, binarize, recipe)
+  logging.info("Training the classifier %s for the scores, once.", name)
+  if isinstance(recipe, whitened_training.Recipe):
+    params = whitened_training.train(image_set, binarize, recipe)
+  else:
+    params = classifier_training.train(image_set, binarize, recipe)
   network = _assemble(image_set, name, binarize, params, 0.0)
   accuracy = _accuracy(network, image_set)
   logging.info("Trained %s: held-out accuracy %.4f", name, accuracy)
@@ -108,35 +105,28 @@ def _assemble(
   accuracy: float,
   origin: str = "trained on this machine",
 ) -> FeatureNetwork:
-  network = classifier_training.network_for(image_set)
+  feature_dim, num_classes = params["logits"]["kernel"].shape
   return FeatureNetwork(
     name=name,
     weights_hash=weights_hash(params),
-    feature_dim=network.num_features,
-    num_classes=network.num_classes,
+    feature_dim=feature_dim,
+    num_classes=num_classes,
     image_shape=image_set.image_shape,
-    forward=_forward(network),
+    forward=_forward,
     params=params,
     facts={
       "origin": origin,
       "held_out_accuracy": accuracy,
       "num_train": len(image_set.train_images),
-      "value_range": list(VALUE_RANGE),
+      "value_range": list(networks.VALUE_RANGE),
       "resize": "none",
     },
     binarize=binarize,
   )
 
 
-@functools.cache
-def _forward(network: Classifier) -> Forward:
-  """One function for equal networks, so that each is compiled once."""
-
-  def forward(params, images):
-    x = pixels.to_float(images, VALUE_RANGE)
-    return network.apply({"params": params}, x)
-
-  return forward
+def _forward(params, images):
+  return networks.apply(params, pixels.to_float(images, networks.VALUE_RANGE))
 
 
 def _accuracy(network: FeatureNetwork, image_set: ImageSet) -> float:

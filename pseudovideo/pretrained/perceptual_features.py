@@ -197,23 +197,17 @@ def of_classifier(image_set: "ImageSet", binarize: str = "none") -> Features:
 
 
 def penultimate(params: Mapping[str, Any], images: jax.Array) -> jax.Array:
-  """The penultimate layer of a classifier, whose sizes follow from `params`.
+  """The penultimate layer of a classifier.
 
   Args:
-    params: parameters of a `networks.classifier.Classifier`.
+    params: see `networks.classifier.apply`.
     images: (B, H, W, C) floats in [0, 1], of the size it was trained on.
 
   Returns:
-    (B, D) float32, not negative.
+    (B, D) float32.
   """
   low, high = networks.VALUE_RANGE
-  levels = sum(name.startswith("conv") for name in params)
-  network = networks.Classifier(
-    num_classes=params["logits"]["bias"].size,
-    widths=tuple(params[f"conv{i}"]["kernel"].shape[-1] for i in range(levels)),
-    num_features=params["features"]["bias"].size,
-  )
-  features, _ = network.apply({"params": params}, low + (high - low) * images)
+  features, _ = networks.apply(params, low + (high - low) * images)
   return features
 
 

@@ -70,7 +70,7 @@ def test_choice(doubles, lite, present):
   doubles |= {weights.INCEPTION} if present else set()
   for channels, labels in itertools.product((1, 3), (True, False)):
     own = ["noisecls"] if labels and channels == 1 else []
-    light = ["efflite0"] if lite and not own else []
+    light = ["efflite0"] if lite else []
     first = ["inception"] if present and channels == 3 else []
     assert names(channels, labels) == own + light + first
     assert names(channels, labels, use=Use("never", "never", "never")) == []

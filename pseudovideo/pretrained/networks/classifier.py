@@ -1,7 +1,12 @@
 """A small convolutional classifier, whose features the metrics compare."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax
+
+from pseudovideo.pretrained.networks import whitened
 
 VALUE_RANGE = (-1.0, 1.0)
 """The range of the classifier's pixels."""
@@ -53,3 +58,27 @@ class Classifier(nn.Module):
     features = nn.relu(nn.LayerNorm(name="feature_norm")(x))
     logits = nn.Dense(self.num_classes, precision="highest", name="logits")
     return features, logits(features)
+
+
+def apply(
+  params: Mapping[str, Any], x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Features and logits by the classifier that parameters are of.
+
+  Args:
+    params: parameters of a `Classifier`, or of `whitened`.
+    x: (B, H, W, C) float32 in [-1, 1], of the size that it was trained on.
+
+  Returns:
+    Features (B, D) and logits (B, K).
+  """
+  if "whiten" in params:
+    return whitened.apply(params, x)
+  levels = sum(name.startswith("conv") for name in params)
+  network = Classifier(
+    num_classes=params["logits"]["bias"].size,
+    widths=tuple(params[f"conv{i}"]["kernel"].shape[-1] for i in range(levels)),
+    num_features=params["features"]["bias"].size,
+  )
+  found: Any = network.apply({"params": params}, x)
+  return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.studies.instruments import corruptions
+from experiments.studies.sensitivity import corruptions
 from pseudovideo.data.image_set import ImageSet, derived
 from pseudovideo.metrics import (
   image_metrics,

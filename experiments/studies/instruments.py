@@ -16,14 +16,13 @@ measured again.
 """
 
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.reporting import report
 from experiments.running import commands
-from experiments.studies.instruments import inputs, measure, table
+from experiments.studies.sensitivity import inputs, measure, table
 from pseudovideo import data, errors
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.evaluation import feature_networks
@@ -169,7 +168,3 @@ COMMANDS = {
 def main(argv: Sequence[str]) -> int:
   """The command; returns the exit code."""
   return commands.main(COMMANDS, __doc__, argv)
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

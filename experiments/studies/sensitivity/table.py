@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.studies.instruments import corruptions, verdicts
+from experiments.studies.sensitivity import corruptions, verdicts
 
 Table = tuple[list[str], list[list[str]]]
 
