@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from experiments.paper import (
   table1,
@@ -14,7 +14,7 @@ from experiments.paper import (
   table4,
 )
 from experiments.publishing import sheets
-from experiments.reporting import circumstances, report, tables
+from experiments.reporting import circumstances, instruments, report, tables
 from experiments.rows import base
 from experiments.studies import ivvae_ablation, latent_diffusion
 from pseudovideo import errors
@@ -31,11 +31,15 @@ class ExperimentTable:
     table: the table.
     dataset: data set of the runs.
     preset: preset of the runs.
+    folder: folder of the results, below the root.
+    beside: another table, of rows that are not missing here.
   """
 
   table: base.Table
   dataset: str
   preset: str
+  folder: str = "results"
+  beside: "ExperimentTable | None" = None
 
   def scored(self) -> list[report.Scored]:
     """The published runs, in the order of the table."""
@@ -49,18 +53,33 @@ class ExperimentTable:
     arguments = (self.table, shown, self.dataset, scored)
     header, lines = report.score_table(*arguments)
     return sheets.Sheet(
-      f"{self.table.title}, {self.dataset} ({self.preset})",
+      self._title(scored),
       header,
       lines,
       notes=report.notes(self.table, shown, scored),
-      not_run=report.not_run(rows, self.dataset, scored),
+      not_run=report.not_run(self._expected(), self.dataset, scored),
       page=report.page_table(
         *arguments, lambda job: os.path.relpath(self._path(job), ROOT)
       ),
     )
 
+  def _title(self, scored: list[report.Scored]) -> str:
+    title = f"{self.table.title}, {self.dataset} ({self.preset})"
+    networks = tables.feature_networks(scored[0].record) if scored else []
+    older = any(map(instruments.is_older, networks))
+    return f"{title}, by an older classifier" if older else title
+
+  def _expected(self) -> Sequence[base.Row]:
+    """The rows that are missing if they have no results."""
+    if self.folder != "results":
+      return ()
+    if self.beside is None:
+      return self.table.rows
+    elsewhere = {one.job.row.name for one in self.beside.scored()}
+    return [row for row in self.table.rows if row.name not in elsewhere]
+
   def _path(self, job: base.Job) -> pathlib.Path:
-    return job.published(ROOT / "results", self.table.family)
+    return job.published(ROOT / self.folder, self.table.family)
 
 
 def of_files(
@@ -78,7 +97,7 @@ def of_files(
     path = ROOT / "results" / file
     try:
       with results.from_file(path):
-        record = results.read(path)
+        record = instruments.named(results.read(path))
         tables.score_table({label: record})
         records[label] = record
     except errors.UserError as error:
@@ -115,19 +134,32 @@ def hvae_cifar10() -> sheets.Sheet:
       "free encoder": "hvae_cifar10/learned.json",
     },
     (
-      *("FD-cifar10cls", "KID-cifar10cls", "IS-cifar10cls", "nearest-train"),
+      *(f"{kind}-cifar10cls-d10a7032" for kind in ("FD", "KID", "IS")),
+      "nearest-train",
       *("steps", "seconds"),
     ),
   )
 
 
+OLDER = {
+  f"{table.name}_older": ExperimentTable(
+    table, "cifar10", "small", "results/older"
+  )
+  for table in (table2_reconstruction.TABLE, table2_generation.TABLE)
+}
 EXPERIMENTS = {
   "table1": ExperimentTable(table1.TABLE, "mnist", "small"),
   "table2_reconstruction": ExperimentTable(
-    table2_reconstruction.TABLE, "cifar10", "small"
+    table2_reconstruction.TABLE,
+    "cifar10",
+    "small",
+    beside=OLDER["table2_reconstruction_older"],
   ),
   "table2_generation": ExperimentTable(
-    table2_generation.TABLE, "cifar10", "small"
+    table2_generation.TABLE,
+    "cifar10",
+    "small",
+    beside=OLDER["table2_generation_older"],
   ),
   "table3": ExperimentTable(table3.TABLE, "digits", "small"),
   "table4": ExperimentTable(table4.TABLE, "digits", "small"),
@@ -140,4 +172,5 @@ TABLES = {
   "demo": demo,
   **{name: entry.sheet for name, entry in EXPERIMENTS.items()},
   "hvae_cifar10": hvae_cifar10,
+  **{name: entry.sheet for name, entry in OLDER.items()},
 }

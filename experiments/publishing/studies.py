@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from experiments.publishing.sheets import Sheet
+from experiments.reporting import instruments
 from experiments.studies import (
   exposure,
   ivvae_ablation,
@@ -24,6 +25,7 @@ VIDEO_VAES = RESULTS / "video_vae" / "cifar10-small"
 def exposed() -> Sheet:
   """The table of `python -m experiments.exposure --out=...`."""
   record = results.read(DIGITS / "exposure_high_order_4-seed0.json")
+  record = instruments.named(record)
   scores = dict(record["metrics"])
   num = next(iter(scores.pop("generated").values()))["num_samples"]
   return Sheet(
@@ -37,7 +39,9 @@ def budgets() -> Sheet:
   """The table of `python -m experiments.sampling_budget`."""
   record = results.read(DIGITS / "budget_one_frame-seed0.json")
   metric = record["metric"]
-  header = ["", "evaluations", metric, "enough"]
+  scored = record["metrics"]["generated"]
+  name = instruments.name_of(metric, scored[metric])
+  header = ["", "evaluations", name, "enough"]
   rows = [
     [
       row["label"],
@@ -49,7 +53,7 @@ def budgets() -> Sheet:
     for row in sorted(record["settings"], key=lambda r: r["evaluations"])
     for values in [row["values"][metric]]
   ]
-  num = next(iter(record["metrics"]["generated"].values()))["num_samples"]
+  num = scored[metric]["num_samples"]
   return Sheet(
     "Fewer evaluations, 1 frame, digits",
     header,
@@ -78,13 +82,13 @@ RUNS = {
     "tokenizer/cifar10-small/recommended_1_raw-seed0.json"
   ),
   "tokenizer, 8 frames, cifar10": (
-    "tokenizer/cifar10-small/recommended_8_raw-seed0.json"
+    "older/tokenizer/cifar10-small/recommended_8_raw-seed0.json"
   ),
   "next tokens, 64, cifar10": (
     "tokenizer/cifar10-small/next_recommended_1_raw-seed0.json"
   ),
   "next tokens, 256, cifar10": (
-    "tokenizer/cifar10-small/next_recommended_8_raw-seed0.json"
+    "older/tokenizer/cifar10-small/next_recommended_8_raw-seed0.json"
   ),
   "image VAE, cifar10": "video_vae/cifar10-small/image_4-seed0.json",
   "IV-VAE, 5 frames, cifar10": "video_vae/cifar10-small/iv_vae-seed0.json",

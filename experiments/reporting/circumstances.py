@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.reporting import tables
+from experiments.reporting import instruments, tables
 from experiments.reporting.columns import CODEBOOK, VIDEOS, numbers, same
 from pseudovideo.metrics import set_metrics
 
@@ -87,16 +87,27 @@ def about_models(records: Sequence[Record]) -> list[str]:
 
 
 def _about_network(network: Record) -> str:
+  name, digits = network["name"], network["weights_hash"][: instruments.DIGITS]
   if "held_out_accuracy" not in network:
+    named = (
+      "FID and the scores beside it"
+      if name == "inception"
+      else (f"Scores named {name}, which are no FID,")
+    )
     return (
-      f"FID and the scores beside it are over {network['weights']}, images "
-      f"resized as in {network['resize']}."
+      f"{named} are over {network['weights']}, weights {digits}, images "
+      f"resized by {network['resize']}."
+    )
+  accuracy = f"{network['held_out_accuracy']:.1%} accurate on held-out images"
+  if instruments.is_older(network):
+    return (
+      f"Scores named {name}-{digits} are over an older classifier, {accuracy}, "
+      "which was trained where they were made; other scores cannot be compared "
+      "with them."
     )
   return (
-    f"Scores named {network['name']} are over a classifier trained by the "
-    f"project, {network['held_out_accuracy']:.1%} accurate on held-out images; "
-    f"its weights hash to {network['weights_hash'][:8]}, and scores over other "
-    "weights cannot be compared with them."
+    f"Scores named {name} are over the project's classifier of the data set, "
+    f"{accuracy}; its weights hash to {digits}."
   )
 
 

@@ -1,6 +1,7 @@
 """Columns of tables of scores: the records of one row -> its cell."""
 
 import functools
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -37,9 +38,10 @@ def score_name(table: Table, names: Iterable[str]) -> str:
   """The paper's score by the name that it has over the network at hand.
 
   FID has one network. The paper does not name the classifier of its Inception
-  Score, and any of ours, such as `IS-mnistcls`, stands in for it.
+  Score, and ours of the data set, such as `IS-mnistcls`, stands in for it.
   """
-  alike = (name for name in names if name.startswith(f"{table.score}-"))
+  of_classifier = re.compile(rf"{table.score}-\w+cls\b")
+  alike = (name for name in names if of_classifier.match(name))
   return table.score if table.score == "FID" else next(alike, table.score)
 
 

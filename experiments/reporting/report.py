@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.reporting import circumstances, columns, tables
+from experiments.reporting import circumstances, columns, instruments, tables
 from experiments.rows import deviations
 from experiments.rows.base import Job, Row, Table
 from pseudovideo import errors
@@ -57,7 +57,8 @@ def collect(
       if not path(job).exists():
         continue
       with results.from_file(path(job)):
-        one = Scored(job, results.read(path(job)))
+        record = instruments.named(results.read(path(job)))
+        one = Scored(job, record)
         _rehearse(one)
     except (errors.UserError, PermissionError) as error:
       print(f"{job.title} is left out: {error}", file=sys.stderr)

@@ -1,0 +1,48 @@
+"""Scores over older classifiers, which share a name with today's.
+
+A classifier that comes with the package is the same on all machines. Before it
+did, each machine trained one of that name, and none of those can be had again.
+Their scores keep their place in results; tables name them with the beginning of
+their weights' hash.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from pseudovideo.pretrained import packaged
+
+Record = Mapping[str, Any]
+DIGITS = 8
+
+
+@functools.cache
+def _packaged() -> dict[str, str]:
+  """Name of a classifier of the package -> hash of its weights."""
+  facts = [
+    packaged.read(path).facts for path in packaged.FOLDER.glob("*.safetensors")
+  ]
+  return {one["network"]: one["weights_hash"] for one in facts}
+
+
+def is_older(network: Record) -> bool:
+  """Whether today's network of that name has other weights."""
+  digest = network["weights_hash"]
+  return _packaged().get(network.get("name", ""), digest) != digest
+
+
+def named(record: Record) -> dict[str, Any]:
+  """The record with a hash in the names of scores over older classifiers."""
+  metrics = {
+    row: {name_of(name, metric): metric for name, metric in scores.items()}
+    for row, scores in record["metrics"].items()
+  }
+  return {**record, "metrics": metrics}
+
+
+def name_of(name: str, metric: Record) -> str:
+  """The name of a score in tables; `metric` is its record."""
+  network = metric.get("feature_network")
+  if network is None or not is_older(network):
+    return name
+  return f"{name}-{network['weights_hash'][:DIGITS]}"
