@@ -145,7 +145,7 @@ def test_sources_that_are_not_understood_are_refused(text):
 
 
 UPLOADED = "/content/pseudovideo"
-INSTALL = f"pseudovideo @ file://{UPLOADED}"
+INSTALL = f"pseudovideo[features] @ file://{UPLOADED}"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tables of measurements: of trained runs, of signals, of the theory."""
 
+import functools
 import pathlib
 
 import numpy as np
@@ -14,6 +15,8 @@ from experiments.studies import (
   theorem41,
 )
 from experiments.studies.mnist1d import __main__ as mnist1d
+from experiments.studies.sensitivity import corruptions
+from experiments.studies.sensitivity import table as instrument_table
 from pseudovideo.runs import results
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -198,8 +201,44 @@ def ranking(name: str) -> Sheet:
   )
 
 
+def sensitivity(name: str) -> Sheet:
+  """A table of `python -m experiments report instruments`, of the largest sets.
+
+  Args:
+    name: name of the data set.
+  """
+  record = results.read_json(RESULTS / "instruments" / f"{name}.json")
+  size = instrument_table.sizes(record)[-1]
+  return Sheet(
+    f"What scores see, {name}, sets of {size:,}",
+    *instrument_table.of_size(record, size),
+    notes=instrument_table.sentences(record),
+    shown=corruptions.names(),
+  )
+
+
+def input_of_efflite0() -> Sheet:
+  """The sides and scales of EfficientNet-Lite0's input."""
+  record = results.read_json(RESULTS / "instruments" / "cifar10.json")
+  first = record["inputs"][0]
+  return Sheet(
+    "Input of efflite0, cifar10",
+    *instrument_table.of_inputs(record),
+    notes=[
+      f"Accuracy on {first['tested']:,} held-out images of a linear classifier "
+      f"of the features, fitted to {first['labels']} labels; one choice of "
+      "images."
+    ],
+  )
+
+
 # Name of a table -> the function that makes it.
 TABLES = {
+  **{
+    f"instruments_{name}": functools.partial(sensitivity, name)
+    for name in ("digits", "mnist", "cifar10")
+  },
+  "instruments_input": input_of_efflite0,
   "expectations": expectations,
   "exposure": exposed,
   "inflated": inflated,

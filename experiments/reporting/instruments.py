@@ -46,3 +46,26 @@ def name_of(name: str, metric: Record) -> str:
   if network is None or not is_older(network):
     return name
   return f"{name}-{network['weights_hash'][:DIGITS]}"
+
+
+def headline(records: Record) -> str | None:
+  """The score to quote of one row, by what `studies.instruments` found.
+
+  It is over EfficientNet-Lite0 if that was used: the Frechet distance, or, of
+  no more images than features, KID.
+
+  Args:
+    records: name of a score -> its record.
+
+  Returns:
+    A name; None without scores over a network.
+  """
+  over = [name for name, one in records.items() if "feature_network" in one]
+  names = [name for name in over if name.endswith("-efflite0")] or over
+  distances = [
+    name
+    for name in names
+    if name.startswith("FD-") and "warning" not in records[name]
+  ]
+  kernels = [name for name in names if name.startswith("KID-")]
+  return next(iter([*distances, *kernels, *names]), None)

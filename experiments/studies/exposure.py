@@ -20,9 +20,8 @@ from absl import flags
 
 from experiments.reporting import tables
 from pseudovideo import data, errors, keys, pixels, runs
-from pseudovideo.evaluation import scoring
+from pseudovideo.evaluation import evaluate, scoring
 from pseudovideo.files import writable
-from pseudovideo.pretrained import classifier
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line, run_flags
 
@@ -88,16 +87,14 @@ def measure(run: runs.Run, num: int) -> dict[str, dict[str, Any]]:
   Returns:
     Number of real frames, as text, or "real" -> metric -> its record.
   """
-  network = classifier.get_feature_network(
-    run.image_set, binarize=run.config.data.binarize
-  )
+  networks = evaluate.networks_of(run)
   scores = {}
   for stage in range(len(run.task.stages)):
     known = run.task.stages[stage][1][0]
     both = scoring.score(
       last_frames(run, stage, num),
       run.image_set,
-      [network],
+      networks,
       num_samples=num,
       seed=run.config.evaluate.seed,
       binarize=run.config.data.binarize,

@@ -208,7 +208,7 @@ def evaluate(
   scored = data.last_frames(run.image_set)
   scoring.check(shape, scored, num)
   # Missing weights are noticed before hours of drawing.
-  networks = _networks(run)
+  networks = networks_of(run)
   if networks:
     scoring.check(shape, scored, num, config.metric_names)
   if drawn is None:
@@ -259,8 +259,8 @@ def _from_file(run: runs.Run, path: str | os.PathLike) -> sample_files.Samples:
   return drawn
 
 
-def _networks(run: runs.Run) -> list[features.FeatureNetwork]:
-  """The networks whose features are scored."""
+def networks_of(run: runs.Run) -> list[features.FeatureNetwork]:
+  """The networks over which the samples of a run are scored."""
   return feature_networks.networks_for(
     data.last_frames(run.image_set),
     binarize=run.config.data.binarize,

@@ -84,13 +84,13 @@ def draw_images(
 
 
 def score(
-  images: np.ndarray, run: runs.Run, network: features.FeatureNetwork
+  images: np.ndarray, run: runs.Run, networks: list[features.FeatureNetwork]
 ) -> dict[str, dict[str, Any]]:
   """Scores as `evaluate` does, with subsets drawn by the run's own seed."""
   return scoring.score(
     images,
     run.image_set,
-    [network],
+    networks,
     num_samples=len(images),
     seed=run.config.evaluate.seed,
     binarize=run.config.data.binarize,

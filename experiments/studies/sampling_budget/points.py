@@ -27,13 +27,13 @@ _FREE = ("title", "optimizer", "train", "evaluate", "sampler")
 
 
 def fingerprint(
-  run: runs.Run, network: features.FeatureNetwork, num_samples: int
+  run: runs.Run, networks: list[features.FeatureNetwork], num_samples: int
 ) -> dict[str, Any]:
   """The content that scores depend on, besides the setting and the seed.
 
   Args:
     run: the run that is sampled.
-    network: network whose features are compared.
+    networks: networks whose features are compared.
     num_samples: number of scored images.
 
   Returns:
@@ -47,7 +47,7 @@ def fingerprint(
     "num_samples": num_samples,
     "weights": weights.hexdigest(),
     "data": run.image_set.fingerprint,
-    "feature_network": network.weights_hash,
+    "feature_networks": [network.weights_hash for network in networks],
     "score_seed": run.config.evaluate.seed,
     "clip_pseudo_frames": run.task.sampler.clip_pseudo_frames,
     "config": {k: v for k, v in run.config.raw.items() if k not in _FREE},

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.reporting import instruments
 from experiments.studies.sampling_budget.settings import Setting
 from pseudovideo import errors
 
@@ -50,18 +51,18 @@ def standard_error(values: Sequence[float]) -> float:
 
 
 def primary_metric(records: dict[str, Any]) -> str:
-  """The name of the Frechet distance among the metrics of one row.
+  """The name of the metric by which samplers are compared.
 
   Raises:
-    UserError: there is no such metric.
+    UserError: there is none over a network.
   """
-  for name in records:
-    if name.startswith("FD-"):
-      return name
-  raise errors.UserError(
-    f"Samplers are compared by a Frechet distance, and the scores of this run "
-    f"have none: {', '.join(records)}; its data set needs labels."
-  )
+  name = instruments.headline(records)
+  if name is None:
+    raise errors.UserError(
+      "Samplers are compared over a network, and the scores of this run have "
+      f"none: {', '.join(records)}; install the weights of efflite0."
+    )
+  return name
 
 
 def is_enough(

@@ -11,8 +11,8 @@ from experiments.studies.sampling_budget import points, settings
 from experiments.studies.sampling_budget import summary as summaries
 from pseudovideo import errors, runs
 from pseudovideo.devices import sharding
+from pseudovideo.evaluation import evaluate
 from pseudovideo.files import atomic
-from pseudovideo.pretrained import classifier
 from pseudovideo.runs import sample_files
 from pseudovideo.terminal import progress_bar
 
@@ -58,10 +58,8 @@ class Sweep:
     self._whole = settings.whole_videos(*lists)
     self._last = settings.last_stages(*lists)
     self._mesh = sharding.make_mesh()
-    self._network = classifier.get_feature_network(
-      run.image_set, binarize=run.config.data.binarize
-    )
-    self._about = points.fingerprint(run, self._network, num_samples)
+    self._networks = evaluate.networks_of(run)
+    self._about = points.fingerprint(run, self._networks, num_samples)
     self._points = {
       (setting, seed): point
       for setting in [*self._whole, *self._last]
@@ -157,7 +155,7 @@ class Sweep:
       "label": setting.label,
       "seed": seed,
       "seconds": seconds,
-      "metrics": measuring.score(drawn, run, self._network),
+      "metrics": measuring.score(drawn, run, self._networks),
     }
     points.save(self._file(setting, seed, ".json"), self._about, point)
     self._points[setting, seed] = point
@@ -188,9 +186,4 @@ def _check(run: Any) -> None:
       f"The run in {run.workdir} is of the task {run.config.task!r}, which has "
       "no section `process` whose steps could be fewer; give the --workdir of "
       "a run of image_diffusion or video_diffusion."
-    )
-  if run.image_set.train_labels is None:
-    raise errors.UserError(
-      f"The images of {run.image_set.name!r} have no labels, hence no feature "
-      "network to compare samplers by; give a run on labelled data."
     )

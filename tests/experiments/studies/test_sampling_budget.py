@@ -7,7 +7,6 @@ import math
 import pathlib
 import re
 import shutil
-import types
 
 import jax
 import numpy as np
@@ -20,7 +19,6 @@ from experiments.studies.sampling_budget import measure as measuring
 from experiments.studies.sampling_budget import report as reports
 from experiments.studies.sampling_budget import settings
 from experiments.studies.sampling_budget import summary as summaries
-from experiments.studies.sampling_budget import sweep as sweeps
 from pseudovideo import errors, keys, runs
 from pseudovideo.config import parsing
 from pseudovideo.devices import sharding
@@ -343,19 +341,3 @@ def test_a_run_without_a_diffusion_process_is_refused(tiny_run, capsys):
   assert sampling_budget.main([f"--workdir={tiny_run}"]) == 2
   said = capsys.readouterr().err
   assert "task 'heat_hvae', which has no section `process`" in said
-
-
-def test_images_without_labels_are_refused():
-  run = types.SimpleNamespace(
-    config=types.SimpleNamespace(raw={"process": {}}),
-    image_set=types.SimpleNamespace(name="mine", train_labels=None),
-  )
-  with pytest.raises(errors.UserError, match="'mine' have no labels"):
-    sweeps.Sweep(
-      run,
-      settings.PRESETS["tiny"],
-      reference="",
-      seeds=(0, 1),
-      num_samples=2,
-      folder=pathlib.Path("nowhere"),
-    )
