@@ -63,6 +63,7 @@ setuptools.setup(
     "pillow>=11",
     "scikit-learn>=1.5",
     "tensorboardX>=2.6.5,<3",
+    "threadpoolctl>=3",
     "tqdm>=4.66",
     *DATA,
   ],
