@@ -93,7 +93,7 @@ def test_a_disk_without_room_is_found_first(run, monkeypatch, use):
 def test_samples_of_another_shape_are_refused_first(
   run, tmp_path, monkeypatch, shape
 ):
-  monkeypatch.setattr(evaluate, "_networks", None)
+  monkeypatch.setattr(evaluate, "networks_of", None)
   path = tmp_path / "samples.npz"
   np.savez(path, images=np.zeros(shape, np.uint8))
   with pytest.raises(errors.UserError):
