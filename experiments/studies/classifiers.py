@@ -155,7 +155,12 @@ def run(argv: Sequence[str]) -> int:
   """Trains and writes; returns the exit code."""
   values = define_flags()
   command_line.parse_flags(argv, values)
-  names = values.names or list(CLASSIFIERS)
+  names = list(CLASSIFIERS) if values.names is None else values.names
+  if not names:
+    raise errors.UserError(
+      f"--names is empty; name some of {', '.join(CLASSIFIERS)}, or leave it "
+      "out for all."
+    )
   for name in names:
     errors.look_up("classifier", name, CLASSIFIERS)
   command_line.set_up()

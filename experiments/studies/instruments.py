@@ -17,7 +17,7 @@ measured again.
 
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.reporting import report
@@ -28,6 +28,7 @@ from pseudovideo.data.image_set import ImageSet
 from pseudovideo.evaluation import feature_networks
 from pseudovideo.files import writable
 from pseudovideo.metrics import sources
+from pseudovideo.pretrained.features import FeatureNetwork
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line
 
@@ -35,6 +36,8 @@ SEED = 0
 # Sizes of the sets; of other data sets half of the held-out images, and all.
 SIZES = {"cifar10": (500, 2000, 10_000)}
 FAMILY = "instruments"
+# Halves of a set must have more images than precision takes neighbours.
+LEAST = 32
 
 
 def sizes_of(image_set: ImageSet) -> tuple[int, ...]:
@@ -43,19 +46,11 @@ def sizes_of(image_set: ImageSet) -> tuple[int, ...]:
   return SIZES.get(image_set.name, (num // 2, num))
 
 
-def instruments(
-  image_set: ImageSet,
-) -> list[tuple[str, Callable[[sources.ImageSource], measure.Instrument]]]:
-  """Names of the instruments, and how each is made of the training split."""
+def networks_of(image_set: ImageSet) -> dict[str, FeatureNetwork | None]:
+  """The instruments by name: pixels, which need no network, and networks."""
   use = feature_networks.Use(efflite0="always", inception="auto")
   networks = feature_networks.networks_for(image_set, use=use)
-  return [
-    ("pixels", measure.Pixels),
-    *(
-      (n.name, lambda training, n=n: measure.Features(n, training))
-      for n in networks
-    ),
-  ]
+  return {"pixels": None} | {network.name: network for network in networks}
 
 
 def run_study(
@@ -73,15 +68,21 @@ def run_study(
   """
   training = sources.of_split(image_set, "train")
   record = _begun(image_set, path)
-  done = {row["instrument"] for row in record["rows"]}
-  for name, make in instruments(image_set):
-    if name in done:
+  for name, network in networks_of(image_set).items():
+    about = network and network.provenance()
+    mine = [row for row in record["rows"] if row["instrument"] == name]
+    same = record["networks"].get(name) == about
+    if same and {row["size"] for row in mine} == set(sizes):
       continue
     begin = time.monotonic()
-    instrument = make(training)
-    record["rows"] += measure.scores(image_set, instrument, sizes, seed=SEED)
-    if instrument.network is not None:
-      record["networks"][name] = instrument.network.provenance()
+    if network is None:
+      instrument: measure.Instrument = measure.Pixels(training)
+    else:
+      instrument = measure.Features(network, training)
+    found = measure.scores(image_set, instrument, sizes, seed=SEED)
+    others = [row for row in record["rows"] if row not in mine]
+    record["rows"] = [*others, *found]
+    record["networks"][name] = about
     record["seconds"][name] = time.monotonic() - begin
     results.write_json(path, record)
   if image_set.image_shape[-1] == 3 and "inputs" not in record:
@@ -100,9 +101,11 @@ def _begun(image_set: ImageSet, path: pathlib.Path) -> dict[str, Any]:
     "source": image_set.source,
   }
   if path.is_file():
-    found = results.read_json(path)
-    if (found.get("data"), found.get("seed")) == (about, SEED):
-      return found
+    with results.from_file(path):
+      found = results.read_json(path)
+      if (found["data"], found["seed"]) == (about, SEED):
+        _ = text(found, "text")  # A damaged one is refused here.
+        return found
   return {
     "title": f"Instruments, {image_set.name}",
     "data": about,
@@ -134,12 +137,19 @@ def _path(root: str, dataset: str) -> pathlib.Path:
 def _run(values: commands.Values) -> int:
   path = _path(values.root, values.dataset)
   writable.check(path)
+  if values.publish:
+    writable.check(_path(values.publish, values.dataset))
   command_line.set_up()
   image_set = data.load(values.dataset, data_dir=values.data_dir)
   if image_set.test_labels is None:
     raise errors.UserError(
       f"The instruments are compared on data with labels, and {values.dataset} "
       "has none; give --dataset=digits, mnist or cifar10."
+    )
+  if len(image_set.test_images) < LEAST:
+    raise errors.UserError(
+      f"The instruments are compared on {LEAST} held-out images or more, and "
+      f"{values.dataset} has {len(image_set.test_images)}; give a larger set."
     )
   record = run_study(image_set, path, sizes_of(image_set))
   if values.publish:
@@ -155,7 +165,8 @@ def _report(values: commands.Values) -> int:
       f"There is no {path} yet; python -m experiments run instruments "
       f"--dataset={values.dataset} writes it."
     )
-  print(text(results.read_json(path), values.format))
+  with results.from_file(path):
+    print(text(results.read_json(path), values.format))
   return 0
 
 

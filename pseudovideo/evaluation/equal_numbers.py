@@ -1,8 +1,9 @@
 """Distances to training and to held-out images, as many of either.
 
-A model that copies is near to its training images and not to held-out ones.
-Distances to a whole split do not show it: they fall with the number of images,
-and the splits have different numbers.
+A model that fits its training images too closely is nearer to them than to
+held-out ones. Most distances fall with the number of images, so both sets have
+the same. Copies show in the distance to the nearest of all training images,
+`NN` of `scoring.rows`: few of their originals would be drawn here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,7 +53,9 @@ def rows(
     pairs = _pairs(sets, one, seed)
     chosen = _kinds(kinds, pairs["generated_train"].scored.moments.num, one)
     for name, pair in pairs.items():
-      found[name] |= set_metrics.records(pair, one.network, chosen)
+      how = sets.binarize if name == "held_out_train" else sets.own
+      records = set_metrics.records(pair, one.network, chosen)
+      found[name] |= {n: {**r, "binarize": how} for n, r in records.items()}
   return found
 
 

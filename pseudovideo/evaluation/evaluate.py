@@ -283,7 +283,7 @@ def _lines(record: dict[str, Any]) -> list[str]:
     *equal_numbers.lines(record["equal_numbers"]),
     *trained_on.sentences(record["data"]),
     *set_metrics.about_inception_scores(scores["generated"]),
-    *set_metrics.warnings(scores["generated"]),
+    *_warnings(*scores.values(), *record["equal_numbers"].values()),
     *(f"{name} is left out: {why}." for name, why in left_out.items()),
     *(
       measure.sentence(record[name])
@@ -291,6 +291,12 @@ def _lines(record: dict[str, Any]) -> list[str]:
       if name in record
     ),
   ]
+
+
+def _warnings(*rows: dict[str, Any]) -> list[str]:
+  """The warnings about the scores of some rows, each once."""
+  found = (text for row in rows for text in set_metrics.warnings(row))
+  return list(dict.fromkeys(found))
 
 
 def table_lines(scores: dict[str, dict[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from pseudovideo import errors
 from pseudovideo.data.image_set import ImageSet
+from pseudovideo.metrics import set_metrics
 from pseudovideo.pretrained import (
   classifier,
   efficientnet_lite,
@@ -111,13 +112,14 @@ def left_out(
 
   Args:
     image_set: see `networks_for`.
-    kinds: names out of `set_metrics.METRICS`.
+    kinds: metrics that are asked for; those over pixels need no network.
     use: see `networks_for`.
 
   Returns:
     From a name, such as `FID` or `FD-efflite0`, to a phrase that says why.
   """
   use = use or Use()
+  kinds = [kind for kind in kinds if kind in set_metrics.METRICS]
   found: dict[str, str] = {}
   efflite0, fid = weights.EFFICIENTNET_LITE0, weights.INCEPTION
   if use.efflite0 == "auto" and weights.find(efflite0) is None:

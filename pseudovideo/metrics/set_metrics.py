@@ -91,21 +91,23 @@ def _frechet_distance(pair: SetPair) -> dict[str, Record]:
 def _kid(pair: SetPair) -> dict[str, Record]:
   scored, real = (s.kept["features"] for s in (pair.scored, pair.reference))
   subset_size = min(KID_SUBSET_SIZE, len(scored), len(real))
+  # Subsets that are the sets themselves are equal.
+  subsets = 1 if len(scored) == len(real) == subset_size else KID_SUBSETS
   value, std = kid.kid(
     scored,
     real,
-    subsets=KID_SUBSETS,
+    subsets=subsets,
     subset_size=subset_size,
     seed=pair.seed,
   )
   return {
     "KID": {
       "value": value,
-      "std": std,
+      "std": std if subsets > 1 else None,
       "better": "lower",
       "definition": (
         "Unbiased squared MMD of the features under (x.y/D+1)^3, mean and "
-        f"standard deviation over {KID_SUBSETS} subsets of {subset_size}."
+        f"standard deviation over subsets of {subset_size} (here {subsets})."
       ),
       **pair.against,
     }
@@ -191,8 +193,8 @@ def _nearest_neighbours(pair: SetPair) -> dict[str, Record]:
       "better": "as real",
       "definition": (
         "Mean and standard deviation of the Euclidean distance of features to "
-        "the nearest reference image; nearer to training images than as many "
-        "held-out ones are, or than to as many held-out ones, is copying."
+        "the nearest reference image; to all training images, far below that "
+        "of held-out images it shows copying."
       ),
       **pair.against,
     }

@@ -117,7 +117,7 @@ def _in_package(package: str) -> pathlib.Path:
   """The folder of an installed package; of one that is not, no folder."""
   try:
     return pathlib.Path(str(resources.files(package)))
-  except ModuleNotFoundError:
+  except (ImportError, TypeError):  # A module of that name is no package.
     return pathlib.Path(os.devnull)
 
 
@@ -145,7 +145,7 @@ def read(
     raise errors.UserError(
       f"{path} has the SHA-256 {digest[:16]}... and the published weights of "
       f"{published.title} have {published.sha256[:16]}...: it was cut or "
-      f"altered, or is another file; {published.how_to_get}."
+      f"altered, or is another file; {_replacing(published, path)}."
     )
   return state_dicts.read(path), digest
 
@@ -153,12 +153,19 @@ def read(
 def missing(published: Published) -> str:
   """A clause that says that a file is missing and how to get it."""
   start = f"the weights of {published.title} are not on this machine"
+  name = pathlib.Path(published.names[0]).name
+  place = f"{folder()}, or set {VARIABLE} to the folder that holds it"
   if published.package is not None:
-    return f"{start}; {published.how_to_get}"
-  return (
-    f"{start}; put {published.names[0]} from {published.source} into "
-    f"{folder()}, or set {VARIABLE} to the folder that holds it"
-  )
+    return f"{start}; {published.how_to_get}, or put {name} into {place}"
+  return f"{start}; put {name} from {published.source} into {place}"
+
+
+def _replacing(published: Published, path: Any) -> str:
+  """A clause that says what to do with a file that is not the published one."""
+  inside = published.package and _in_package(published.package)
+  if inside and inside not in pathlib.Path(path).parents:
+    return "remove it, as the installed package has the right one"
+  return published.how_to_get
 
 
 def _capital(clause: str) -> str:

@@ -217,9 +217,11 @@ def add_equal_numbers(report: page.Report, rows: Scores) -> None:
     return
   report.section(
     "Equal numbers of images",
-    "Distances between as many images of either set. Generated images that are "
-    "nearer to training images than to held-out ones, and nearer than held-out "
-    "images are, are copies.",
+    "Distances between as many images of either set, since most fall with the "
+    "number of images. A model that fits its training images too closely is "
+    "nearer to them than to held-out ones. Copies show in the scores above: "
+    "their distance to the nearest of all training images is far below that of "
+    "held-out data.",
   )
   report.table(
     ["metric", "better", *map(_words, rows), "N"],

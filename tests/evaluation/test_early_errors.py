@@ -145,7 +145,8 @@ def test_what_has_no_network_is_named(run, capsys, monkeypatch):
   blind = changed(run.on(unlabelled), efflite0="auto")
   evaluate.evaluate(blind, num_samples=4)
   left_out = results.read(run.workdir / evaluate.RESULTS_FILE)["left_out"]
-  assert set(left_out) == {"FD-efflite0", "KID-efflite0", "IS-efflite0"}
+  kinds = ("FD", "KID", "IS", "NN")
+  assert set(left_out) == {f"{kind}-efflite0" for kind in kinds}
   said = capsys.readouterr().out
   page = (run.workdir / run_report.FILE).read_text()
   for name, why in left_out.items():
@@ -181,7 +182,8 @@ def test_every_metric_is_scored_or_left_out(
     for network in networks
     for kind in set_metrics.DEFAULT
   }
-  left_out = set(feature_networks.left_out(images, set_metrics.DEFAULT, use))
+  kinds = (*set_metrics.DEFAULT, "spectrum", "SWD")
+  left_out = set(feature_networks.left_out(images, kinds, use))
   assert not scored & left_out
   wanted = set()
   if labels and channels == 1:

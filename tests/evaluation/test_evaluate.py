@@ -21,7 +21,7 @@ from pseudovideo.runs import checkpoints, results, sample_files
 from tests.metrics import pixel_network
 
 TINY = f"--config={pathlib.Path(hvae.__file__)}:preset=tiny"
-NETWORK_METRICS = {"FD-digitscls", "KID-digitscls", "IS-digitscls"}
+NETWORK_METRICS = {f"{kind}-digitscls" for kind in ("FD", "KID", "IS", "NN")}
 
 
 @pytest.fixture(scope="module", autouse=True)

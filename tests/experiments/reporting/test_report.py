@@ -113,7 +113,9 @@ def test_fid_has_its_column_as_soon_as_it_is_there(scored):
 def test_the_notes_say_what_the_numbers_are(scored):
   notes = "\n".join(report.notes(TABLE, TABLE.rows, scored))
   assert "There is no FID" in notes and "2015-12-05" in notes
-  assert "named x are over the project's classifier" in notes and "99.5%" in notes
+  assert (
+    "named x are over the project's classifier" in notes and "99.5%" in notes
+  )
   assert "standard deviations over training seeds" in notes
   assert "abacus, jax " in notes and "Averaged (EMA)" in notes
   assert f"{report.CONTROL_MARK} A control" in notes and "changed" not in notes
