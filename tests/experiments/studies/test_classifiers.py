@@ -48,7 +48,7 @@ def test_the_package_holds_what_the_logs_say(name):
 
 
 def test_mistakes_are_one_sentence(tmp_path, capsys):
-  for argument in ("--names=digit", "--config=a.py"):
+  for argument in ("--names=digit", "--names=", "--config=a.py"):
     assert classifiers.main([argument, f"--out={tmp_path}"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
   assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """The study of instruments: what it changes, what it measures, what it says."""
 
 import dataclasses
+import json
 
 import numpy as np
 import PIL.Image
@@ -289,3 +290,63 @@ def test_pixels_need_no_network():
     {"images": image_set().train_images}, 0
   )
   assert found["spectrum"].value == found["SWD"].value == 0
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda record: [],
+    lambda record: {"data": 3},
+    lambda record: {**record, "networks": 3},
+    lambda record: {**record, "rows": 3},
+    lambda record: {**record, "rows": [{"instrument": "own"}]},
+    lambda record: {
+      **record,
+      "rows": [{**row, "value": "x"} for row in record["rows"]],
+    },
+    lambda record: {
+      **record,
+      "rows": [row for row in record["rows"] if row["change"] != "clean"],
+    },
+  ],
+)
+def test_damaged_records_are_refused(record, tmp_path, capsys, damage):
+  path = tmp_path / "instruments" / "smooth.json"
+  path.parent.mkdir()
+  path.write_text(json.dumps(damage(record)))
+  arguments = [f"--root={tmp_path}", "--dataset=smooth"]
+  assert instruments.main(["report", *arguments]) == 2
+  assert str(path) in capsys.readouterr().err
+
+
+def test_records_over_other_weights_are_measured_anew(
+  record, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(
+    instruments.feature_networks,
+    "networks_for",
+    lambda *_, use: [pixel_network.make("own")],
+  )
+  monkeypatch.setattr(instruments.inputs, "measure", lambda *_: [])
+  asked = []
+
+  def scores(image_set, instrument, sizes, *, seed):
+    asked.append(instrument.name)
+    return [row for row in record["rows"] if row["instrument"] == "own"]
+
+  monkeypatch.setattr(instruments.measure, "scores", scores)
+  path = tmp_path / "study.json"
+  other = {**record["networks"]["own"], "weights_hash": "cd" * 32}
+  old = {**record, "networks": {**record["networks"], "own": other}}
+  results.write_json(path, old)
+  found = instruments.run_study(image_set(), path, (20, 40))
+  assert asked == ["own"]
+  assert found["networks"] == record["networks"]
+  assert len(found["rows"]) == len(record["rows"])
+
+
+def test_a_few_held_out_images_are_too_few(tmp_path, capsys, monkeypatch):
+  few = image_set(held_out=instruments.LEAST - 1)
+  monkeypatch.setattr(instruments.data, "load", lambda name, data_dir: few)
+  assert instruments.main(["run", f"--root={tmp_path}"]) == 2
+  assert f"{instruments.LEAST} held-out" in capsys.readouterr().err
