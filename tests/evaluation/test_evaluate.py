@@ -265,6 +265,8 @@ def test_fid_stands_beside_the_distance_of_the_classifier(run, monkeypatch):
   for row in rows.values():
     assert set(row) == {
       "FD-digitscls",
+      "NN-digitscls",
+      "NN",
       *(f"{kind}-digitscls" for kind in kinds),
       "FID",
       *kinds,
@@ -296,6 +298,7 @@ def test_metrics_can_be_chosen_on_the_command_line(run):
   row = results.read(run.workdir / evaluate.RESULTS_FILE)["metrics"]
   assert set(row["generated"]) == {
     "FD-digitscls",
+    "NN-digitscls",
     "precision-digitscls",
     "recall-digitscls",
     "nearest-train",
