@@ -29,9 +29,8 @@ if not os.path.isfile(f"{clone}/setup.py"):
     subprocess.run(["git", "clone", "-q", REPOSITORY, clone], check=True)
   tpu = os.path.exists("/dev/accel0") or os.path.exists("/dev/vfio/0")
   extra = "cuda," if shutil.which("nvidia-smi") else "tpu," if tpu else ""
-  what = f"pseudovideo[{extra}features] @ file://{clone}"
-  pip = [sys.executable, "-m", "pip", "install", "-q", what]
-  subprocess.run(pip, check=True)
+  pip = [sys.executable, "-m", "pip", "install", "-q"]
+  subprocess.run([*pip, f"{clone}[{extra}features]"], check=True)
   importlib.invalidate_caches()
 sys.path.insert(0, clone)
 

@@ -145,7 +145,7 @@ def test_sources_that_are_not_understood_are_refused(text):
 
 
 UPLOADED = "/content/pseudovideo"
-INSTALL = f"pseudovideo[features] @ file://{UPLOADED}"
+INSTALL = f"{UPLOADED}[features]"
 
 
 @pytest.mark.parametrize(
