@@ -23,10 +23,11 @@ PRODUCT = 2 * 3072 * (2048 + 1008)  # Operations of the stand-in, per image.
 def measured(tmp_path_factory):
   """The JSON record of all rows, the stand-in for Inception, and the print."""
   out = tmp_path_factory.mktemp("measured") / "metrics.json"
-  rows = "--rows=memory,inception,distances"
+  rows = f"--rows={','.join(benchmark.ROWS)}"
   few = functools.partial(benchmark.measure_distances, dim=8, num=32)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(benchmark, "random_inception", benchmark.random_network)
+    patch.setattr(benchmark.efficientnet_lite, "load", benchmark.random_network)
     patch.setattr(benchmark, "measure_distances", few)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
       command = [rows, f"--stream={STREAM}", "--images=600", f"--out={out}"]
@@ -64,10 +65,13 @@ def test_all_rows_are_printed_and_written(measured):
   assert record["provenance"]["device"]["platform"] == "cpu"
 
 
-def test_rates_fit_together(measured):
-  found = measured[0]["values"]["inception"]
+@pytest.mark.parametrize(
+  ("name", "num"), [("inception", 600), ("efflite0", 9600)]
+)
+def test_rates_fit_together(measured, name, num):
+  found = measured[0]["values"][name]
   assert found["batch_size"] == 256
-  assert found["images_per_second"] * found["seconds"] == pytest.approx(600)
+  assert found["images_per_second"] * found["seconds"] == pytest.approx(num)
   assert found["gflop_per_image"] == pytest.approx(PRODUCT / 1e9, rel=1e-2)
   assert found["gflops_per_second"] == pytest.approx(
     found["images_per_second"] * found["gflop_per_image"]

@@ -103,7 +103,7 @@ def test_the_record_scores_pairs(run, scored):
   }
   assert record == results.read(run.workdir / evaluate.RESULTS_FILE)
   assert set(record["metrics"]["generated"]) == {
-    "FD-digitscls", "nearest-train"
+    "FD-digitscls", "NN-digitscls", "nearest-train"
   }  # fmt: skip
 
 

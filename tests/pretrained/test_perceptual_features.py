@@ -197,7 +197,7 @@ def test_missing_weights_are_named(digit_set, tmp_path, monkeypatch):
   monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
   large = np.zeros((4, 32, 32, 3), np.uint8)
   image_set = dataclasses.replace(digit_set, train_images=large)
-  said = f"put vgg16-397923af.pth from .* into {tmp_path}"
+  said = rf"put vgg16-397923af\.pth from .*{tmp_path}"
   with pytest.raises(errors.UserError, match=said):
     perceptual_features.load("vgg16", image_set)
 
