@@ -90,11 +90,6 @@ def feature_networks(record: Record) -> list[Record]:
   return list(networks.values())
 
 
-def feature_network(record: Record) -> Record:
-  """The first network of `feature_networks`."""
-  return feature_networks(record)[0]
-
-
 def without_dashes(
   header: Sequence[str], lines: Sequence[Sequence[str]]
 ) -> tuple[list[str], list[list[str]]]:

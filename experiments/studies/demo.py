@@ -125,10 +125,10 @@ def write_page(
 
 
 def _caption(records: dict[str, dict[str, Any]]) -> str:
-  own = tables.feature_network(next(iter(records.values())))
+  own, *others = tables.feature_networks(next(iter(records.values())))
+  light = "efflite0 is EfficientNet-Lite0, trained on ImageNet; "
   return (
-    "efflite0 is EfficientNet-Lite0, trained on ImageNet; "
-    f"{own['name']} is the project's classifier, with "
+    f"{light if others else ''}{own['name']} is the project's classifier, with "
     f"{100 * own['held_out_accuracy']:.1f}% accuracy on held-out digits. "
     "None of the scores is FID, and those of different networks cannot be "
     "compared. Distances are to the training split."

@@ -80,7 +80,7 @@ def run_study(
     else:
       instrument = measure.Features(network, training)
     found = measure.scores(image_set, instrument, sizes, seed=SEED)
-    others = [row for row in record["rows"] if row not in mine]
+    others = [row for row in record["rows"] if row["instrument"] != name]
     record["rows"] = [*others, *found]
     record["networks"][name] = about
     record["seconds"][name] = time.monotonic() - begin

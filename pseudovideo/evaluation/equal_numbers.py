@@ -13,12 +13,8 @@ import numpy as np
 from pseudovideo.evaluation import scoring
 from pseudovideo.metrics import set_metrics
 
-# By name: what is compared, in words.
-ROWS = {
-  "generated_train": "generated images with training images",
-  "generated_held_out": "generated images with held-out images",
-  "held_out_train": "held-out images with training images",
-}
+# Which images are compared with which.
+ROWS = ("generated_train", "generated_held_out", "held_out_train")
 # Metrics that have no reference.
 _ALONE = ("IS", "IS-inf")
 # A line in 1/N fits where each N is above the dimension of the features, and

@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 from pseudovideo import errors
+from pseudovideo.config import sections
 from pseudovideo.data.image_set import ImageSet
 from pseudovideo.metrics import set_metrics
 from pseudovideo.pretrained import (
@@ -15,7 +17,7 @@ from pseudovideo.pretrained import (
 )
 from pseudovideo.pretrained.features import FeatureNetwork
 
-WHEN = ("auto", "always", "never")
+WHEN = get_args(sections.When)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +48,9 @@ def networks_for(
     use: when each network is used.
 
   Returns:
-    Any of the three, the one to quote first. With `auto`, a network whose
-    weights are missing is left out; `left_out` says why.
+    Any of the three: the classifier first, of colour images EfficientNet-Lite0.
+    With `auto`, a network whose weights are missing is left out; `left_out`
+    says why.
 
   Raises:
     UserError: `always`, and the weights or labels are missing; a file with the
