@@ -222,7 +222,8 @@ def test_a_sweep_measures_every_setting_and_seed(workdir, printed):
   name = record["metric"]
   for entry in record["settings"] + record["last_stage"]:
     assert len(set(entry["values"][name])) == 2, "two seeds differ"
-  assert printed.count(", seed 3: FD-") == printed.count(", seed 5: FD-") == 4
+  for seed in (3, 5):
+    assert printed.count(f", seed {seed}: {name} ") == 4
   assert record["full_evaluations"] == 120
   assert "not the full sampler with 120, which was not measured" in printed
   assert "times fewer" in printed
@@ -291,7 +292,8 @@ def test_only_what_is_missing_is_done(workdir, printed, monkeypatch, capsys):
   path.unlink()
   again = run_script(workdir)
   assert len(scored) == 1
-  assert again.startswith("[1/1] dpm_solver 5, seed 5: FD-")
+  name = results.read(path.parents[1] / evaluate.RESULTS_FILE)["metric"]
+  assert again.startswith(f"[1/1] dpm_solver 5, seed 5: {name} ")
   seconds = r'"seconds": [\d.]+'
   assert re.sub(seconds, "", path.read_text()) == re.sub(seconds, "", before)
   # Scores of something else are refused.
