@@ -48,6 +48,62 @@ def unit(x: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
   return x * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))
 
 
+@jax.custom_vjp
+def mixed(
+  logits: Float[Array, "*B N M"], values: Float[Array, "*B M D"]
+) -> Float[Array, "*B N D"]:
+  """Computes softmax(logits) values, with the softmax in float32.
+
+  It is divided by the sums of the exponentials last, and so is its gradient:
+  the N M numbers are passed over half as often as by `jax.nn.softmax` and its
+  derivative, which matters where memory is slow.
+
+  Args:
+    logits: (..., N, M); -inf forbids a value.
+    values: (..., M, D).
+
+  Returns:
+    (..., N, D) of the type of `values`.
+  """
+  return _mixed(logits, values)[0]
+
+
+def _mixed(logits, values):
+  logits = logits.astype(jnp.float32)
+  powers = jnp.exp(logits - jnp.max(logits, -1, keepdims=True))
+  sums = jnp.sum(powers, -1, keepdims=True)
+  powers = powers.astype(values.dtype)
+  sum_of_values = jnp.matmul(powers, values, preferred_element_type=jnp.float32)
+  out = (sum_of_values / sums).astype(values.dtype)
+  return out, (powers, sums, out, values)
+
+
+def _mixed_gradient(kept, gradient):
+  powers, sums, out, values = kept
+  gradient = gradient.astype(jnp.float32) / sums
+  mean = jnp.sum(gradient * out.astype(jnp.float32), -1, keepdims=True)
+  gradient = gradient.astype(values.dtype)
+  for_values = jax.lax.platform_dependent(
+    powers, gradient, cpu=_transposed_product, default=_product_of_transpose
+  )
+  slopes = jnp.matmul(gradient, values.mT, preferred_element_type=jnp.float32)
+  for_logits = powers.astype(jnp.float32) * (slopes - mean)
+  return for_logits, for_values
+
+
+mixed.defvjp(_mixed, _mixed_gradient)
+
+
+def _product_of_transpose(x, y):
+  return x.mT @ y
+
+
+def _transposed_product(x, y):
+  """The same where XLA's product of a transpose is two to three times slower
+  than its product of an array that was transposed before."""
+  return jax.lax.optimization_barrier(x.mT) @ y
+
+
 class CosineAttention(nn.Module):
   """Multi-head self-attention over the tokens of a sequence.
 
@@ -90,6 +146,8 @@ class CosineAttention(nn.Module):
     # Each (B, N, heads, head_width).
     q = q.reshape(b, n, self.heads, self.head_width)
     k, v = jnp.moveaxis(kv.reshape(b, n, 2, self.heads, self.head_width), 2, 0)
+    # Each (B, heads, N, head_width).
+    q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
     # The published network normalises the context of cross-attention with this
     # scale and has it, unread, in self-attention too. It is kept so that
     # parameter counts and weights correspond; its gradient is zero.
@@ -97,13 +155,10 @@ class CosineAttention(nn.Module):
     q = self._with_gain("query_gain", LOGIT_SCALE * unit(q))
     k = self._with_gain("key_gain", unit(k))
     # (B, heads, queries, keys)
-    logits = jnp.einsum(
-      "bnhd,bmhd->bhnm", q, k, preferred_element_type=jnp.float32
-    )
+    logits = jnp.matmul(q, k.mT, preferred_element_type=jnp.float32)
     if bias is not None:
       logits += bias[None]
-    weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
-    h = jnp.einsum("bhnm,bmhd->bnhd", weights, v).reshape(b, n, inner)
+    h = mixed(logits, v).swapaxes(1, 2).reshape(b, n, inner)
     return linear(d, name="out", dtype=self.dtype)(h)
 
   def _with_gain(self, name: str, x: jax.Array) -> jax.Array:

@@ -51,7 +51,7 @@ class LatentEncoder(nn.Module):
       h = layers.ResBlock(
         self.channels, self.groups, 0.0, "additive", dtype, name=f"block_{i}"
       )(h, embedding)
-    h = nn.silu(layers.group_norm(self.groups, name="norm")(h)).astype(dtype)
+    h = nn.silu(layers.GroupNorm(self.groups, name="norm")(h)).astype(dtype)
     h = layers.conv(2 * c, self.channels, name="head", dtype=dtype, zero=True)(
       h
     )

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key, Real
 
 from pseudovideo import errors, keys
 from pseudovideo.fields import Share
+from pseudovideo.models import attention, convolution
 
 Conditioning = Literal["additive", "scale_shift"]
 
@@ -59,6 +60,7 @@ def conv(
     kernel_init=zeros if zero else _kernel_init,
     bias_init=zeros if zero else _bias_init(in_features * kernel * kernel),
     dtype=dtype,
+    conv_general_dilated=convolution.convolution,
     name=name,
   )
 
@@ -82,9 +84,57 @@ def dense(
   )
 
 
-def group_norm(groups: int, *, name: str) -> nn.GroupNorm:
-  """GroupNorm in float32 with PyTorch's epsilon, 1e-5 (Flax has 1e-6)."""
-  return nn.GroupNorm(groups, epsilon=1e-5, dtype=jnp.float32, name=name)
+class GroupNorm(nn.Module):
+  """GroupNorm in float32 with PyTorch's epsilon, 1e-5 (Flax has 1e-6).
+
+  The result is x times a factor plus an offset, one each for every example and
+  channel: sums over places go along memory, and the gradient needs two of them.
+
+  Attributes:
+    groups: number of groups; must divide the channels.
+    axes: axes of the places that have statistics in common.
+  """
+
+  groups: int
+  axes: tuple[int, ...] = (1, 2)
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, "*S C"],
+    scale: Float[Array, "*R C"] | None = None,
+    shift: Float[Array, "*R C"] | None = None,
+  ) -> Float[Array, "*S C"]:
+    """Normalises; with `scale` and `shift`, n becomes n (1 + scale) + shift.
+
+    Args:
+      x: (..., C).
+      scale: of as many axes as x, 1 along `axes`.
+      shift: like `scale`.
+
+    Returns:
+      (..., C) float32.
+    """
+    x = x.astype(jnp.float32)
+    ones = (1,) * (x.ndim - 1)
+    gain = self.param("scale", nn.initializers.ones_init(), x.shape[-1:])
+    bias = self.param("bias", nn.initializers.zeros_init(), x.shape[-1:])
+    mean = self._of_groups(jnp.mean(x, self.axes, keepdims=True))
+    square = self._of_groups(jnp.mean(x * x, self.axes, keepdims=True))
+    variance = jnp.maximum(square - mean * mean, 0)
+    factor = jax.lax.rsqrt(variance + 1e-5) * gain.reshape(*ones, -1)
+    offset = bias.reshape(*ones, -1) - mean * factor
+    if scale is not None and shift is not None:
+      factor, offset = factor * (1 + scale), offset * (1 + scale) + shift
+    return x * factor + offset
+
+  def _of_groups(self, means: jax.Array) -> jax.Array:
+    """Each channel's mean is replaced by the mean of its group."""
+    parts = means.reshape(*means.shape[:-1], self.groups, -1)
+    parts = jnp.mean(parts, -1, keepdims=True)
+    return jnp.repeat(parts, means.shape[-1] // self.groups, -1).reshape(
+      means.shape
+    )
 
 
 def check_groups(section: str, channels: int, groups: int) -> None:
@@ -210,7 +260,7 @@ class ResBlock(nn.Module):
   ) -> Float[Array, "B H W {self.features}"]:
     """(B, H, W, C), (B, E) -> (B, H, W, features)."""
     width = self.features
-    h = nn.silu(group_norm(self.groups, name="norm_in")(x)).astype(self.dtype)
+    h = nn.silu(GroupNorm(self.groups, name="norm_in")(x)).astype(self.dtype)
     h = conv(width, x.shape[-1], name="conv_in", dtype=self.dtype)(h)
     shifted = self.conditioning == "scale_shift"
     e = dense(
@@ -219,10 +269,9 @@ class ResBlock(nn.Module):
       name="time",
       dtype=self.dtype,
     )(nn.silu(embedding))[:, None, None, :]  # (B, 1, 1, width or 2 width)
-    norm = group_norm(self.groups, name="norm_out")
+    norm = GroupNorm(self.groups, name="norm_out")
     if shifted:
-      scale, shift = jnp.split(e.astype(jnp.float32), 2, axis=-1)
-      h = norm(h) * (1 + scale) + shift
+      h = norm(h, *jnp.split(e.astype(jnp.float32), 2, axis=-1))
     else:
       h = norm(h + e)
     h = nn.silu(h).astype(self.dtype)
@@ -256,19 +305,16 @@ class SelfAttention(nn.Module):
     """(B, H, W, C) -> (B, H, W, C)."""
     b, height, width, c = x.shape
     size = c // self.heads
-    normed = group_norm(self.groups, name="norm")(x).astype(self.dtype)
+    normed = GroupNorm(self.groups, name="norm")(x).astype(self.dtype)
     h = normed.reshape(b, height * width, c)
     qkv = dense(3 * c, c, name="qkv", dtype=self.dtype)(h)
-    # Each (B, H W, heads, C / heads).
-    q, k, v = jnp.moveaxis(
-      qkv.reshape(b, height * width, 3, self.heads, size), 2, 0
+    # Each (B, heads, H W, C / heads).
+    q, k, v = qkv.reshape(b, height * width, 3, self.heads, size).transpose(
+      2, 0, 3, 1, 4
     )
     scale = size**-0.25
-    # (B, heads, queries, keys)
-    logits = jnp.einsum("bnhd,bmhd->bhnm", q * scale, k * scale)
-    weights = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-    h = jnp.einsum("bhnm,bmhd->bnhd", weights.astype(self.dtype), v)
-    h = h.reshape(b, height, width, c)
+    h = attention.mixed((q * scale) @ (k * scale).mT, v)
+    h = h.swapaxes(1, 2).reshape(b, height, width, c)
     h = dense(c, c, name="out", dtype=self.dtype, zero=True)(h)
     return (normed if self.residual_on_normed else x) + h
 

@@ -113,13 +113,8 @@ class TemporalAttention(nn.Module):
     b, t, height, width, c = x.shape
     size = c // self.heads
     flat = x.reshape(b, t, height * width, c)
-    normed = nn.GroupNorm(
-      self.groups,
-      epsilon=1e-5,
-      dtype=jnp.float32,
-      reduction_axes=(1, 3),
-      name="norm",
-    )(flat).astype(self.dtype)
+    norm = layers.GroupNorm(self.groups, axes=(1,), name="norm")
+    normed = norm(flat).astype(self.dtype)
     qkv = layers.dense(3 * c, c, name="qkv", dtype=self.dtype)(normed)
     # Each (B, T, H W, heads, C / heads).
     q, k, v = jnp.moveaxis(

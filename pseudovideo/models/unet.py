@@ -151,7 +151,7 @@ def torso(
     if level > 0:
       h = layers.Upsample(dtype, name=f"up_{level}_sample")(h)
 
-  h = nn.silu(layers.group_norm(net.groups, name="norm")(h)).astype(dtype)
+  h = nn.silu(layers.GroupNorm(net.groups, name="norm")(h)).astype(dtype)
   h = layers.conv(
     out_channels, net.channels, name="head", dtype=dtype, zero=True
   )(h)

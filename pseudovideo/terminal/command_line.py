@@ -18,7 +18,7 @@ from absl import flags, logging
 
 from pseudovideo import errors
 from pseudovideo.config import overriding, parsing
-from pseudovideo.devices import xla
+from pseudovideo.devices import heap, xla
 from pseudovideo.terminal import output
 
 _KINDS = {
@@ -203,7 +203,8 @@ def _flags_help(values: flags.FlagValues) -> str:
 
 
 def set_up() -> None:
-  """Log messages to the terminal, compiled programs kept on disk."""
+  """Log messages to the terminal; programs and freed memory are kept."""
+  heap.keep_freed_memory()
   if not flags.FLAGS.is_parsed():
     # absl warns until its global flags are parsed; ours are not among them.
     flags.FLAGS(["pseudovideo"])

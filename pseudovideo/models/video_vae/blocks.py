@@ -3,11 +3,11 @@
 from typing import Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from pseudovideo.models import attention
 from pseudovideo.models.layers import maybe_remat
 from pseudovideo.models.video_vae import branches, geometry, layers
 
@@ -83,11 +83,8 @@ class FrameAttention(nn.Module):
     qkv = layers.dense(3 * c, name="qkv", dtype=self.dtype)(h)
     q, k, v = jnp.split(qkv, 3, axis=-1)  # each (B, T, H W, C)
     # (B, T, queries, keys)
-    logits = jnp.einsum(
-      "btnc,btmc->btnm", q * c**-0.5, k, preferred_element_type=jnp.float32
-    )
-    weights = jax.nn.softmax(logits, axis=-1).astype(self.dtype)
-    h = jnp.einsum("btnm,btmc->btnc", weights, v).reshape(x.shape)
+    logits = jnp.matmul(q * c**-0.5, k.mT, preferred_element_type=jnp.float32)
+    h = attention.mixed(logits, v).reshape(x.shape)
     return x + layers.dense(c, name="out", dtype=self.dtype, zero=True)(h)
 
 

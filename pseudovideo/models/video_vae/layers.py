@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from pseudovideo.models import convolution
+
 _kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
@@ -33,6 +35,7 @@ def conv(
     kernel_dilation=(dilation, dilation),
     kernel_init=_kernel_init,
     dtype=dtype,
+    conv_general_dilated=convolution.convolution,
     name=name,
   )
 
