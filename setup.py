@@ -76,6 +76,14 @@ setuptools.setup(
     "features": FEATURES,
     "video": VIDEO,
     "slurm": SLURM,
+    # What `benchmarks.peers` compares with.
+    "peers": [
+      "torch>=2.4",
+      "phenaki-pytorch>=0.5",
+      "vector-quantize-pytorch>=1.32",
+      "x-transformers>=2",
+      "torch-fidelity>=0.4",
+    ],
     "docs": [
       "mkdocs-material>=9.7,<10",
       "mkdocstrings[python]>=1,<2",

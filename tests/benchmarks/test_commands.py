@@ -22,6 +22,7 @@ from benchmarks import (
   train_step,
   video_vae,
 )
+from benchmarks.peers import __main__ as peers
 from pseudovideo.models import video_unet
 from pseudovideo.models.video_vae import iv_vae
 
@@ -224,7 +225,7 @@ SMALLEST = {
 
 
 def name_of(benchmark):
-  return benchmark.__name__.rpartition(".")[2]
+  return benchmark.__name__.removesuffix(".__main__").rpartition(".")[2]
 
 
 @pytest.mark.slow
@@ -273,6 +274,11 @@ MISTAKES = {
     (["--rows=fid"], "no --rows named 'fid'"),
     (["--stream=0"], "--stream must be at least 1; got 0"),
     (["--images=-1"], "--images must be at least 0; got -1"),
+  ],
+  peers: [
+    (["--rows=image"], "no --rows named 'image'"),
+    (["--threads=0"], "--threads must be positive numbers"),
+    REPEATS,
   ],
   state_memory: [
     ([TINY, "--devices=0"], "from 1 to 4, with commas; got '0'"),
