@@ -49,6 +49,26 @@ def unit(x: Float[Array, "*S D"]) -> Float[Array, "*S D"]:
 
 
 @jax.custom_vjp
+def products(
+  queries: Float[Array, "*B N D"], keys: Float[Array, "*B M D"]
+) -> Float[Array, "*B N M"]:
+  """The inner products of all queries and keys: (..., N, M) float32."""
+  return jnp.matmul(queries, keys.mT, preferred_element_type=jnp.float32)
+
+
+def _products_gradient(kept, gradient):
+  queries, keys = kept
+  gradient = gradient.astype(queries.dtype)
+  return gradient @ keys, _transposed_product(gradient, queries)
+
+
+products.defvjp(
+  lambda queries, keys: (products(queries, keys), (queries, keys)),
+  _products_gradient,
+)
+
+
+@jax.custom_vjp
 def mixed(
   logits: Float[Array, "*B N M"], values: Float[Array, "*B M D"]
 ) -> Float[Array, "*B N D"]:
@@ -83,9 +103,7 @@ def _mixed_gradient(kept, gradient):
   gradient = gradient.astype(jnp.float32) / sums
   mean = jnp.sum(gradient * out.astype(jnp.float32), -1, keepdims=True)
   gradient = gradient.astype(values.dtype)
-  for_values = jax.lax.platform_dependent(
-    powers, gradient, cpu=_transposed_product, default=_product_of_transpose
-  )
+  for_values = _transposed_product(powers, gradient)
   slopes = jnp.matmul(gradient, values.mT, preferred_element_type=jnp.float32)
   for_logits = powers.astype(jnp.float32) * (slopes - mean)
   return for_logits, for_values
@@ -94,14 +112,15 @@ def _mixed_gradient(kept, gradient):
 mixed.defvjp(_mixed, _mixed_gradient)
 
 
-def _product_of_transpose(x, y):
-  return x.mT @ y
-
-
 def _transposed_product(x, y):
-  """The same where XLA's product of a transpose is two to three times slower
-  than its product of an array that was transposed before."""
-  return jax.lax.optimization_barrier(x.mT) @ y
+  """x^T y. On CPUs XLA's product with a transpose is two to three times slower
+  than its product with an array that was transposed before."""
+  return jax.lax.platform_dependent(
+    x,
+    y,
+    cpu=lambda x, y: jax.lax.optimization_barrier(x.mT) @ y,
+    default=lambda x, y: x.mT @ y,
+  )
 
 
 class CosineAttention(nn.Module):
@@ -155,7 +174,7 @@ class CosineAttention(nn.Module):
     q = self._with_gain("query_gain", LOGIT_SCALE * unit(q))
     k = self._with_gain("key_gain", unit(k))
     # (B, heads, queries, keys)
-    logits = jnp.matmul(q, k.mT, preferred_element_type=jnp.float32)
+    logits = products(q, k)
     if bias is not None:
       logits += bias[None]
     h = mixed(logits, v).swapaxes(1, 2).reshape(b, n, inner)

@@ -313,7 +313,7 @@ class SelfAttention(nn.Module):
       2, 0, 3, 1, 4
     )
     scale = size**-0.25
-    h = attention.mixed((q * scale) @ (k * scale).mT, v)
+    h = attention.mixed(attention.products(q * scale, k * scale), v)
     h = h.swapaxes(1, 2).reshape(b, height, width, c)
     h = dense(c, c, name="out", dtype=self.dtype, zero=True)(h)
     return (normed if self.residual_on_normed else x) + h

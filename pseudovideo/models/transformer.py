@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from pseudovideo.models import attention, position
+from pseudovideo.models import attention, fusion, position
 
 Over = Literal["space", "time", "all"]
 
@@ -101,11 +101,14 @@ class Transformer(nn.Module):
         dtype=self.dtype,
         name=f"{name}_peg",
       )(x)
+      x = fusion.boundary(x)
     h = fold(x, self.over)  # (sequences, tokens, D)
     h += attention.CosineAttention(
       self.heads, self.head_width, self.dtype, name=f"{name}_attention"
     )(h, bias)
+    h = fusion.boundary(h)
     h += FeedForward(self.dtype, name=f"{name}_feed_forward")(h)
+    h = fusion.boundary(h)
     return unfold(h, self.over, x.shape)
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key, Real
 
 from pseudovideo import errors
 from pseudovideo.fields import Depth, Dtype, NotNegativeInt, Share, Width
-from pseudovideo.models import layers
+from pseudovideo.models import fusion, layers
 
 Multiplier = Annotated[int, Ge(1), Le(1000)]
 """The factor of a level's width."""
@@ -122,11 +122,13 @@ def torso(
       net.conditioning,
       dtype,
       name=name,
-    )(h, embedding, dropout_key)
+    )(fusion.boundary(h), embedding, dropout_key)
 
   def block(h, level, name):
     h = residual(h, level, f"{name}_res")
-    return attend(h, name) if level in net.attention else h
+    if level in net.attention:
+      h = attend(fusion.boundary(h), name)
+    return h
 
   last = len(net.multipliers) - 1
   h = x.astype(dtype)

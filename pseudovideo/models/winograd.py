@@ -14,15 +14,15 @@ one program for each shape, called from wherever it is needed, since XLA would
 otherwise compile its hundred operations for every layer again.
 """
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import xla_metadata
 from jaxtyping import Array, Float
+
+from pseudovideo.models import fusion
 
 Matrix = tuple[tuple[float, ...], ...]
 Grid = Sequence[Sequence[jax.Array]]
@@ -37,19 +37,7 @@ MAX_VALUES = 2**22
 stay in the cache of the processor, and memory does not grow with the batch."""
 
 
-def _program(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-  """Makes XLA compile the function once per shape, and call it."""
-  jitted = jax.jit(function)
-
-  @functools.wraps(function)
-  def call(*arguments):
-    with xla_metadata.set_xla_metadata(inlineable="false"):
-      return jitted(*arguments)
-
-  return call
-
-
-@_program
+@fusion.program
 def convolve(
   x: Float[Array, "B H W C"], kernel: Float[Array, "3 3 C D"]
 ) -> Float[Array, "B H W D"]:
@@ -58,7 +46,7 @@ def convolve(
   return _filtered(x, weights)
 
 
-@_program
+@fusion.program
 def input_gradient(
   dy: Float[Array, "B H W D"], kernel: Float[Array, "3 3 C D"]
 ) -> Float[Array, "B H W C"]:
@@ -83,7 +71,7 @@ def _filtered(x: jax.Array, weights: Grid) -> jax.Array:
   return y.reshape(*x.shape[:3], -1)
 
 
-@_program
+@fusion.program
 def weight_gradient(
   x: Float[Array, "B H W C"], dy: Float[Array, "B H W D"]
 ) -> Float[Array, "3 3 C D"]:

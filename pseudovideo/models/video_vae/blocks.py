@@ -83,7 +83,7 @@ class FrameAttention(nn.Module):
     qkv = layers.dense(3 * c, name="qkv", dtype=self.dtype)(h)
     q, k, v = jnp.split(qkv, 3, axis=-1)  # each (B, T, H W, C)
     # (B, T, queries, keys)
-    logits = jnp.matmul(q * c**-0.5, k.mT, preferred_element_type=jnp.float32)
+    logits = attention.products(q * c**-0.5, k)
     h = attention.mixed(logits, v).reshape(x.shape)
     return x + layers.dense(c, name="out", dtype=self.dtype, zero=True)(h)
 
