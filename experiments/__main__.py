@@ -21,9 +21,6 @@ page, with all tables or with that one.
 import sys
 from collections.abc import Sequence
 
-from experiments import registry
-from experiments.publishing import html_page
-from experiments.running import submit, workers
 from pseudovideo import errors
 from pseudovideo.terminal import command_line
 
@@ -32,6 +29,8 @@ VERBS = ("list", "run", "submit", "report")
 
 def overview() -> str:
   """A line for each table and figure, then the other commands."""
+  from experiments import registry
+
   lines = [[name, registry.title(name)] for name in registry.NAMES]
   others = [
     [f"python -m experiments.{name}", registry.first_line(name)]
@@ -51,6 +50,11 @@ def run(argv: Sequence[str]) -> int:
   Raises:
     UserError: no such verb, table or figure, or the command's own mistakes.
   """
+  # Imported late, so that --help is answered at once.
+  from experiments import registry
+  from experiments.publishing import html_page
+  from experiments.running import submit, workers
+
   verb, *rest = argv or [""]
   if verb == "list":
     if rest:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import fits
+from benchmarks.growth import exponents
 from experiments.publishing.sheets import Sheet
 from experiments.reporting import tables
 from pseudovideo.runs import results
@@ -239,6 +240,25 @@ def train_steps() -> Sheet:
   )
 
 
+def growth() -> Sheet:
+  """The table of `python -m benchmarks.growth --out=...`."""
+  found = results.read_json(BENCHMARKS / "growth.json")
+  values, about = found["values"], found["provenance"]
+  header, lines = exponents.PAGE_HEADER, exponents.page(values)
+  return Sheet(
+    "Growth of time and memory",
+    exponents.HEADER,
+    exponents.table(values),
+    notes=[
+      "Exponents between the two largest sizes; in brackets those of the "
+      "operations and arrays of the program as it is written; bold: faster "
+      f"than these. float32, {about['device']['kind']}, one core, jax "
+      f"{about['packages']['jax']}, least of {found['repeats']} times of calls."
+    ],
+    page=(header, lines),
+  )
+
+
 def metrics() -> Sheet:
   """The table of `python -m benchmarks.metrics --out=...`."""
   found = results.read_json(BENCHMARKS / "metrics_cpu.json")
@@ -287,6 +307,7 @@ TABLES = {
   "tokenizer_step": tokenizer_steps,
   "token_sampling": token_sampling,
   "video_vae": video_vaes,
+  "growth": growth,
   "augmentation_cost": augmentation_costs,
   "metrics_cost": metrics,
   "bytes_per_device": bytes_per_device,

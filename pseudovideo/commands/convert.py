@@ -32,7 +32,6 @@ from typing import Any
 from absl import flags
 
 from pseudovideo import errors
-from pseudovideo.config import parsing
 from pseudovideo.terminal import command_line, run_flags
 
 TASKS = ("image_diffusion", "video_diffusion", "video_vae")
@@ -77,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
   return 0
 
 
-def _import(values: flags.FlagValues, config: parsing.Config) -> str:
+def _import(values: flags.FlagValues, config: Any) -> str:
   """Makes a run folder; returns a sentence about it."""
   import jax
   import jax.numpy as jnp
@@ -122,7 +121,7 @@ def _import(values: flags.FlagValues, config: parsing.Config) -> str:
   )
 
 
-def _export(values: flags.FlagValues, config: parsing.Config | None) -> str:
+def _export(values: flags.FlagValues, config: Any) -> str:
   """Writes the averaged weights of a run; returns a sentence about them."""
   from pseudovideo import convert, runs
   from pseudovideo.files import state_dicts

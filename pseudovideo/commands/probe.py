@@ -34,14 +34,12 @@ from typing import Any
 
 from absl import flags, logging
 
-from pseudovideo import data, errors
-from pseudovideo.config import parsing
+from pseudovideo import errors
 from pseudovideo.files import writable
-from pseudovideo.probe import linear, measure, report, videos
-from pseudovideo.runs import results
+from pseudovideo.probe.settings import Settings
 from pseudovideo.terminal import command_line, run_flags
 
-DEFAULTS = measure.Settings()
+DEFAULTS = Settings()
 
 
 def define_flags() -> flags.FlagValues:
@@ -103,7 +101,7 @@ def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, list[Any]]:
   return values, configs
 
 
-def settings_of(values: flags.FlagValues) -> measure.Settings:
+def settings_of(values: flags.FlagValues) -> Settings:
   """The numbers, checked.
 
   Raises:
@@ -116,17 +114,19 @@ def settings_of(values: flags.FlagValues) -> measure.Settings:
       raise errors.UserError(
         f"--{name} must be at least {number}; got {value}."
       )
-  return measure.Settings(
+  return Settings(
     values.videos, values.window, values.steps, values.networks, values.seed
   )
 
 
-def one_data_set(configs: Sequence[parsing.Config]) -> str:
+def one_data_set(configs: Sequence[Any]) -> str:
   """The name of the data set of all configs.
 
   Raises:
     UserError: there are several, or it holds clips.
   """
+  from pseudovideo import data
+
   names = list(dict.fromkeys(config.data.name for config in configs))
   if len(names) > 1:
     raise errors.UserError(
@@ -142,6 +142,11 @@ def one_data_set(configs: Sequence[parsing.Config]) -> str:
 
 def run(argv: Sequence[str]) -> int:
   """Measures, prints and writes; returns the exit code."""
+  # Imported late, so that --help is answered at once.
+  from pseudovideo import data
+  from pseudovideo.probe import linear, measure, report, videos
+  from pseudovideo.runs import results
+
   values, configs = parse(argv)
   settings = settings_of(values)
   name = one_data_set(configs)

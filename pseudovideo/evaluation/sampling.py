@@ -21,7 +21,10 @@ FILM_STRIPS = 4
 
 
 def make_sampler(
-  task: Any, mesh: jax.sharding.Mesh, weights: Any = None
+  task: Any,
+  mesh: jax.sharding.Mesh,
+  weights: Any = None,
+  compiler_options: dict[str, Any] | None = None,
 ) -> Sampler:
   """A jitted function (params, extra, keys (B,)) -> videos (B, T, H, W, C).
 
@@ -33,6 +36,7 @@ def make_sampler(
     task: what is sampled.
     mesh: see `sharding.make_mesh`.
     weights: shardings of the parameters; None if they are replicated.
+    compiler_options: of `jax.jit`.
   """
 
   autoencoder = base.is_autoencoder(task)
@@ -51,6 +55,7 @@ def make_sampler(
     in_shardings=(weights, whole, cut, *([cut] if autoencoder else [])),
     # Every process looks at all of them.
     out_shardings=cut if cut.is_fully_addressable else whole,
+    compiler_options=compiler_options,
   )
 
   def padded(params, extra, rows, *images):

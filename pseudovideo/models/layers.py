@@ -87,8 +87,9 @@ def dense(
 class GroupNorm(nn.Module):
   """GroupNorm in float32 with PyTorch's epsilon, 1e-5 (Flax has 1e-6).
 
-  The result is x times a factor plus an offset, one each for every example and
-  channel: sums over places go along memory, and the gradient needs two of them.
+  Means are taken over places first, which go along memory, and then over the
+  channels of a group. The variance is the mean square of what differs from the
+  mean: that of E[x^2] - E[x]^2 would be rounding where the mean is large.
 
   Attributes:
     groups: number of groups; must divide the channels.
@@ -120,13 +121,14 @@ class GroupNorm(nn.Module):
     gain = self.param("scale", nn.initializers.ones_init(), x.shape[-1:])
     bias = self.param("bias", nn.initializers.zeros_init(), x.shape[-1:])
     mean = self._of_groups(jnp.mean(x, self.axes, keepdims=True))
-    square = self._of_groups(jnp.mean(x * x, self.axes, keepdims=True))
-    variance = jnp.maximum(square - mean * mean, 0)
-    factor = jax.lax.rsqrt(variance + 1e-5) * gain.reshape(*ones, -1)
-    offset = bias.reshape(*ones, -1) - mean * factor
+    centred = x - mean
+    variance = jnp.mean(centred * centred, self.axes, keepdims=True)
+    factor = jax.lax.rsqrt(self._of_groups(variance) + 1e-5)
+    factor *= gain.reshape(*ones, -1)
+    offset = bias.reshape(*ones, -1)
     if scale is not None and shift is not None:
       factor, offset = factor * (1 + scale), offset * (1 + scale) + shift
-    return x * factor + offset
+    return centred * factor + offset
 
   def _of_groups(self, means: jax.Array) -> jax.Array:
     """Each channel's mean is replaced by the mean of its group."""

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Key, Real
 
-from pseudovideo import fields, keys
+from pseudovideo import compiling, fields, keys
 from pseudovideo.models import layers, temporal, unet
 
 
@@ -133,4 +133,4 @@ def init(
     latent=mask,
     frame_indices=jnp.arange(frames)[None],
   )
-  return jax.jit(run)(key, x, jnp.zeros((1,)))["params"]
+  return compiling.once(run)(key, x, jnp.zeros((1,)))["params"]

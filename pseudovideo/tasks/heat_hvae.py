@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from pseudovideo import errors, keys, pixels
+from pseudovideo import compiling, errors, keys, pixels
 from pseudovideo.augmentations import heat
 from pseudovideo.losses import bernoulli, gaussian
 from pseudovideo.models import unet
@@ -116,7 +116,7 @@ class HeatHVAE(base.Defaults):
     pixels at sigma_B = 20, but as much as float32 images at small blurs.
     """
     image = jnp.zeros((1, *self.image_shape))
-    variables = jax.jit(self.model.init)(key, image, jnp.zeros((1,)))
+    variables = compiling.once(self.model.init)(key, image, jnp.zeros((1,)))
     start = starts.fit(data.train_images, self._top_coefficients, self._modes)
     return variables["params"], base.make_extra(frozen=start)
 

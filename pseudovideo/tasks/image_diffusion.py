@@ -6,10 +6,9 @@ predicts the noise in x_k from x_k and k.
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 
-from pseudovideo import keys, pixels
+from pseudovideo import compiling, keys, pixels
 from pseudovideo.diffusion import chain as chains
 from pseudovideo.diffusion import likelihood
 from pseudovideo.diffusion import process as processes
@@ -46,7 +45,7 @@ class ImageDiffusion(diffusion.Diffusion):
     """See `base.Task.init`."""
     del data
     image = jnp.zeros((1, *self.image_shape))
-    variables = jax.jit(self.network.init)(key, image, jnp.zeros((1,)))
+    variables = compiling.once(self.network.init)(key, image, jnp.zeros((1,)))
     return variables["params"], diffusion.initial_extra(self.process)
 
   def loss(self, params, extra, batch, *, key, step, train):

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Le
 
-from pseudovideo import errors, keys, pixels
+from pseudovideo import compiling, errors, keys, pixels
 from pseudovideo.losses import bernoulli, gaussian
 from pseudovideo.models import encoder, unet
 from pseudovideo.samplers import ancestral
@@ -94,11 +94,11 @@ class LearnedHVAE(base.Defaults):
     del data
     image, level = jnp.zeros((1, *self.image_shape)), jnp.zeros((1,))
     decoder_key, encoder_key = jax.random.split(key)
+    decode = compiling.once(self.model.init)
+    encode = compiling.once(self.encoder.init)
     params = {
-      "decoder": jax.jit(self.model.init)(decoder_key, image, level)["params"],
-      "encoder": jax.jit(self.encoder.init)(encoder_key, image, level)[
-        "params"
-      ],
+      "decoder": decode(decoder_key, image, level)["params"],
+      "encoder": encode(encoder_key, image, level)["params"],
       "log_sigmas": jnp.full((self.levels,), math.log(self.initial_sigma)),
     }
     return params, {}

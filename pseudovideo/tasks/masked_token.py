@@ -11,7 +11,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import keys
+from pseudovideo import compiling, keys
 from pseudovideo.fields import NotNegative, Share
 from pseudovideo.losses import masked_tokens
 from pseudovideo.models import maskgit
@@ -120,5 +120,5 @@ class MaskedToken(token_prior.TokenPrior):
 
 
 def _init(network, key, ids, method) -> base.Params:
-  make = jax.jit(lambda key: network.init(key, ids, method=method))
+  make = compiling.once(lambda key: network.init(key, ids, method=method))
   return make(key)["params"]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import keys
+from pseudovideo import compiling, keys
 from pseudovideo.models import video_gpt
 from pseudovideo.samplers import tokens as sampler_functions
 from pseudovideo.tasks import base, token_prior
@@ -56,7 +56,7 @@ class NextToken(token_prior.TokenPrior):
     tokens = jnp.zeros((1, self.num_tokens), jnp.int32)
     if network.embedding == "codes":
       tokens = jnp.zeros((1, self.num_tokens, network.code_width))
-    return {"network": jax.jit(network.init)(key, tokens)["params"]}
+    return {"network": compiling.once(network.init)(key, tokens)["params"]}
 
   def loss(self, params, extra, batch, *, key, step, train):
     """See `base.Task.loss`.

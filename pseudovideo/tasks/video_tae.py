@@ -10,6 +10,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from pseudovideo import compiling
 from pseudovideo.models.video_vae import tae
 from pseudovideo.tasks import video_vae
 
@@ -36,7 +37,7 @@ class VideoTAE(video_vae.VideoVAE):
     """See `VideoVAE`; attention over time, which no image has, is random."""
     side = self.model.spatial_factor
     image = jnp.zeros((1, 1, side, side, self.model.image_channels))
-    fresh = jax.jit(self.model.init)(key, image)["params"]
+    fresh = compiling.once(self.model.init)(key, image)["params"]
     return jax.tree.map(jnp.asarray, tae.inflate(image_params, fresh))
 
   def decode(self, params, latents, frames: int):

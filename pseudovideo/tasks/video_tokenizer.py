@@ -18,7 +18,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from pseudovideo import errors, keys, optimizers, pixels, shapes
+from pseudovideo import compiling, errors, keys, optimizers, pixels, shapes
 from pseudovideo.augmentations import Augmentation
 from pseudovideo.fields import NotNegative
 from pseudovideo.losses.adversarial import gradient_penalty
@@ -115,11 +115,15 @@ class VideoTokenizer(base.Defaults):
     network_key, codes_key, judge_key = jax.random.split(key, 3)
     video = jnp.zeros((1, self.augmentation.frames, *self.image_shape))
     codes_params, codes_state = self.quantizer.init(codes_key)
-    params = {"network": jax.jit(self.model.init)(network_key, video)["params"]}
+    params = {
+      "network": compiling.once(self.model.init)(network_key, video)["params"]
+    }
     if codes_params:
       params["quantizer"] = codes_params
     if self.adversarial:
-      variables = jax.jit(self.discriminator.init)(judge_key, video[:, 0])
+      variables = compiling.once(self.discriminator.init)(
+        judge_key, video[:, 0]
+      )
       params[optimizers.DISCRIMINATOR] = variables["params"]
     frozen = perceptual_features.load(
       self.perceptual, data, binarize=self.binarize

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from pseudovideo import errors, keys, optimizers, pixels
+from pseudovideo import compiling, errors, keys, optimizers, pixels
 from pseudovideo.augmentations import Augmentation, identity
 from pseudovideo.fields import NotNegative, Share
 from pseudovideo.losses import gaussian
@@ -151,12 +151,12 @@ class VideoVAE(base.Defaults):
     network_key, judge_key = jax.random.split(key)
     image = jnp.zeros((1, 1, *self.image_shape))
     if start is None:
-      network = jax.jit(self.model.init)(network_key, image)["params"]
+      network = compiling.once(self.model.init)(network_key, image)["params"]
     else:
       network = self._inflated(start, network_key)
     params = {"network": network}
     if self.adversarial:
-      variables = jax.jit(self.discriminator.init)(judge_key, image)
+      variables = compiling.once(self.discriminator.init)(judge_key, image)
       params[optimizers.DISCRIMINATOR] = variables["params"]
     frozen = perceptual_features.load(
       self.perceptual, data, binarize=self.binarize

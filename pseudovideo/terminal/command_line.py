@@ -1,6 +1,7 @@
 """Arguments with readable mistakes, and exit codes, for all commands.
 
-`config.overriding` reads --config.FIELD=VALUE.
+`config.overriding` reads --config.FIELD=VALUE. Whatever knows configs or JAX is
+imported late, so that --help does not wait for it.
 """
 
 import importlib.util
@@ -17,8 +18,6 @@ import ml_collections
 from absl import flags, logging
 
 from pseudovideo import errors
-from pseudovideo.config import overriding, parsing
-from pseudovideo.devices import heap, xla
 from pseudovideo.terminal import output
 
 _KINDS = {
@@ -28,12 +27,14 @@ _KINDS = {
 }
 
 
-def load_config(spec: str) -> parsing.Config:
-  """The config of `FILE.py` or `FILE.py:ARGUMENT`.
+def load_config(spec: str) -> Any:
+  """The `Config` of `FILE.py` or `FILE.py:ARGUMENT`.
 
   Raises:
     UserError: see `parse`, for the argument --config=SPEC.
   """
+  from pseudovideo.config import parsing
+
   return parsing.parse(_of_file(spec))
 
 
@@ -96,8 +97,8 @@ def parse(
   argv: Sequence[str],
   values: flags.FlagValues,
   saved: Callable[[], Mapping[str, Any]] | None = None,
-) -> parsing.Config | None:
-  """Parses the arguments into `values`; returns the config, if one is given.
+) -> Any:
+  """Parses the arguments into `values`; returns the `Config`, if one is given.
 
   Args:
     argv: arguments.
@@ -108,6 +109,8 @@ def parse(
   Raises:
     UserError: anything that is unknown, or has a wrong type or value.
   """
+  from pseudovideo.config import overriding
+
   argv = overriding.spelled_out(argv)
   specs = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
   overrides = [a for a in argv if a.startswith(overriding.PREFIX)]
@@ -204,6 +207,8 @@ def _flags_help(values: flags.FlagValues) -> str:
 
 def set_up() -> None:
   """Log messages to the terminal; programs and freed memory are kept."""
+  from pseudovideo.devices import heap, xla
+
   heap.keep_freed_memory()
   if not flags.FLAGS.is_parsed():
     # absl warns until its global flags are parsed; ours are not among them.

@@ -7,11 +7,15 @@ from typing import Any
 import jax
 import optax
 
+from pseudovideo import compiling
 from pseudovideo.config import parsing
 from pseudovideo.devices import sharding
 from pseudovideo.evaluation import sampling
 from pseudovideo.tasks import base
 from pseudovideo.training import state, steps
+
+FEW = 20
+"""Updates that take less time than the compilation of a faster one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +43,7 @@ def build(
   places: state.TrainState,
   mesh: jax.sharding.Mesh,
 ) -> Programs:
-  """Builds the programs of a task.
+  """Builds the programs of a task; of a run of `FEW` updates they compile soon.
 
   Args:
     task: the task that is trained.
@@ -49,6 +53,8 @@ def build(
     mesh: the devices.
   """
   whole, cut = sharding.replicated(mesh), sharding.split_batch(mesh)
+  few = config.train.steps <= FEW
+  options = compiling.compiled_soon() if few else None
   update = steps.make_step(
     task,
     tx,
@@ -63,11 +69,15 @@ def build(
       in_shardings=(places, cut, whole),
       out_shardings=(places, whole),
       donate_argnums=0,
+      compiler_options=options,
     ),
     evaluate=jax.jit(
       steps.make_eval_step(task),
       in_shardings=(places.ema, whole, cut, cut),
       out_shardings=whole,
+      compiler_options=options,
     ),
-    sample=sampling.make_sampler(task, mesh, weights=places.ema),
+    sample=sampling.make_sampler(
+      task, mesh, weights=places.ema, compiler_options=options
+    ),
   )

@@ -37,13 +37,24 @@ def create(
   params: Any, extra: Any, tx: optax.GradientTransformation
 ) -> TrainState:
   """The state before the first update; the average starts as a copy."""
+  params, extra = jax.tree.map(_of_fixed_type, (params, extra))
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
-    ema=jax.tree.map(jnp.copy, params),
-    opt_state=tx.init(params),
+    ema=jax.device_put(params, may_alias=False),
+    opt_state=jax.jit(tx.init)(params),
     extra=extra,
   )
+
+
+def _of_fixed_type(array: Any) -> Any:
+  """The array as an update returns it, so that updates are compiled once.
+
+  JAX lets the type of `jnp.full(shape, 0.1)` give way to others.
+  """
+  if getattr(array, "weak_type", False):
+    return jax.lax.convert_element_type(array, array.dtype)
+  return array
 
 
 def to_dict(state: TrainState) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from benchmarks import (
   train_step,
   video_vae,
 )
+from benchmarks.growth import __main__ as growth
 from benchmarks.peers import __main__ as peers
 from pseudovideo.models import video_unet
 from pseudovideo.models.video_vae import iv_vae
@@ -265,6 +266,11 @@ MISTAKES = {
   full_disk: [
     (["--rows=all"], "no --rows named 'all'"),
     (["--sizes=0"], "--sizes must be at least 1; got 0"),
+  ],
+  growth: [
+    (["--rows=hvae"], "no --rows named 'hvae'"),
+    (["--axes=width"], "no --axes named 'width'"),
+    REPEATS,
   ],
   kill: [
     (["--kills=-1"], "--kills must be at least 0; got -1"),

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from pseudovideo.devices import programs
 
+ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = """
 import logging, sys
 import jax, jax.numpy as jnp
@@ -25,15 +27,40 @@ print(folder, float(f(jnp.ones((3, 3))).sum()))
 print("misses", len(compiled))
 """
 
+NETWORK = """
+import jax, jax.numpy as jnp
+import pseudovideo
+from pseudovideo import compiling
+from pseudovideo.devices import xla
+from pseudovideo.models import encoder
+xla.enable_cache()
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+compiled = []
+jax.monitoring.register_event_listener(
+  lambda name, **_: compiled.append(name) if "cache_misses" in name else None)
+net = encoder.LatentEncoder(8)
+images, level = jnp.ones((1, 8, 8, 1)), jnp.ones(1)
+params = compiling.once(net.init)(jax.random.key(0), images, level)
+loss = lambda params: net.apply(params, images, level)[0].sum()
+jax.jit(jax.grad(loss), compiler_options=compiling.compiled_soon())(params)
+print(pseudovideo.__file__)
+print("misses", len(compiled))
+"""
 
-def start(**changes: str | None) -> subprocess.CompletedProcess:
+
+def start(
+  program: str = PROGRAM,
+  folder: pathlib.Path | None = None,
+  **changes: str | None,
+) -> subprocess.CompletedProcess:
   environment: dict[str, str] = {**os.environ, **changes}
   for name in (programs.VARIABLE, "HOME", "XDG_CACHE_HOME"):
     if changes.get(name) is None:
       environment.pop(name, None)
   done = subprocess.run(
-    [sys.executable, "-c", PROGRAM],
+    [sys.executable, "-c", program],
     env=environment,
+    cwd=folder,
     capture_output=True,
     text=True,
     check=False,
@@ -78,6 +105,28 @@ def test_a_damaged_program_is_compiled_again(tmp_path):
   assert second.stderr.count("is damaged") == 1
   third = start(XDG_CACHE_HOME=str(tmp_path))
   assert misses(third) == 0 and not third.stderr, third.stderr
+
+
+@pytest.mark.slow  # Two processes that build a network.
+def test_the_same_network_elsewhere_is_not_compiled_again(tmp_path):
+  """Neither the folder of the code counts, nor where its lines are."""
+  cache = str(tmp_path / "cache")
+  found = []
+  for name in ("one", "two/three"):
+    folder = tmp_path / name
+    package = folder / "pseudovideo"
+    shutil.copytree(
+      ROOT / "pseudovideo",
+      package,
+      ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    if found:
+      for path in package.rglob("*.py"):
+        path.write_text("# A line.\n" + path.read_text())
+    done = start(NETWORK, folder, XDG_CACHE_HOME=cache, PYTHONPATH=str(folder))
+    assert str(package) in done.stdout
+    found.append(misses(done))
+  assert found[0] > 0 and found[1] == 0, found
 
 
 @pytest.mark.parametrize("name", ["file", "own", "no home"])

@@ -57,7 +57,7 @@ def test_tables_are_those_whose_rows_are_scored():
 def test_a_name_s_own_command_gets_the_rest(monkeypatch):
   seen = []
   module = types.SimpleNamespace(main=lambda argv: seen.append(argv) or 7)
-  monkeypatch.setattr(front.registry, "module", lambda name: module)
+  monkeypatch.setattr(registry, "module", lambda name: module)
   assert front.main(["run", "table3", "--rows=a", "--workers=1"]) == 7
   assert front.main(["report", "table3", "--format=md"]) == 7
   assert front.main(["initial", "ivvae_ablation"]) == 7

@@ -143,3 +143,13 @@ def test_dropout_belongs_to_the_example(key):
   rows = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(4, 6))
   np.testing.assert_array_equal(whole[4:], apply({}, x[:2], rows))
   np.testing.assert_array_equal(apply({}, x, None), x)
+
+
+@pytest.mark.parametrize("mean", [0, 100])
+def test_group_norm_around_any_mean(mean):
+  """Deviations of 0.1 from a mean of 100 have 5 digits in float32."""
+  x = mean + 0.1 * np.random.default_rng(0).standard_normal((2, 5, 3, 8))
+  p = {"scale": np.linspace(1, 2, 8), "bias": np.linspace(-1, 1, 8)}
+  params = jax.tree.map(np.float32, p)
+  found = layers.GroupNorm(4).apply({"params": params}, np.float32(x))
+  np.testing.assert_allclose(found, group_norm(x, p, 4), atol=1e-3)

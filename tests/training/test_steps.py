@@ -71,6 +71,16 @@ def test_one_update_by_hand(key):
   assert new.step == 1 and new.extra["calls"] == 1
 
 
+def test_the_first_state_has_the_types_of_the_second(key):
+  """So that an update is compiled once; `jnp.full` gives way to other types."""
+  params, extra = {"w": jnp.full((), 0.1)}, {"calls": jnp.int32(0)}
+  first = state.create(params, extra, optax.adam(0.1))
+  step = steps.make_step(Quadratic(), optax.adam(0.1), **SETTINGS)
+  second, _ = jax.eval_shape(step, first, BATCH, key)
+  types = [jax.tree.map(jax.typeof, now) for now in (first, second)]
+  assert types[0] == types[1]
+
+
 def test_warmed_up_average_forgets_the_start(key):
   step = steps.make_step(
     Quadratic(), optax.sgd(0.1), ema_decay=0.9999, ema_warmup=True
