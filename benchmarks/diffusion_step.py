@@ -10,8 +10,9 @@ The update is training's, pseudo videos included. The denoising step is the
 sampler's, for the whole batch: a short run of it, divided by its
 network evaluations. Images are synthetic and on the device already.
 
-GFLOP are counted before XLA changes the program (the body of a loop counts
-once, hence one denoising step). On an accelerator, --peak_tflops gives the
+GFLOP are counted before XLA changes the program: the body of a loop once, hence
+one denoising step, and on CPUs large convolutions with the 16 / 36 of the
+multiplications that they take there. On an accelerator, --peak_tflops gives the
 share of that peak. Programs are compiled without a cache on disk.
 """
 

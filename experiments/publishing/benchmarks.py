@@ -240,6 +240,54 @@ def train_steps() -> Sheet:
   )
 
 
+def convolutions() -> Sheet:
+  """The table of `python -m benchmarks.convolutions --out=...`."""
+  columns = [("taken", lambda row: "yes" if row["taken"] else "no")]
+  for name in ("forward", "input_gradient", "weight_gradient"):
+    for kind in ("plain", "winograd"):
+      label = f"{name.replace('_', ' ')}, {kind}"
+      columns.append((label, _cell(f"{name}_{kind}", "{:.0f}")))
+  return _benchmark(
+    "3x3 convolutions, GFLOP/s",
+    "convolutions",
+    columns,
+    "Rows are batch, side and channels; GFLOP of the plain form. Best of "
+    "{repeats}, {about}.",
+  )
+
+
+def peers() -> Sheet:
+  """The table of `python -m benchmarks.peers --out=...`."""
+  found = results.read_json(BENCHMARKS / "peers_cpu.json")
+  about, packages = found["provenance"], found["packages"]
+  lines = [
+    [
+      f"{row}, {name}",
+      threads,
+      f"{pair['ours_seconds']:.3g}",
+      f"{pair['peer_seconds']:.3g}",
+      f"{pair['ratio']:.2f} ({pair['ratio_min']:.2f} to "
+      f"{pair['ratio_max']:.2f})",
+      pair["peer"],
+    ]
+    for row, by_threads in found["values"].items()
+    for threads, by_name in by_threads.items()
+    for name, pair in by_name.items()
+  ]
+  versions = ", ".join(f"{name} {text}" for name, text in packages.items())
+  return Sheet(
+    "Our networks and PyTorch's, in one run",
+    ["", "threads", "ours, s", "PyTorch, s", "ratio", "PyTorch's fastest way"],
+    lines,
+    notes=[
+      f"Medians of {found['repeats']} alternate calls; the ratio is that of "
+      "each two calls, median (least to most), below 1 where ours is faster. "
+      f"float32, {about['device']['kind']}, jax {about['packages']['jax']}, "
+      f"{versions}."
+    ],
+  )
+
+
 def growth() -> Sheet:
   """The table of `python -m benchmarks.growth --out=...`."""
   found = results.read_json(BENCHMARKS / "growth.json")
@@ -250,9 +298,10 @@ def growth() -> Sheet:
     exponents.HEADER,
     exponents.table(values),
     notes=[
-      "Exponents between the two largest sizes; in brackets those of the "
-      "operations and arrays of the program as it is written; bold: faster "
-      f"than these. float32, {about['device']['kind']}, one core, jax "
+      "Exponents of processor seconds and of XLA's temporary arrays between "
+      "the two largest sizes; in brackets those of the operations in the "
+      "program as it is written; bold: faster than the mathematics. float32, "
+      f"{about['device']['kind']}, one core, jax "
       f"{about['packages']['jax']}, least of {found['repeats']} times of calls."
     ],
     page=(header, lines),
@@ -307,6 +356,8 @@ TABLES = {
   "tokenizer_step": tokenizer_steps,
   "token_sampling": token_sampling,
   "video_vae": video_vaes,
+  "convolutions": convolutions,
+  "peers": peers,
   "growth": growth,
   "augmentation_cost": augmentation_costs,
   "metrics_cost": metrics,

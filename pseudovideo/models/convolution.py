@@ -8,6 +8,7 @@ directions, and 1x1 convolutions as matrix products. Measurements are in
 docs/costs.md.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -58,7 +59,7 @@ def convolution(
   ends = {end for pair in padding for end in pair}
   if rhs.shape[:2] == (1, 1) and ends == {0}:
     return lax.platform_dependent(lhs, rhs, cpu=pointwise, default=plain)
-  if rhs.shape[:2] == (3, 3) and ends == {1} and _is_large(lhs, rhs):
+  if rhs.shape[:2] == (3, 3) and ends == {1} and is_large(lhs.shape, rhs.shape):
     return conv3x3(lhs, rhs)
   return plain(lhs, rhs)
 
@@ -77,9 +78,10 @@ def _is_simple(x, kernel, strides, options) -> bool:
   )
 
 
-def _is_large(x, kernel) -> bool:
-  flops = 2 * x[..., 0].size * kernel.size
-  return min(kernel.shape[2:]) >= MIN_CHANNELS and flops >= MIN_FLOPS
+def is_large(x: tuple[int, ...], kernel: tuple[int, ...]) -> bool:
+  """Whether a 3x3 convolution of these shapes takes the fast form on CPUs."""
+  flops = 2 * math.prod(x[:3]) * math.prod(kernel)
+  return min(kernel[2:]) >= MIN_CHANNELS and flops >= MIN_FLOPS
 
 
 def pointwise(

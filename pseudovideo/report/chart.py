@@ -28,6 +28,9 @@ MOST_TITLES = 60
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 468, 32, 226
 
+NAMES, NAME_HEIGHT = 156, 13
+"""Pixels to the right of lines that have their names there; of each name."""
+
 
 class Axis(NamedTuple):
   """Values low .. high, laid out on pixels start .. end.
@@ -104,7 +107,13 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def line_chart(
-  series: Series, xlabel: str, ylabel: str, *, log: bool = False
+  series: Series,
+  xlabel: str,
+  ylabel: str,
+  *,
+  log: bool = False,
+  log_x: bool = False,
+  named: bool = False,
 ) -> str:
   """Draws one chart, as SVG.
 
@@ -114,12 +123,15 @@ def line_chart(
     xlabel: name of the axis to the right, with its unit.
     ylabel: name of the axis upwards, with its unit.
     log: logarithmic y axis.
+    log_x: logarithmic x axis, on which only positive points can be drawn.
+    named: the labels stand at the ends of the lines, none longer than `NAMES`.
 
   Returns:
     An `<svg>` element, with a text in place of the lines if no point can be
     drawn.
   """
-  layout = _layout(series, log)
+  right = RIGHT - NAMES if named else RIGHT
+  layout = _layout(series, log, log_x, right)
   head = (
     f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label='
     f'"{html.escape(ylabel)} against {html.escape(xlabel)}">'
@@ -133,6 +145,8 @@ def line_chart(
     parts.append(f'<g class="{style}">{_path(place)}')
     size = _bin_size(len(series[label][0]))
     parts.append(f"{_titles(label, line, place, size)}</g>")
+  if named:
+    parts.append(_names(series, layout))
   return "".join(parts) + "</svg>"
 
 
@@ -174,9 +188,11 @@ class _Layout(NamedTuple):
   styles: list[str]
 
 
-def _layout(series: Series, log: bool) -> _Layout | None:
+def _layout(
+  series: Series, log: bool, log_x: bool = False, right: float = RIGHT
+) -> _Layout | None:
   """The layout; None if no point can be drawn."""
-  given = [_clean(x, y, log) for x, y in series.values()]
+  given = [_clean(x, y, log, log_x) for x, y in series.values()]
   lines = [_thin(x, y) for x, y in given]
   points = np.concatenate([np.zeros((0, 2)), *lines])
   points = points[~np.isnan(points).any(1)]
@@ -186,10 +202,10 @@ def _layout(series: Series, log: bool) -> _Layout | None:
     all(np.all(np.isnan(one) | (one == np.round(one))) for one in values)
     for values in zip(*given, strict=True)
   )
-  x_low, x_high = _limits(points[:, 0], 0, False)
+  x_low, x_high = _limits(points[:, 0], 0, log_x)
   # Steps 1 .. n are shown on an axis that begins with 0.
-  x_low = 0.0 if 0 < x_low < x_high / 10 else x_low
-  x_axis = Axis(x_low, x_high, LEFT, RIGHT, False, x_whole)
+  x_low = 0.0 if 0 < x_low < x_high / 10 and not log_x else x_low
+  x_axis = Axis(x_low, x_high, LEFT, right, log_x, x_whole)
   y_limits = _limits(points[:, 1], 0.05, log)
   y_axis = Axis(*y_limits, BOTTOM, TOP, log, y_whole)
   places = [
@@ -240,13 +256,15 @@ def number(value: float) -> str:
 
 
 def _clean(
-  steps: Sequence[float], values: Sequence[float], log: bool
+  steps: Sequence[float], values: Sequence[float], log: bool, log_x: bool
 ) -> tuple[np.ndarray, np.ndarray]:
   """Float64 arrays, with nan for what cannot be drawn."""
   x, y = np.array(steps, np.float64), np.array(values, np.float64)
   bad = ~(np.abs(x) < 1e300) | ~(np.abs(y) < 1e300)
   if log:
     bad |= ~(y > 0)
+  if log_x:
+    bad |= ~(x > 0)
   y[bad] = np.nan
   return x, y
 
@@ -286,7 +304,7 @@ def _frame(x_axis: Axis, y_axis: Axis, xlabel: str) -> str:
   for value in y_axis.ticks():
     y = f"{float(y_axis.place(value)):.1f}"
     parts.append(
-      f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}"/>'
+      f'<line class="grid" x1="{LEFT}" x2="{x_axis.end}" y1="{y}" y2="{y}"/>'
       f'<text class="tick" x="{LEFT - 7}" y="{y}" dy="0.32em"'
       f' text-anchor="end">{number(value)}</text>'
     )
@@ -297,12 +315,43 @@ def _frame(x_axis: Axis, y_axis: Axis, xlabel: str) -> str:
       f'<text class="tick" x="{x}" y="{BOTTOM + 18}"'
       f' text-anchor="middle">{number(value)}</text>'
     )
+  right = x_axis.end
   parts.append(
-    f'<line class="axis" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>'
-    f'<text class="xlabel" x="{RIGHT}" y="{HEIGHT - 6}" text-anchor="end">'
+    f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{BOTTOM}" y2="{BOTTOM}"/>'
+    f'<text class="xlabel" x="{right}" y="{HEIGHT - 6}" text-anchor="end">'
     f"{html.escape(xlabel)}</text>"
   )
   return "".join(parts)
+
+
+def _names(series: Series, layout: _Layout) -> str:
+  """The labels right of the ends of their lines, none on another one."""
+  seen = [place[~np.isnan(place).any(1)] for place in layout.places]
+  ends = {
+    label: (float(place[-1, 1]), style)
+    for label, place, style in zip(series, seen, layout.styles, strict=True)
+    if len(place)
+  }
+  ordered = sorted(ends, key=lambda label: ends[label][0])
+  heights = _apart([ends[label][0] for label in ordered])
+  return "".join(
+    f'<text class="{ends[label][1]}" style="fill: currentColor" '
+    f'x="{layout.x_axis.end + 8}" y="{y:.1f}" dy="0.32em">'
+    f"{html.escape(label)}</text>"
+    for label, y in zip(ordered, heights, strict=True)
+  )
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+  """Ascending heights, moved apart to `NAME_HEIGHT` and kept above `BOTTOM`."""
+  found: list[float] = []
+  for y in heights:
+    found.append(max(y, found[-1] + NAME_HEIGHT) if found else y)
+  most = float(BOTTOM)
+  for i in reversed(range(len(found))):
+    found[i] = min(found[i], most)
+    most = found[i] - NAME_HEIGHT
+  return found
 
 
 def _path(place: np.ndarray) -> str:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from benchmarks import (
+  convolutions,
   damage,
   diffusion_step,
   fits,
@@ -169,6 +170,15 @@ def check_video_vae(record):
   )
 
 
+def few_convolutions(patch):
+  patch.setattr(convolutions, "ROWS", {"tiny": (2, 4, 3)})
+
+
+def check_convolutions(record):
+  assert record["values"]["tiny"].pop("taken") == 0
+  assert min(record["values"]["tiny"].values()) > 0
+
+
 def check_damage(record):
   for found in record["values"].values():
     assert found["fates"]["silent"] == found["fates"]["unnamed"] == 0
@@ -190,6 +200,7 @@ def check_kill(record):
 
 # Benchmark -> its arguments, what is made smaller, and what its record holds.
 SMALLEST = {
+  convolutions: (["--repeats=1"], few_convolutions, check_convolutions),
   train_step: (
     [*SHALLOW, "--repeats=1", "--sampling"],
     None,
@@ -252,6 +263,7 @@ def test_the_smallest_run_prints_and_writes_its_numbers(
 
 REPEATS = (["--repeats=0"], "--repeats must be at least 1; got 0")
 MISTAKES = {
+  convolutions: [(["--rows=6x32"], "no --rows named '6x32'"), REPEATS],
   damage: [
     (["--rows=token"], "no --rows named 'token'"),
     (["--damages=0"], "--damages must be at least 1; got 0"),

@@ -150,6 +150,6 @@ def test_group_norm_around_any_mean(mean):
   """Deviations of 0.1 from a mean of 100 have 5 digits in float32."""
   x = mean + 0.1 * np.random.default_rng(0).standard_normal((2, 5, 3, 8))
   p = {"scale": np.linspace(1, 2, 8), "bias": np.linspace(-1, 1, 8)}
-  params = jax.tree.map(np.float32, p)
-  found = layers.GroupNorm(4).apply({"params": params}, np.float32(x))
+  variables, x32 = jax.tree.map(jnp.float32, ({"params": p}, x))
+  found = layers.GroupNorm(4).apply(variables, x32)
   np.testing.assert_allclose(found, group_norm(x, p, 4), atol=1e-3)
