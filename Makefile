@@ -32,7 +32,7 @@ $(VENV)/.installed: setup.py pyproject.toml constraints.txt
 	@$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
 
-install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare, video or colab as well
+install: $(VENV)/.installed ## EXTRA=cuda, tpu, prepare, video, peers or colab as well
 	@$(PIP) -c constraints.txt -e '.$(if $(EXTRA),[$(EXTRA)])' && \
 	  echo "make install: $(VENV) is ready."
 

@@ -17,7 +17,6 @@ import jax
 from absl import flags
 
 from benchmarks import rows, timing
-from pseudovideo.devices import heap
 from pseudovideo.models import convolution, winograd
 from pseudovideo.terminal import command_line
 
@@ -77,7 +76,6 @@ def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   chosen = rows.chosen(argv, values, ROWS, {"repeats": 1})
-  heap.keep_freed_memory()
   found = rows.measured(chosen, lambda row: measure(row, values.repeats))
   rows.write(values, found)
   return 0

@@ -41,7 +41,7 @@ def _of_equation(equation: Any) -> float:
     return 2.0 * depth * math.prod(equation.outvars[0].aval.shape)
   if name == "conv_general_dilated":
     return _of_convolution(equation)
-  inner = [flops(jaxpr) for jaxpr in _inside(params)]
+  inner = [flops(jaxpr) for jaxpr in inside(params)]
   if name == "cond":
     return max(inner)
   return params.get("length", 1) * sum(inner)
@@ -56,7 +56,7 @@ def _of_convolution(equation: Any) -> float:
   return 2.0 * math.prod(out) * taps / skipped
 
 
-def _inside(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+def inside(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
   """The programs in the parameters of an equation."""
   for value in params.values():
     for item in value if isinstance(value, tuple | list) else (value,):

@@ -13,6 +13,7 @@ import jax
 from absl import flags
 
 from pseudovideo import errors
+from pseudovideo.devices import heap
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line
 
@@ -98,7 +99,11 @@ def measured(
   measure: Callable[[Row], Found],
   dtype: str = "float32",
 ) -> dict[str, Found]:
-  """Measures every row and prints its results; returns them by name."""
+  """Measures every row and prints its results; returns them by name.
+
+  Freed memory is kept, as by all commands.
+  """
+  heap.keep_freed_memory()
   print(f"{dtype} on {jax.devices()[0].device_kind}, jax {jax.__version__}")
   table = {}
   for name, row in rows.items():

@@ -10,7 +10,7 @@ import jax
 _LESS_UNROLLED = {"xla_backend_optimization_level": 1}
 _NOT_OPTIMISED = {
   "xla_backend_optimization_level": 0,
-  # Without LLVM's optimisation the older code generator is twice as fast.
+  # Without LLVM's optimisation the older code generator compiles faster.
   "xla_cpu_use_fusion_emitters": False,
 }
 
@@ -19,8 +19,8 @@ def once(function: Callable[..., Any]) -> Callable[..., Any]:
   """`jax.jit` of a function that is called once, such as `Module.init`.
 
   On CPU, LLVM would unroll the loops of kernels as small as 3x3x8x8, and
-  compile a network's random numbers for as long as its whole update. The
-  numbers are the same.
+  compile a network's random numbers for as long as its update. The numbers are
+  the same.
   """
   options = _LESS_UNROLLED if jax.default_backend() == "cpu" else None
   program = jax.jit(function, compiler_options=options)
@@ -36,8 +36,8 @@ def once(function: Callable[..., Any]) -> Callable[..., Any]:
 def compiled_soon() -> dict[str, Any] | None:
   """Options of `jax.jit` for what runs for a shorter time than it compiles.
 
-  On CPU such programs compile in a third of the time. They are slower, and the
-  same within the rounding of float32. Elsewhere there are no such options.
+  On CPU such programs compile sooner. They run slower, and are the same within
+  the rounding of float32. Elsewhere there are no such options.
   """
   if jax.default_backend() != "cpu":
     return None

@@ -1,6 +1,5 @@
-"""What a program asks for as it is written, before XLA changes it."""
+"""Counts of the numbers that a program makes, before XLA changes it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from jax.extend import core
@@ -8,11 +7,6 @@ from jax.extend import core
 from benchmarks import costs
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
-
-
-def products(jaxpr: core.Jaxpr) -> float:
-  """The FLOPs of matrix products and convolutions; see `costs.flops`."""
-  return costs.flops(jaxpr)
 
 
 def numbers(jaxpr: core.Jaxpr) -> float:
@@ -24,21 +18,12 @@ def numbers(jaxpr: core.Jaxpr) -> float:
 
 
 def _of_equation(equation: Any) -> float:
-  inner = [numbers(jaxpr) for jaxpr in _inside(equation.params)]
+  inner = [numbers(jaxpr) for jaxpr in costs.inside(equation.params)]
   if not inner:
     return _made(equation)
   if equation.primitive.name == "cond":
     return max(inner)
   return equation.params.get("length", 1) * sum(inner)
-
-
-def _inside(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
-  """The programs in the parameters of an equation."""
-  for value in params.values():
-    for item in value if isinstance(value, tuple | list) else (value,):
-      item = getattr(item, "jaxpr", item)
-      if isinstance(item, core.Jaxpr):
-        yield item
 
 
 def _made(equation: Any) -> float:

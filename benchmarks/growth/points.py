@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import memory, rows, timing
+from benchmarks import costs, memory, rows, timing
 from benchmarks.growth import counts, systems
 
 LEAST_SECONDS = 0.1
@@ -24,9 +24,10 @@ def measure(program: systems.Program, *, repeats: int) -> rows.Found:
 
   Returns:
     cpu_seconds and seconds of a call (medians) and least_cpu_seconds;
-    compile_seconds; of the program as it is written, see `counts`, gflop of
-    products and 10^9 other_numbers; temporary_mb and argument_mb, what XLA
-    plans; on Linux resident_mb, the most that calls add to what is there.
+    compile_seconds; of the program as it is written, gflop of products
+    (`costs.flops`) and 10^9 other_numbers (`counts.numbers`); temporary_mb and
+    argument_mb, what XLA plans; on Linux resident_mb, the most that calls add
+    to what is there.
   """
   begin = time.perf_counter()
   donated = 0 if program.advances else ()
@@ -37,7 +38,7 @@ def measure(program: systems.Program, *, repeats: int) -> rows.Found:
   found = {"compile_seconds": time.perf_counter() - begin}
   plan, written = compiled.memory_analysis(), traced.jaxpr.jaxpr
   found |= {
-    "gflop": counts.products(written) / 1e9,
+    "gflop": costs.flops(written) / 1e9,
     "other_numbers": counts.numbers(written) / 1e9,
     "temporary_mb": plan.temp_size_in_bytes / 1e6,
     "argument_mb": plan.argument_size_in_bytes / 1e6,

@@ -22,7 +22,7 @@ TOKENS_OF_A_FRAME = 64
 
 
 class Size(NamedTuple):
-  """What a network is given.
+  """The size of a network's input.
 
   Attributes:
     frames: frames of a video; levels of an HVAE.

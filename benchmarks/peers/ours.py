@@ -15,7 +15,7 @@ Loss = Callable[[Any, dict[str, Any]], jax.Array]
 
 
 class OfLoss:
-  """What `Updates` needs of a task, for a loss of parameters and a batch."""
+  """A task for `Updates` whose loss is a function of parameters and a batch."""
 
   def __init__(self, loss: Loss):
     self._loss = loss

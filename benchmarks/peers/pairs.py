@@ -125,7 +125,7 @@ def timed(call: Call) -> tuple[float, float]:
 def alternately(
   ours: Call, peer: Call, repeats: int
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-  """What `timed` finds for ours and the peer, one after the other."""
+  """Times ours and the peer, one after the other; see `timed`."""
   found = [(timed(ours), timed(peer)) for _ in range(repeats)]
   return [a for a, _ in found], [b for _, b in found]
 

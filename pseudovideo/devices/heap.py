@@ -2,8 +2,8 @@
 
 On CPUs, XLA allocates the temporary arrays of a program for each call. glibc
 returns blocks of megabytes to the system when they are freed, which must clear
-every page that is taken again: a sixth of the time of an update. With the
-settings here, memory that was used once stays with the process.
+every page that is taken again, update after update. With the settings here,
+memory that was used once stays with the process.
 """
 
 import ctypes

@@ -113,8 +113,8 @@ mixed.defvjp(_mixed, _mixed_gradient)
 
 
 def _transposed_product(x, y):
-  """x^T y. On CPUs XLA's product with a transpose is two to three times slower
-  than its product with an array that was transposed before."""
+  """Computes x^T y. On CPUs XLA's product with a transpose is slower than its
+  product with an array that was transposed before."""
   return jax.lax.platform_dependent(
     x,
     y,

@@ -40,8 +40,8 @@ def boundary(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
   """Returns x, which on CPUs is stored here, and so is its gradient.
 
   Sums along a residual stream are cheap, so XLA fuses them into everything that
-  reads them: on CPUs each reader then adds up all layers again, at a fifth of
-  the time of an update. Other devices fuse as before.
+  reads them: on CPUs each reader then adds up all layers again. Other devices
+  fuse as before.
   """
   return _boundary(x)
 
