@@ -6,7 +6,9 @@ inherit it. The shapes of arrays are checked in the rooms of the mathematics.
 """
 # ruff: noqa: E402  # Settings come before what reads them.
 
+import collections
 import gc
+import itertools
 import os
 import pathlib
 
@@ -111,3 +113,28 @@ def tiny_vae_run(tmp_path_factory, tiny_image_vae_run) -> pathlib.Path:
     adversarial=True,
     start=str(tiny_image_vae_run),
   )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Reports of slow tests carry why they are slow."""
+  for item in items:
+    for mark in item.iter_markers("slow"):
+      if len(mark.args) != 1:
+        raise pytest.UsageError(f"{item.nodeid}: slow(reason) needs a reason.")
+      item.user_properties.append(("slow", mark.args[0]))
+
+
+def pytest_terminal_summary(
+  terminalreporter: pytest.TerminalReporter,
+) -> None:
+  """Lists the slow tests that ran: seconds, file and reason."""
+  seconds = collections.Counter[tuple[str, str]]()
+  for report in itertools.chain(*terminalreporter.stats.values()):
+    reasons = dict(getattr(report, "user_properties", ()))
+    if "slow" in reasons:
+      file = report.nodeid.split("::")[0]
+      seconds[file, reasons["slow"]] += report.duration
+  if seconds:
+    terminalreporter.section("slow tests: seconds, file, reason")
+  for (file, reason), spent in seconds.most_common():
+    terminalreporter.write_line(f"{spent:6.1f}  {file}: {reason}")

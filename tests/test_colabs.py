@@ -197,7 +197,7 @@ def test_pseudo_videos_runs(tmp_path):
   assert "high_order, 4 frames" in table and "heat, 4 frames" in table
 
 
-@pytest.mark.slow
+@pytest.mark.slow("runs a notebook: two trainings")
 def test_train_and_sample_shows_its_pictures_and_goes_on(tmp_path):
   execute("train_and_sample", tmp_path, STEPS="3")
   for name in ("samples.png", "generated_videos.png", "pseudo_videos.png"):
@@ -206,7 +206,7 @@ def test_train_and_sample_shows_its_pictures_and_goes_on(tmp_path):
   assert "resumes from step 3" in said
 
 
-@pytest.mark.slow
+@pytest.mark.slow("runs a notebook: rows of a table")
 def test_reproduce_table_shows_the_table_and_the_page(tmp_path, monkeypatch):
   """Runs one row, where the notebook has more."""
   rows = r'^ROWS = "[^"]*"'
@@ -220,7 +220,7 @@ def test_reproduce_table_shows_the_table_and_the_page(tmp_path, monkeypatch):
   assert "1 frame" in page and "Not run" in page
 
 
-@pytest.mark.slow
+@pytest.mark.slow("runs a notebook: two trainings")
 def test_your_own_pseudo_video_has_its_row_beside_a_stock_one(tmp_path):
   said = execute("your_own_pseudo_video", tmp_path)
   probed, _, rows = said.partition("curves.html")

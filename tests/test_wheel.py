@@ -24,7 +24,7 @@ NOT_INSTALLED = ("benchmarks", "colabs", "configs", "experiments", "tests")
 EXTRAS = ("prepare", "slurm", "video")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("builds a wheel, installs it and trains")
 
 
 @pytest.fixture(name="source", scope="module")

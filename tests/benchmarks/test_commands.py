@@ -240,7 +240,7 @@ def name_of(benchmark):
   return benchmark.__name__.removesuffix(".__main__").rpartition(".")[2]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("runs a benchmark")
 @pytest.mark.parametrize("benchmark", SMALLEST, ids=name_of)
 def test_the_smallest_run_prints_and_writes_its_numbers(
   benchmark, tmp_path, monkeypatch

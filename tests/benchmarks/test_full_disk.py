@@ -28,7 +28,7 @@ def test_full_disks(tmp_path):
     assert not any(each["left"] for each in found)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains on a disk that is full")
 @needs_mounts
 def test_training_on_a_full_disk_goes_on_when_there_is_room():
   code = (

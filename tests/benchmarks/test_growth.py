@@ -159,7 +159,7 @@ def test_calls_are_timed(monkeypatch):
 # The command.
 
 
-@pytest.mark.slow
+@pytest.mark.slow("runs a benchmark")
 def test_the_command_measures_and_draws(tmp_path, monkeypatch):
   system = systems.SYSTEMS["next_token"]
   few = system._replace(axes={"batch": (1, 2)})

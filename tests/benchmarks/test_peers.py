@@ -197,7 +197,7 @@ def test_the_masked_prior_equals_ours():
   check(masked_prior.pair(net, passes=4))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("compares networks of one size with PyTorch's")
 @pytest.mark.parametrize("row", ["next_256", "inception"])
 def test_rows_that_have_one_size(row):
   for module in ("torch", *table.ROWS[row].needs):
@@ -207,7 +207,7 @@ def test_rows_that_have_one_size(row):
     assert (found["difference"] is None) == (row == "next_256")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("compares with PyTorch in a process of its own")
 def test_a_row_in_a_process_of_its_own(tmp_path, capsys):
   pytest.importorskip("torch")
   out = tmp_path / "record.json"

@@ -36,7 +36,7 @@ def test_activations_fall_with_devices(values):
   assert four > values["4, fsdp"]["estimate_mb"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("compiles an update twice")
 def test_plans_are_those_of_an_update():
   """Arguments are state, pixels and places of a device's part of the batch."""
   raw = hvae.get_config("preset=tiny")

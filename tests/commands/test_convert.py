@@ -60,7 +60,7 @@ def sentence(capsys):
   return run
 
 
-@pytest.mark.slow
+@pytest.mark.slow("converts, trains on and samples")
 def test_a_checkpoint_of_the_video_code_becomes_a_run(
   weights, tmp_path, capsys
 ):

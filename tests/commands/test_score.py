@@ -155,7 +155,7 @@ def published(home, weights_file, monkeypatch):
   return digest
 
 
-@pytest.mark.slow
+@pytest.mark.slow("scores with Inception's full size")
 def test_fid_of_a_folder_and_of_an_npz_file(
   published, home, weights_file, scores, monkeypatch
 ):

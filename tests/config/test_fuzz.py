@@ -128,7 +128,7 @@ def test_a_value_is_in_use_or_refused(change):
   refused_or_in_use(change)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("thousands of drawn values")
 @examples(5000)
 @given(drawn.changed(ALL, traced=False))
 def test_a_value_is_in_use_or_refused_at_length(change):
@@ -141,7 +141,7 @@ def test_what_is_not_refused_can_be_traced(change):
   refused_or_traced(change)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("traces the network of every drawn config")
 @examples(400)
 @given(drawn.changed(TINY, traced=True))
 def test_what_is_not_refused_can_be_traced_at_length(change):
@@ -206,7 +206,7 @@ def test_an_override_is_what_it_says_or_refused(case, field, text):
   refused_or_meant(case, field, text)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("thousands of drawn overrides")
 @examples(2000)
 @given(*OVERRIDES)
 def test_an_override_is_what_it_says_or_refused_at_length(case, field, text):
@@ -274,7 +274,7 @@ def test_a_pseudo_video_ends_with_the_image(drawn_fields):
   ends_with_the_image(*drawn_fields)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("thousands of drawn videos")
 @examples(150)
 @given(augmentation_fields())
 def test_a_pseudo_video_ends_with_the_image_at_length(drawn_fields):

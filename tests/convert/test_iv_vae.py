@@ -246,7 +246,7 @@ def test_such_a_run_is_given_back(made):
   jax.tree.map(np.testing.assert_array_equal, back, state_dict)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a converted network")
 def test_such_a_run_is_trained_on(made, capsys, tmp_path):
   workdir = tmp_path / "run"
   shutil.copytree(made[1], workdir)

@@ -72,7 +72,7 @@ def videos(run):
   return results.read(run / evaluate.RESULTS_FILE)["reconstruction"]["videos"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains on clips and scores them")
 def test_held_out_clips_are_scored(run, folder, videos, capsys):
   record = results.read(run / evaluate.RESULTS_FILE)
   held_out = data.load(f"videos:{folder}?size={SIDE}&frames=5").test_images

@@ -16,6 +16,8 @@ from PIL import Image
 from pseudovideo import data, errors
 from pseudovideo.data import decoding, named, tfds_sets
 
+SLOW = pytest.mark.slow("decodes 60,000 images")
+
 REAL_DIR = os.environ.get("PSEUDOVIDEO_DATA_DIR")
 RNG = np.random.default_rng(0)
 SHAPES = {
@@ -299,7 +301,11 @@ def test_source_says_what_was_read(mnist: pathlib.Path):
 
 
 @pytest.mark.parametrize(
-  "name", ["mnist", pytest.param("cifar10", marks=pytest.mark.slow)]
+  "name",
+  [
+    "mnist",
+    pytest.param("cifar10", marks=SLOW),
+  ],
 )
 def test_real_set(name: str):
   """The prepared set of this machine, against what TFDS itself decodes."""

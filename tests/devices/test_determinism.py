@@ -38,7 +38,7 @@ def test_the_flag_reaches_xla(tmp_path):
   assert xla.DETERMINISTIC == "--xla_gpu_deterministic_ops=true"
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_two_processes_give_the_same_bits(tmp_path):
   """Weights, pictures and samples, which training draws too."""
   digests = []

@@ -80,7 +80,7 @@ def pair(tmp_path_factory):
   return workdir
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_two_processes_train_as_one(alone, pair):
   assert_same_losses(alone, pair)
   assert_same_weights(alone, pair, rtol=1e-4, atol=1e-6)
@@ -88,14 +88,14 @@ def test_two_processes_train_as_one(alone, pair):
     assert list(pair.glob(f"images/**/{picture}"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_one_process_goes_on_from_two(alone, pair, tmp_path):
   workdir = first_half(pair, tmp_path)
   assert main.main(command(workdir)) == 0
   assert_same_losses(alone, workdir)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_cut_states_train_as_whole_ones_do(alone, tmp_path):
   """Two processes with FSDP; four and one go on from what they saved."""
   processes.run(2, command(tmp_path / "two", "--config.train.fsdp=True"))
@@ -109,7 +109,7 @@ def test_cut_states_train_as_whole_ones_do(alone, tmp_path):
     assert_same_losses(alone, workdir)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_models_of_tokens_train_in_two_processes(tiny_tokenizer_run, tmp_path):
   """Each encodes the data set for itself; the state holds the tokenizer."""
   common = [
@@ -151,7 +151,7 @@ def assert_the_other_ends(started, dead):
   assert "another task died" in outputs[1 - dead], outputs[1 - dead]
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 @pytest.mark.parametrize("dead", [0, 1])
 def test_a_broken_connection_ends_as_a_missing_heartbeat_does(dead):
   """The process dies while the other one waits for its numbers."""
@@ -171,7 +171,7 @@ sys.exit(distributed.exit_code(exchange))
   assert_the_other_ends(started, dead)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_the_others_end_when_the_first_process_dies(tmp_path):
   """Process 0 runs the coordination service itself."""
   started = processes.start(
@@ -180,7 +180,7 @@ def test_the_others_end_when_the_first_process_dies(tmp_path):
   assert_the_other_ends(started, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_a_process_dies_and_the_restart_resumes(tmp_path):
   workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
   # What step 4 saves is on disk before step 6 is.
@@ -207,7 +207,7 @@ def wait_for_checkpoint(workdir, started):
   raise AssertionError("nothing was saved in five minutes")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path, number):
   started = processes.start(2, command(tmp_path, steps=10_000))
@@ -223,7 +223,7 @@ def test_a_signal_to_one_stops_both_at_the_same_step(tmp_path, number):
   assert max(step for _, step in losses(tmp_path)) == stopped
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes")
 def test_processes_that_see_different_files_are_told(pair, tmp_path):
   """And a failure of one is not kept from the other."""
   first = first_half(pair, tmp_path)

@@ -107,7 +107,7 @@ def test_a_damaged_program_is_compiled_again(tmp_path):
   assert misses(third) == 0 and not third.stderr, third.stderr
 
 
-@pytest.mark.slow  # Two processes that build a network.
+@pytest.mark.slow("builds a network in two processes")
 def test_the_same_network_elsewhere_is_not_compiled_again(tmp_path):
   """Neither the folder of the code counts, nor where its lines are."""
   cache = str(tmp_path / "cache")

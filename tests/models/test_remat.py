@@ -16,6 +16,8 @@ import pytest
 from pseudovideo.models import layers, tokenizer, unet, video_unet
 from pseudovideo.models.video_vae import iv_vae, tae
 
+SLOW = pytest.mark.slow("compiles two gradients of the network")
+
 UNET = dict(
   channels=4, multipliers=(1,), blocks=1, attention=(0,), heads=2, groups=2,
   dropout=0.5,
@@ -109,11 +111,7 @@ def test_remat_keeps_less(name):
   "name",
   [
     "block",
-    *(
-      pytest.param(name, marks=pytest.mark.slow)
-      for name in NETS
-      if name != "block"
-    ),
+    *(pytest.param(name, marks=SLOW) for name in NETS if name != "block"),
   ],
 )
 def test_remat_changes_no_numbers(name):

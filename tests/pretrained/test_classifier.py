@@ -290,7 +290,7 @@ def test_warping_keeps_constant_images_and_stays_close_to_smooth_ones(key):
   assert np.abs(centre.mean() - 95) < 6
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a classifier to 98 percent")
 def test_digits_reach_98_percent(tmp_path):
   from pseudovideo.data import digits
 

@@ -141,7 +141,7 @@ def test_other_arrays_are_refused(network):
       network(videos)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("a network of the published size, in float64 too")
 def test_logits(network, state_dict):
   videos = _videos(1, 9, 64, 48, 3)
   x = np.float64(i3d.preprocess(jnp.asarray(videos)))

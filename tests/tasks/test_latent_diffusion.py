@@ -276,7 +276,7 @@ def test_samples_depend_on_their_keys_only(case):
 # Runs.
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two parts, and evaluates")
 def test_a_run_keeps_the_vae_and_its_bits(videos, tmp_path):
   """In two parts; it needs the VAE's folder again only to be trained on."""
   vae = shutil.copytree(videos.vae.workdir, tmp_path / "vae")

@@ -143,7 +143,7 @@ def _no_step(*_):
   raise _Enough
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains, is killed, and trains on")
 def test_a_run_resumes_and_needs_its_tokenizer_only_to_be_trained(
   tokenizer, tmp_path, monkeypatch
 ):
@@ -210,7 +210,7 @@ def test_a_run_resumes_and_needs_its_tokenizer_only_to_be_trained(
     runs.restore(whole, config=raw)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains and evaluates")
 def test_a_masked_prior_is_held_out_and_evaluated_without_a_likelihood(
   tokenizer, tmp_path
 ):

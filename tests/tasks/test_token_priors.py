@@ -246,7 +246,7 @@ def train(task, extra, grids, updates):
   return now, jax.device_get(seen)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains until it has learned")
 def test_one_grid_is_learned_and_the_tokenizer_is_not(extra):
   task = CODES
   grid = np.array([[2, 0, 3, 3]])
@@ -262,7 +262,7 @@ def entropy(p):
   return stats.entropy([p, 1 - p])
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains until it has learned")
 def test_critics_learn_which_tokens_cannot_be_known(extra):
   """Two places are uniform on the codes, two are always the same.
 

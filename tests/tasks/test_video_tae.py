@@ -226,7 +226,7 @@ def run(tmp_path_factory):
   return runs.restore(workdir)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains")
 def test_training_moves_it(run):
   """The layers over time, too."""
   before, after = (
@@ -239,7 +239,7 @@ def test_training_moves_it(run):
     assert max(layers) > 1e-5, name
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains on the latents and evaluates")
 def test_a_run_is_evaluated_and_its_latents_can_be_learned(run):
   assert isinstance(run.task, video_tae.VideoTAE)
   record = evaluate.evaluate(run, num_samples=NUM)

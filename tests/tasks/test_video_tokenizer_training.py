@@ -45,7 +45,7 @@ def three_updates(task, *, devices, accumulate=1, num=8):
   return jax.device_get(now), losses
 
 
-@pytest.mark.slow
+@pytest.mark.slow("compiles an update for one device and for four")
 def test_four_devices_train_as_one():
   """Both players, the adaptive weight, restarts of the codebook and all."""
   task = small.changed(
@@ -86,7 +86,7 @@ def test_accumulated_batches_update_the_codebook_one_by_one(kind):
   )
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains until codes move")
 def test_look_up_free_codes_are_learned_by_the_optimizer():
   """Codes of this quantizer are parameters, and nothing else moves them."""
   task = small.changed(small.LOOKUP_FREE, adversarial=False)
@@ -98,7 +98,7 @@ def test_look_up_free_codes_are_learned_by_the_optimizer():
     assert np.abs(a - b).max() > 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two parts")
 def test_a_look_up_free_run_goes_on_from_its_checkpoint(tmp_path):
   """Codes are in its parameters, their averages and the optimizer."""
   raw = parsing.complete(tokenizer.get_config("preset=tiny"))

@@ -20,6 +20,8 @@ from tests import rounding
 from tests.tasks import small_tokenizers
 from tests.tasks import small_vaes as small
 
+SLOW = pytest.mark.slow("compiles an update for one device and for four")
+
 PARTS = ("step", "params", "ema", "opt_state", "extra")
 NUM = 6
 
@@ -140,7 +142,14 @@ def test_it_is_no_tokenizer(run):
 
 
 @pytest.mark.parametrize(
-  "gradients", [False, pytest.param(True, marks=pytest.mark.slow)]
+  "gradients",
+  [
+    False,
+    pytest.param(
+      True,
+      marks=SLOW,
+    ),
+  ],
 )
 def test_four_devices_lose_as_one(gradients):
   """Both players; the single images of the batch lie on two of the devices."""

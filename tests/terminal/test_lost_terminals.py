@@ -20,7 +20,7 @@ from pseudovideo.runs import checkpoints
 from pseudovideo.training import loop
 from tests import processes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow("trains in a process per way to lose a terminal")
 
 ENDLESS = 10_000_000
 LIMIT = 180  # seconds that any of them may take

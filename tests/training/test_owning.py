@@ -92,7 +92,7 @@ def test_a_side_thread_can_train(tmp_path, whole):
   assert small.final_hash(tmp_path) == small.final_hash(whole)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains in two processes at once")
 def test_of_two_commands_at_once_one_trains(tmp_path, whole):
   """In the end the folder holds that one's run and no other."""
   command = (

@@ -265,7 +265,7 @@ def finished(toy, tmp_path_factory):
   return root, *outputs
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains a tokenizer and its prior")
 def test_a_row_is_trained_with_what_it_needs(finished):
   root, said, shown = finished
   order = [line for line in said.splitlines() if line.startswith("[")]
@@ -280,7 +280,7 @@ def test_a_row_is_trained_with_what_it_needs(finished):
   assert "samples/s" in shown and "has changed since" not in shown
 
 
-@pytest.mark.slow
+@pytest.mark.slow("samples two runs")
 def test_a_row_without_weights_samples_those_of_another(finished, toy):
   root = finished[0] / "runs"
   one, first = base.jobs(toy.rows, "digits", "tiny")

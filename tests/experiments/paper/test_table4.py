@@ -52,7 +52,7 @@ def root(tmp_path_factory):
   return root / "digits-tiny"
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains rows of a table")
 def test_it_goes_on_and_samples_one_model_in_two_ways(root):
   plain, matched = root / "one_frame-seed0", root / "one_frame_evals-seed0"
   steps = [row["step"] for row in metric_log.read_metrics(plain)]
@@ -77,7 +77,7 @@ def test_it_goes_on_and_samples_one_model_in_two_ways(root):
   assert (matched / "report.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains rows of a table")
 def test_a_second_time_finds_it_done(root, monkeypatch, capsys):
   monkeypatch.setattr(loop, "train", None)
   monkeypatch.setattr(evaluate, "evaluate", None)
@@ -89,7 +89,7 @@ def test_a_second_time_finds_it_done(root, monkeypatch, capsys):
   check_report(root, capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains rows of a table")
 def test_other_samples_of_a_trained_row_need_no_training(root):
   """Results that were drawn otherwise are replaced, from the same weights."""
   path = root / "one_frame-seed0" / evaluate.RESULTS_FILE

@@ -55,7 +55,7 @@ def rows(printed: str) -> dict[str, list[str]]:
   return {cells[0]: cells[1:] for cells in lines if len(cells) > 3}
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains two models and scores them")
 def test_both_models_and_the_held_out_data_are_shown(finished, printed):
   table = rows(printed)
   labels = [*demo.LABELS.values(), "held-out data"]
@@ -99,7 +99,7 @@ def times(workdir: pathlib.Path) -> dict[str, int]:
   return {str(path): path.stat().st_mtime_ns for path in kept}
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains two models and scores them")
 def test_what_is_finished_is_not_done_again(finished, monkeypatch):
   before = times(finished)
   assert len(before) > 8

@@ -85,7 +85,7 @@ def test_only_one_shot_plans_more_memory_for_a_longer_clip(coded):
     assert 1.5 < long / short < 2.5
 
 
-@pytest.mark.slow
+@pytest.mark.slow("compiles a video VAE in a process of its own")
 def test_a_case_has_a_process_and_the_file_says_what_it_was(
   tmp_path, monkeypatch, capsys
 ):

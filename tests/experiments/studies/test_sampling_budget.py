@@ -209,7 +209,7 @@ def printed(workdir):
     yield run_script(workdir)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains, and samples at every setting")
 def test_a_sweep_measures_every_setting_and_seed(workdir, printed):
   folder = workdir / "sampling_budget"
   record = results.read(folder / evaluate.RESULTS_FILE)
@@ -244,7 +244,7 @@ def test_a_sweep_measures_every_setting_and_seed(workdir, printed):
   assert str(workdir) not in text
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains, and samples at every setting")
 def test_samples_are_those_of_evaluate_with_that_sampler(workdir, printed):
   """Up to one grey level: the two are programs of their own."""
   raw = runs.saved_config(workdir).raw
@@ -257,7 +257,7 @@ def test_samples_are_those_of_evaluate_with_that_sampler(workdir, printed):
   assert np.abs(difference).max() <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains, and samples at every setting")
 def test_the_last_stage_drawn_again_is_what_it_was(workdir, printed):
   """Equal frames before it, keys and steps give the video of `sample`."""
   run = runs.restore(workdir)
@@ -275,7 +275,7 @@ def test_the_last_stage_drawn_again_is_what_it_was(workdir, printed):
   assert videos[:, -1].std() > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains, and samples at every setting")
 def test_only_what_is_missing_is_done(workdir, printed, monkeypatch, capsys):
   scored = []
   kept = scoring.score
@@ -303,7 +303,7 @@ def test_only_what_is_missing_is_done(workdir, printed, monkeypatch, capsys):
   assert "num_samples is 8, was 16" in said and "another --out" in said
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains, and samples at every setting")
 def test_a_run_of_one_frame_has_no_later_stages(tmp_path, monkeypatch):
   raw = parsing.complete(video_diffusion.get_config("frames=1,preset=tiny"))
   task = parsing.parse(raw).make_task((8, 8, 1))

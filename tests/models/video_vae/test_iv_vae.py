@@ -51,7 +51,7 @@ def count(tree):
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-@pytest.mark.slow
+@pytest.mark.slow("traces networks of the published sizes")
 def test_parameter_counts_are_the_published_ones():
   for name, (net, expected) in PUBLISHED.items():
     params = sizes(net)

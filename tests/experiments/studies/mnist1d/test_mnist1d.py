@@ -146,7 +146,7 @@ def test_mistakes_are_sentences(tmp_path, capsys):
   assert "no preset named 'paper'" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains classifiers and video models")
 def test_a_tiny_run_is_reported_published_and_not_done_again(
   few, tmp_path, capsys
 ):
