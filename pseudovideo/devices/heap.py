@@ -6,20 +6,26 @@ must clear every page that is taken again, update after update. With the
 settings here, memory that was used once stays with the process.
 
 Only the heap of glibc's main thread can hold large blocks, so that thread must
-allocate them: it runs the programs itself. Were all threads to share that heap,
-the small blocks of matrix products would wait for each other there, for a third
-of the time on two cores.
+allocate them: it runs the programs itself. The others have heaps of their own.
+Were they to share one, the small blocks of matrix products would wait for each
+other there, for a third of the time on two cores.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
 
 import jax
 
-# Parameters of mallopt(3), and values.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_SETTINGS = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_THRESHOLD: 2**31 - 1}
+# Parameters of mallopt(3), and values. By default there are so few heaps that
+# the threads of one library share those of another.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_SETTINGS = {
+  _TRIM_THRESHOLD: 2**31 - 1,
+  _MMAP_THRESHOLD: 2**31 - 1,
+  _ARENA_MAX: 1024,
+}
 
 
 def keep_freed_memory() -> bool:
@@ -37,6 +43,7 @@ def keep_freed_memory() -> bool:
     return False
   if platform.libc_ver()[0] != "glibc":
     return False
-  jax.config.update("jax_cpu_enable_async_dispatch", False)
+  with contextlib.suppress(AttributeError):  # Versions without the setting.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
   mallopt = ctypes.CDLL(None).mallopt
   return all([mallopt(name, value) for name, value in _SETTINGS.items()])
