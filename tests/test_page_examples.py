@@ -102,6 +102,7 @@ def test_the_front_page_adds_a_corruption_too(key):
   np.testing.assert_array_equal(video[:, -1], images)
 
 
+@pytest.mark.slow("trains, samples and scores as the page does")
 def test_python_trains_loads_samples_and_scores(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.syspath_prepend(str(ROOT))

@@ -104,6 +104,7 @@ def test_what_cannot_be_begun_with_is_refused(run, tmp_path):
     begin(start=str(tmp_path))
 
 
+@pytest.mark.slow("trains in three parts")
 def test_a_run_goes_on_without_the_image_vae(run, tmp_path):
   workdir = tmp_path / "run"
   shutil.copytree(run.workdir, workdir)

@@ -11,6 +11,8 @@ from pseudovideo.runs import checkpoints
 from pseudovideo.training import held_out, loop
 from tests.training import small_runs as small
 
+SLOW = pytest.mark.slow("trains on after every signal and kill")
+
 STEPS = 13
 EVALUATED = [4, 8, 12, STEPS]
 
@@ -65,7 +67,14 @@ def test_the_log_is_of_every_interval(whole):
   assert steps == {"train": [5, 10, 13], "held_out": EVALUATED}
 
 
-@pytest.mark.parametrize("steps", [[1, 4, 8, 9], [5, 6, 12], [13]])
+@pytest.mark.parametrize(
+  "steps",
+  [
+    [4, 5, 13],
+    pytest.param([1, 4, 8, 9], marks=SLOW),
+    pytest.param([5, 6, 12], marks=SLOW),
+  ],
+)
 def test_signals_between_intervals(whole, tmp_path, monkeypatch, steps):
   interrupt(monkeypatch, steps, lambda: os.kill(os.getpid(), signal.SIGTERM))
   outcomes = [train(tmp_path)]
@@ -81,7 +90,9 @@ def kill():
   raise Killed
 
 
-@pytest.mark.parametrize("steps", [[4, 8, 9], [7, 13]])
+@pytest.mark.parametrize(
+  "steps", [[4, 9], pytest.param([7, 8, 13], marks=SLOW)]
+)
 def test_kills_between_intervals(whole, tmp_path, monkeypatch, steps):
   interrupt(monkeypatch, steps, kill)
   for _ in steps:
@@ -91,8 +102,15 @@ def test_kills_between_intervals(whole, tmp_path, monkeypatch, steps):
   same(tmp_path, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("at", [4, 12, STEPS])
+@pytest.mark.parametrize(
+  ("at", "number"),
+  [
+    (4, signal.SIGTERM),
+    (STEPS, signal.SIGHUP),
+    pytest.param(12, signal.SIGHUP, marks=SLOW),
+    pytest.param(STEPS, signal.SIGTERM, marks=SLOW),
+  ],
+)
 def test_a_signal_in_the_middle_of_held_out_losses(
   whole, tmp_path, monkeypatch, at, number
 ):
@@ -115,6 +133,7 @@ def test_a_signal_in_the_middle_of_held_out_losses(
   same(tmp_path, whole)
 
 
+@SLOW
 def test_a_kill_in_every_evaluation(whole, tmp_path, monkeypatch):
   """Each later process finishes the evaluation that the one before began."""
   losses, calls = held_out.HeldOut.losses, []

@@ -59,7 +59,15 @@ def test_the_weights_and_their_average_are_taken(trained, tmp_path):
   assert all(np.isfinite(leaf).all() for leaf in moments)
 
 
-@pytest.mark.parametrize("name", ["tiny_video_run", "tiny_tokenizer_run"])
+@pytest.mark.parametrize(
+  "name",
+  [
+    "tiny_video_run",
+    pytest.param(
+      "tiny_tokenizer_run", marks=pytest.mark.slow("trains a tokenizer")
+    ),
+  ],
+)
 def test_tasks_with_a_state_start_too(name, request, tmp_path):
   other = request.getfixturevalue(name)
   raw = runs.saved_config(other).raw
