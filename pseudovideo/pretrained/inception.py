@@ -111,7 +111,9 @@ def _assemble(
       "resize": resize,
       "value_range": list(RESIZES[resize].value_range),
     },
-    batch_size=32 if jax.default_backend() == "cpu" else 256,
+    # On CPUs, XLA copies the windows of a convolution: of two images they fit
+    # into memory that a thread keeps.
+    batch_size=2 if jax.default_backend() == "cpu" else 256,
   )
 
 
