@@ -7,10 +7,13 @@ inherit it. The shapes of arrays are checked in the rooms of the mathematics.
 # ruff: noqa: E402  # Settings come before what reads them.
 
 import collections
+import fcntl
 import gc
 import itertools
 import os
 import pathlib
+import shutil
+from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
@@ -40,6 +43,23 @@ gc.set_threshold(100_000, 20, 100)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def _trained(
+  tmp_path_factory, name: str, raw: dict[str, Any]
+) -> pathlib.Path:
+  """A folder for this worker alone, with a run that one of them trained."""
+  base = tmp_path_factory.getbasetemp()
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    base = base.parent
+  first = base / name
+  with (base / f"{name}.lock").open("w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not first.exists():
+      made = tmp_path_factory.mktemp(name)
+      assert loop.train(raw, made).step == raw["train"]["steps"]
+      made.rename(first)
+  return shutil.copytree(first, tmp_path_factory.mktemp(name) / "run")
+
+
 @pytest.fixture
 def key() -> jax.Array:
   return jax.random.key(0)
@@ -48,10 +68,8 @@ def key() -> jax.Array:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory) -> pathlib.Path:
   """Folder of `configs/hvae.py:preset=tiny`, trained. Copy it to change it."""
-  workdir = tmp_path_factory.mktemp("tiny_run")
   raw = parsing.complete(hvae.get_config("preset=tiny"))
-  assert loop.train(raw, workdir).step == raw["train"]["steps"]
-  return workdir
+  return _trained(tmp_path_factory, "tiny_run", raw)
 
 
 @pytest.fixture(scope="session")
@@ -61,28 +79,24 @@ def tiny_video_run(tmp_path_factory) -> pathlib.Path:
   It differs from `configs/video_diffusion.py:preset=tiny` in how steps are
   drawn, so that a run with a state of its own is tested, and has one level.
   """
-  workdir = tmp_path_factory.mktemp("tiny_video_run")
   raw = parsing.complete(video_diffusion.get_config("preset=tiny"))
   raw["process"]["timesteps"] = "loss_second_moment"
   raw["model"] |= dict(multipliers=(1,), attention=())
   raw["evaluate"]["batch_size"] = raw["train"]["grid"]
-  assert loop.train(raw, workdir).step == raw["train"]["steps"]
-  return workdir
+  return _trained(tmp_path_factory, "tiny_video_run", raw)
 
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer_run(tmp_path_factory) -> pathlib.Path:
   """Folder of a trained tiny tokenizer of 8 frames. Copy it to change it."""
-  workdir = tmp_path_factory.mktemp("tiny_tokenizer_run")
   raw = parsing.complete(tokenizer.get_config("frames=8,preset=tiny"))
   # Checkpoints of runs that are stopped and of those that are not can then be
   # compared: Adam otherwise makes equal steps out of rounding errors.
   raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
-  assert loop.train(raw, workdir).step == raw["train"]["steps"]
-  return workdir
+  return _trained(tmp_path_factory, "tiny_tokenizer_run", raw)
 
 
-def _train_vae(argument: str, workdir: pathlib.Path, **task) -> pathlib.Path:
+def _vae(argument: str, **task) -> dict[str, Any]:
   """Half as deep as the preset, with a look at time of two frames."""
   raw = parsing.complete(video_vae.get_config(f"{argument},preset=tiny"))
   moves = raw["model"]["branches"] != "image"
@@ -92,27 +106,22 @@ def _train_vae(argument: str, workdir: pathlib.Path, **task) -> pathlib.Path:
   raw["model"]["latent_channels"] = 4 if moves else 2
   raw["task"] |= task
   raw["optimizer"]["eps"] = raw["discriminator_optimizer"]["eps"] = 0.1
-  assert loop.train(raw, workdir).step == raw["train"]["steps"]
-  return workdir
+  return raw
 
 
 @pytest.fixture(scope="session")
 def tiny_image_vae_run(tmp_path_factory) -> pathlib.Path:
   """Folder of a trained tiny image VAE. Copy it to change it."""
-  workdir = tmp_path_factory.mktemp("tiny_image_vae_run")
-  return _train_vae("frames=1,network=image", workdir)
+  raw = _vae("frames=1,network=image")
+  return _trained(tmp_path_factory, "tiny_image_vae_run", raw)
 
 
 @pytest.fixture(scope="session")
 def tiny_vae_run(tmp_path_factory, tiny_image_vae_run) -> pathlib.Path:
   """Folder of a tiny video VAE of 5 frames that began as the image VAE."""
-  workdir = tmp_path_factory.mktemp("tiny_vae_run")
-  return _train_vae(
-    "frames=5,network=key_motion",
-    workdir,
-    adversarial=True,
-    start=str(tiny_image_vae_run),
-  )
+  start = str(tiny_image_vae_run)
+  raw = _vae("frames=5,network=key_motion", adversarial=True, start=start)
+  return _trained(tmp_path_factory, "tiny_vae_run", raw)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

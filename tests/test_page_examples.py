@@ -72,7 +72,10 @@ def test_the_metric_measures():
   assert found["value"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_system_is_trained_and_scored(tmp_path):
+@pytest.fixture(scope="module")
+def mean_run(tmp_path_factory):
+  """A run of the system that the page adds, on the data set that it adds."""
+  workdir = tmp_path_factory.mktemp("mean")
   raw = parsing.complete(
     {
       "data": {"name": "negatives"},
@@ -85,12 +88,19 @@ def test_the_system_is_trained_and_scored(tmp_path):
       "evaluate": {"num_samples": 16, "batch_size": 8},
     }
   )  # fmt: skip
-  assert training.train(raw, tmp_path).step == 60
-  run = runs.restore(tmp_path)
-  images = run.image_set.train_images / 127.5 - 1
-  mean = run.params["mean"]
+  assert training.train(raw, workdir).step == 60
+  return runs.restore(workdir)
+
+
+def test_the_system_is_trained(mean_run):
+  images = mean_run.image_set.train_images / 127.5 - 1
+  mean = mean_run.params["mean"]
   assert np.abs(mean - images.mean(0)).max() < 0.15, "the averaged weights"
-  record = evaluate.evaluate(run)
+
+
+@pytest.mark.slow("trains a classifier for the data set of the page")
+def test_the_system_is_scored(mean_run):
+  record = evaluate.evaluate(mean_run)
   assert record["metrics"]["generated"]["FD-negativescls"]["value"] > 1
 
 

@@ -33,7 +33,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "row", ["data_cache", "classifier_cache", "features_cache"]
+  "row",
+  [
+    "data_cache",
+    pytest.param(
+      "classifier_cache", marks=pytest.mark.slow("trains a classifier")
+    ),
+    pytest.param(
+      "features_cache", marks=pytest.mark.slow("computes features 25 times")
+    ),
+  ],
 )
 def test_a_damaged_cache_is_named_and_made_again(tmp_path, row):
   (tmp_path / "kept").mkdir()

@@ -14,6 +14,7 @@ needs_mounts = pytest.mark.skipif(
 IN_PROCESS = ",".join(full_disk.ROWS)
 
 
+@pytest.mark.slow("fills disks with every kind of file")
 @needs_mounts
 def test_full_disks(tmp_path):
   out = tmp_path / "full.json"

@@ -47,6 +47,7 @@ for step in range(start + 1, steps + 1):
   if stopping:
     break
 """
+SLOW = pytest.mark.slow("waits for the moments of its kills")
 CLOCK = kill.Clock(start=0.05, step=0.002, save=0.02)
 
 
@@ -84,11 +85,13 @@ def test_kills_find_what_they_aim_at_and_cost_an_interval(tmp_path, capsys):
   assert len(capsys.readouterr().out.splitlines()) == len(moments)
 
 
+@SLOW
 def test_a_checkpoint_that_is_thrown_away_is_noticed(tmp_path):
   kills = disturbed(tmp_path, ["deletion", "step"], flaw="forgets")
   assert kill.summary(kills)["too_much_repeated"] == 2
 
 
+@SLOW
 @pytest.mark.parametrize("flaw, repeats", [("none", False), ("ignores", True)])
 def test_sigterm_repeats_nothing_or_is_noticed(tmp_path, flaw, repeats):
   kills = disturbed(tmp_path, ["step", "step"], flaw, signal.SIGTERM)

@@ -35,6 +35,7 @@ def measured(tmp_path_factory):
   return json.loads(out.read_text()), printed.getvalue()
 
 
+@pytest.mark.slow("watches the memory of processes")
 def test_memory_grows_by_what_is_kept(measured):
   done = subprocess.run(
     [sys.executable, "-m", "tests.benchmarks.growth"],

@@ -98,7 +98,8 @@ def test_a_checkpoint_of_the_video_code_becomes_a_run(
 
 
 def test_an_image_network_with_learned_variances_and_back(tmp_path):
-  net = unet.UNet(**FIELDS, out_channels=2)
+  flat = dict(multipliers=(1,), attention=())
+  net = unet.UNet(**FIELDS | flat, out_channels=2)
   params = random_params(net)
   file, workdir = tmp_path / "weights.safetensors", tmp_path / "run"
   convert.write(file, convert.to_torch(params, net))
@@ -106,6 +107,7 @@ def test_an_image_network_with_learned_variances_and_back(tmp_path):
     IMAGE,
     "--config.process.variance=learned",
     "--config.process.loss=hybrid",
+    *(f"--config.model.{name}={value}" for name, value in flat.items()),
   ]
   at = f"--workdir={workdir}"
   assert command.main([f"--weights={file}", at, *config]) == 0

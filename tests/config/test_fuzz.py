@@ -135,7 +135,7 @@ def test_a_value_is_in_use_or_refused_at_length(change):
   refused_or_in_use(change)
 
 
-@examples(24)
+@examples(8)
 @given(drawn.changed(TINY, traced=True))
 def test_what_is_not_refused_can_be_traced(change):
   refused_or_traced(change)

@@ -26,17 +26,27 @@ CASES = [
 FIRST = list({file: (file, argument) for file, argument in CASES}.values())
 
 
-@pytest.mark.parametrize("side", [8, 16, 28])
-@pytest.mark.parametrize("file, argument", CASES)
-def test_grey_images(tmp_path: pathlib.Path, file, argument, side: int):
-  """The task is made; of one case per file, its step is traced for shapes."""
+def made(folder: pathlib.Path, file, argument, side: int):
+  """Config and task for a folder of grey images."""
   pixels = np.random.default_rng(0).integers(0, 256, (3, side, side), np.uint8)
   for i, image in enumerate(pixels):
-    Image.fromarray(image).save(tmp_path / f"{i}.png")
-  with_folder = f"dataset=folder:{tmp_path},{argument}"
+    Image.fromarray(image).save(folder / f"{i}.png")
+  with_folder = f"dataset=folder:{folder},{argument}"
   config = parsing.parse(drawn.complete(file, with_folder))
   shape = data.load(config.data.name).image_shape
   assert shape == (side, side, 1)
-  task = config.make_task(shape)
-  if (file, argument) in FIRST and side == 16:
-    traced_tasks.trace(config, task, traced_tasks.optimizer(config, task))
+  return config, config.make_task(shape)
+
+
+@pytest.mark.parametrize("side", [8, 16, 28])
+@pytest.mark.parametrize("file, argument", CASES)
+def test_grey_images_have_a_task(tmp_path, file, argument, side: int):
+  _, task = made(tmp_path, file, argument, side)
+  assert task.image_shape == (side, side, 1)
+
+
+@pytest.mark.slow("traces everything that is compiled")
+@pytest.mark.parametrize("file, argument", FIRST)
+def test_grey_images_fit_all_programs(tmp_path, file, argument):
+  config, task = made(tmp_path, file, argument, 16)
+  traced_tasks.trace(config, task, traced_tasks.optimizer(config, task))

@@ -24,6 +24,7 @@ print(min(faults))
 """
 
 
+@pytest.mark.slow("watches the memory of processes")
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_a_program_finds_its_memory_again():
   """Its temporary arrays of 32 MB are 8,000 pages, or 16 of two megabytes."""

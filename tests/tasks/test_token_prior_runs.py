@@ -226,7 +226,9 @@ def test_a_masked_prior_is_held_out_and_evaluated_without_a_likelihood(
   assert "token_likelihood" not in record
 
 
-@pytest.mark.parametrize("kind", ["masked", "next"])
+@pytest.mark.parametrize(
+  "kind", ["masked", pytest.param("next", marks=pytest.mark.slow("trains"))]
+)
 def test_exploded_weights_make_no_images(tokenizer, tmp_path, kind):
   """Though the tokenizer would make finite pixels of any tokens."""
   train.train(config(kind, tokenizer.workdir), tmp_path)

@@ -48,6 +48,8 @@ def change_one_pixel(photos):
   Image.fromarray(pixels).save(path)
 
 
+SLOW = pytest.mark.slow("trains on after every kind of change")
+QUICK = ("one renamed",)
 CHANGES = {
   "others in their place": replace,
   "one more": lambda photos: small.photos(photos, ["new"]),
@@ -57,7 +59,13 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(
+  "change",
+  [
+    pytest.param(change, id=name, marks=() if name in QUICK else SLOW)
+    for name, change in CHANGES.items()
+  ],
+)
 def test_other_images_are_refused_until_accepted(trained, change, capsys):
   photos, workdir = trained
   before = facts(workdir)
@@ -80,6 +88,7 @@ def test_other_images_are_refused_until_accepted(trained, change, capsys):
   assert go_on(workdir, "--config.train.steps=6") == 2
 
 
+@SLOW
 def test_the_split_stays_when_images_are_added(trained):
   photos, workdir = trained
   held_out = facts(workdir)["held_out"]
@@ -121,6 +130,7 @@ def test_the_place_may_change(trained, tmp_path, capsys):
     assert "accept_changed" in capsys.readouterr().err
 
 
+@SLOW
 def test_what_was_ever_held_out_stays_held_out(trained):
   """Photos that were away for a while come back to where they were."""
   photos, workdir = trained
@@ -133,6 +143,7 @@ def test_what_was_ever_held_out_stays_held_out(trained):
   assert set(runs.restore(workdir).image_set.held_out_names) == set(held_out)
 
 
+@SLOW
 def test_a_new_split_of_old_images_is_said(trained, capsys):
   photos, workdir = trained
   before = facts(workdir)
@@ -164,6 +175,7 @@ def test_a_finished_run_is_scored_on_other_data(trained, capsys):
   assert facts(workdir) == before
 
 
+@SLOW
 def test_the_step_before_a_damaged_one_was_of_other_data(trained, capsys):
   photos, workdir = trained
   before = facts(workdir)

@@ -182,7 +182,7 @@ def stopping(monkeypatch, every):
 
 def test_restarts_do_not_begin_the_count_anew(tmp_path, poison, monkeypatch):
   poison(range(1, 100))
-  done = stopping(monkeypatch, 2)
+  done = stopping(monkeypatch, 3)
   raw = config(steps=30, skip_bad_steps=4, log_every=7, save_every=9)
   with pytest.raises(errors.RunError, match="5 steps in a row") as caught:
     while train.train(raw, tmp_path).stopped_by:
@@ -194,13 +194,15 @@ def test_what_is_left_out_is_counted_over_restarts(
   tmp_path, poison, monkeypatch
 ):
   poison([1, 3, 4])
-  stopping(monkeypatch, 1)
+  stopping(monkeypatch, 4)
   while train.train(config(log_every=4), tmp_path).stopped_by:
     pass
   assert [r["skipped"] for r in metric_log.read_metrics(tmp_path)] == [2, 1]
 
 
-@pytest.mark.parametrize("every", [2, 100])
+@pytest.mark.parametrize(
+  "every", [pytest.param(2, marks=pytest.mark.slow("restarts")), 100]
+)
 def test_a_run_without_a_good_step_is_no_success(
   tmp_path, poison, monkeypatch, every
 ):

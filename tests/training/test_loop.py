@@ -66,7 +66,9 @@ def test_one_device_has_the_losses_of_four(whole, tmp_path):
   )
 
 
-@pytest.mark.parametrize("stop_at", [3, 4])
+@pytest.mark.parametrize(
+  "stop_at", [3, pytest.param(4, marks=pytest.mark.slow("trains on"))]
+)
 def test_a_stopped_run_resumes_to_the_same_bits(
   whole, tmp_path, monkeypatch, stop_at
 ):

@@ -178,7 +178,7 @@ def test_a_cut_state_gives_the_losses_of_a_whole_one(
 
 
 def test_accumulation_gives_the_whole_batch(one_device, start, images, key):
-  now, losses = run(start, images, key, devices=2, accumulate=4)
+  now, losses = run(start, images, key, devices=2, accumulate=2)
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
   assert_same(now.params, one_device[0].params, ATOL)
 
