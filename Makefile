@@ -5,12 +5,15 @@ RUN := $(VENV)/bin/python
 PRESET ?= small
 WORKERS ?= 2
 # One thread of BLAS for each worker: two on one core wait for each other.
-PYTEST = OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
+PYTEST = OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) \
+  --dist loadfile --no-loadscope-reorder
 # Four simulated devices wait for each other longer than XLA does when the
 # machine is busy. The older code generator compiles almost twice as fast, and
-# most of what tests cost is compilation; `test-avx2` tests the one of users.
+# most of what tests cost is compilation; cut into parts for several threads, a
+# program costs more in all. `test-avx2` tests what users have.
 FLAGS = $$XLA_FLAGS --xla_cpu_collective_call_terminate_timeout_seconds=300
-FAST = XLA_FLAGS="$(FLAGS) --xla_cpu_use_fusion_emitters=false"
+FAST = XLA_FLAGS="$(FLAGS) --xla_cpu_use_fusion_emitters=false \
+  --xla_cpu_parallel_codegen_split_count=1"
 PIP := $(if $(shell command -v uv 2>/dev/null),\
   uv pip install -q --python $(RUN),\
   $(RUN) -m pip install -q --disable-pip-version-check)

@@ -6,9 +6,8 @@ from typing import Any
 
 import jax
 
-# LLVM's level of optimisation is 3 otherwise; 1 unrolls no loops.
-_LESS_UNROLLED = {"xla_backend_optimization_level": 1}
 _NOT_OPTIMISED = {
+  # LLVM's, which is 3 otherwise and unrolls the loops of small kernels.
   "xla_backend_optimization_level": 0,
   # Without LLVM's optimisation the older code generator compiles faster.
   "xla_cpu_use_fusion_emitters": False,
@@ -18,12 +17,10 @@ _NOT_OPTIMISED = {
 def once(function: Callable[..., Any]) -> Callable[..., Any]:
   """`jax.jit` of a function that is called once, such as `Module.init`.
 
-  On CPU, LLVM would unroll the loops of kernels as small as 3x3x8x8, and
-  compile a network's random numbers for as long as its update. The numbers are
-  the same.
+  On CPU a network's random numbers would compile for as long as its update;
+  see `compiled_soon`.
   """
-  options = _LESS_UNROLLED if jax.default_backend() == "cpu" else None
-  program = jax.jit(function, compiler_options=options)
+  program = jax.jit(function, compiler_options=compiled_soon())
 
   def call(*args):
     inside = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(args))

@@ -93,6 +93,7 @@ def run_once(folder):
   evaluate.evaluate(runs.restore(folder))
 
 
+@pytest.mark.slow("traces every task")
 def test_every_field_is_read(seen):
   for (section, cls), (_, _, left_out) in test_ranges.OWNERS.items():
     assert not unread(seen, {section: (cls, left_out)}), cls

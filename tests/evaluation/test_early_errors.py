@@ -111,16 +111,8 @@ def test_a_file_below_a_file_cannot_be_written(tmp_path):
 PICTURES = [run_report.FILE, "samples.png", "generated_videos.png"]
 
 
-@pytest.mark.parametrize(
-  "name",
-  [
-    PICTURES[0],
-    *(
-      pytest.param(name, marks=pytest.mark.slow("samples and scores"))
-      for name in PICTURES[1:]
-    ),
-  ],
-)
+@pytest.mark.slow("samples and scores")
+@pytest.mark.parametrize("name", PICTURES)
 def test_what_can_be_done_without_is_a_warning(run, caplog, name):
   folder_at(name)(run)
   said = evaluate.sample(run, num_samples=4)

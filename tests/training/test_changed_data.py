@@ -88,7 +88,6 @@ def test_other_images_are_refused_until_accepted(trained, change, capsys):
   assert go_on(workdir, "--config.train.steps=6") == 2
 
 
-@SLOW
 def test_the_split_stays_when_images_are_added(trained):
   photos, workdir = trained
   held_out = facts(workdir)["held_out"]

@@ -180,6 +180,7 @@ def stopping(monkeypatch, every):
   return done
 
 
+@pytest.mark.slow("restarts")
 def test_restarts_do_not_begin_the_count_anew(tmp_path, poison, monkeypatch):
   poison(range(1, 100))
   done = stopping(monkeypatch, 3)

@@ -70,7 +70,7 @@ def test_the_log_is_of_every_interval(whole):
 @pytest.mark.parametrize(
   "steps",
   [
-    [4, 13],
+    pytest.param([4, 13], marks=SLOW),
     pytest.param([1, 4, 8, 9], marks=SLOW),
     pytest.param([5, 6, 12], marks=SLOW),
   ],

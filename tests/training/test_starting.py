@@ -111,6 +111,7 @@ def test_it_is_a_run_of_its_own(trained, tmp_path):
   assert small.final_hash(workdir) == whole
 
 
+@pytest.mark.slow("trains two runs")
 def test_the_split_of_a_folder_stays(tmp_path):
   photos = small.photos(tmp_path / "photos", map(str, range(30)))
   data = f"folder:{photos}"
@@ -166,7 +167,6 @@ def test_fields_that_are_newer_than_a_run(trained, tmp_path, capsys):
   assert main.main([f"--workdir={tmp_path}"]) == 0
 
 
-@pytest.mark.slow("trains two runs")
 def test_the_split_of_another_folder_is_its_own(tmp_path):
   """Cameras give the same names again and again."""
   names = [str(i) for i in range(30)]
