@@ -43,9 +43,7 @@ gc.set_threshold(100_000, 20, 100)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-def _trained(
-  tmp_path_factory, name: str, raw: dict[str, Any]
-) -> pathlib.Path:
+def _trained(tmp_path_factory, name: str, raw: dict[str, Any]) -> pathlib.Path:
   """A folder for this worker alone, with a run that one of them trained."""
   base = tmp_path_factory.getbasetemp()
   if "PYTEST_XDIST_WORKER" in os.environ:

@@ -90,9 +90,7 @@ def kill():
   raise Killed
 
 
-@pytest.mark.parametrize(
-  "steps", [[9], pytest.param([7, 8, 13], marks=SLOW)]
-)
+@pytest.mark.parametrize("steps", [[9], pytest.param([7, 8, 13], marks=SLOW)])
 def test_kills_between_intervals(whole, tmp_path, monkeypatch, steps):
   interrupt(monkeypatch, steps, kill)
   for _ in steps:
