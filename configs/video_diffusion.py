@@ -7,9 +7,9 @@ Arguments, each optional:
   dataset       digits (default) | mnist | cifar10 | celeb_a | folder:PATH
   frames        4 (default) | 1 | 2 | 8 | 12 | 18: length of the pseudo video;
                 1 is the image baseline, improved DDPM
-  augmentation  high_order (default) | first_order | matched_snr | blur |
-                high_order_blur | heat: how the other frames are made; not
-                with frames=1
+  augmentation  high_order (default) | first_order | matched_snr |
+                matched_information | blur | high_order_blur | heat: how the
+                other frames are made; not with frames=1
   preset        small (default): digits in minutes on two cores; larger images
                 need a GPU
                 tiny: a few steps, seconds
@@ -33,6 +33,7 @@ AUGMENTATIONS = (
   "high_order",
   "first_order",
   "matched_snr",
+  "matched_information",
   "blur",
   "high_order_blur",
   "heat",

@@ -41,6 +41,7 @@ TABLE: dict[str, type] = {
   "first_order": noise.FirstOrder,
   "high_order": noise.HighOrder,
   "matched_snr": noise.MatchedSNR,
+  "matched_information": noise.MatchedInformation,
   "blur": blur.Blur,
   "high_order_blur": blur.HighOrderBlur,
   "heat": heat.Heat,

@@ -9,12 +9,18 @@ image x_T backwards, t = 1 .. T - 1:
 
 The smallest beta makes the frame next to the image. High-order frames are no
 Markov chain, and they are cleaner than first-order frames of the same betas.
-The control for the latter is a first-order chain with the same signal-to-noise
-ratios. Every frame is a_t x_T + noise of variance v_t; with SNR_t = a_t^2 / v_t
-of the high-order frames,
+The controls for the latter are first-order chains with the same signal-to-noise
+ratios. High-order frame t is a_t x_T + noise of variance v_t. Several frames
+together, with coefficients a and covariance S of their noise, say as much of
+x_T as one image with the ratio a^T S^-1 a (see `diffusion.information`).
 
-  matched       alphabar_t = SNR_t / (1 + SNR_t),  alphabar_0 = 1,
-                beta_t = 1 - alphabar_t / alphabar_{t-1}.
+  matched SNR          SNR_t = a_t^2 / v_t
+  matched information  SNR_t = a^T S^-1 a of frame t and all noisier ones
+  both                 alphabar_t = SNR_t / (1 + SNR_t),  alphabar_0 = 1,
+                       beta_t = 1 - alphabar_t / alphabar_{t-1}.
+
+In a first-order chain noisier frames add nothing to a frame. So the second has
+what its sampler knows in common with the high-order frames, the first has not.
 """
 
 import dataclasses
@@ -64,20 +70,43 @@ def linear_betas(
   return tuple(np.linspace(beta_min, beta_max, frames - 1).tolist())
 
 
+def joint_ratio(rows: Float64[np.ndarray, "K N"]) -> float:
+  """The signal-to-noise ratio of some frames together, a^T S^-1 a.
+
+  Args:
+    rows: of `weights`; without rows the ratio is 0.
+  """
+  signal, noise = rows[:, 0], rows[:, 1:]
+  return float(signal @ np.linalg.solve(noise @ noise.T, signal))
+
+
 @functools.lru_cache
 def matched_betas(
-  frames: int, beta_min: float, beta_max: float
+  frames: int, beta_min: float, beta_max: float, *, jointly: bool
 ) -> tuple[float, ...]:
-  """First-order betas with the SNRs of the high-order frames, in float64."""
+  """First-order betas with the ratios of the high-order frames, in float64.
+
+  Args:
+    frames: T.
+    beta_min: of the high-order chain.
+    beta_max: of the high-order chain.
+    jointly: whether the ratio of a frame is that of all frames from the
+      noisiest to it.
+  """
   rows = weights(linear_betas(frames, beta_min, beta_max), high_order=True)
-  ratios = np.square(rows[:, 0]) / np.square(rows[:, 1:]).sum(1)
+  ratios = np.array(
+    [
+      joint_ratio(rows[t:] if jointly else rows[t : t + 1])
+      for t in range(len(rows))
+    ]
+  )
   kept = np.concatenate([[1.0], ratios / (1 + ratios)])
   return tuple((1 - kept[1:] / kept[:-1]).tolist())
 
 
 @dataclasses.dataclass(frozen=True)
 class _Noise(common.Corruption):
-  """Fields and frame order of the three chains.
+  """Fields and frame order of the chains.
 
   Attributes:
     frames: T, at least 2.
@@ -99,6 +128,10 @@ class _Noise(common.Corruption):
   def betas(self) -> tuple[float, ...]:
     """beta_1 .. beta_{T-1}; the first makes the frame next to the image."""
     return linear_betas(self.frames, self.beta_min, self.beta_max)
+
+  def weights(self) -> Float64[np.ndarray, "K K+1"]:
+    """See the function `weights`."""
+    return weights(self.betas(), high_order=self.high_order)
 
   def __call__(
     self, images: Float32[AnyArray, "B H W C"], *, key: keys.Keys
@@ -141,4 +174,16 @@ class MatchedSNR(FirstOrder):
 
   def betas(self) -> tuple[float, ...]:
     """The matched beta_1 .. beta_{T-1}; the first is `beta_min`."""
-    return matched_betas(self.frames, self.beta_min, self.beta_max)
+    return self._matched(jointly=False)
+
+  def _matched(self, *, jointly: bool) -> tuple[float, ...]:
+    ends = self.frames, self.beta_min, self.beta_max
+    return matched_betas(*ends, jointly=jointly)
+
+
+class MatchedInformation(MatchedSNR):
+  """A first-order chain that says, up to each frame, what `HighOrder` says."""
+
+  def betas(self) -> tuple[float, ...]:
+    """The matched beta_1 .. beta_{T-1}."""
+    return self._matched(jointly=True)

@@ -8,7 +8,7 @@ from pseudovideo import augmentations, keys
 from pseudovideo.augmentations import noise
 from tests import rounding
 
-CHAINS = ("first_order", "high_order", "matched_snr")
+CHAINS = ("first_order", "high_order", "matched_snr", "matched_information")
 
 
 def covariance(betas, high_order, variance=1.0):
@@ -132,5 +132,5 @@ def test_frames_match_their_weights_in_float64(key):
     np.testing.assert_allclose(
       videos[-1][:, :-1], expected, atol=rounding.bound(28, 5.0)
     )
-  first, high, _ = videos
+  first, high, *_ = videos
   assert np.abs(high[:, -4] - first[:, -4]).max() > 0.01

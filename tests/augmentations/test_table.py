@@ -8,7 +8,7 @@ from pseudovideo import augmentations, keys
 from pseudovideo.errors import UserError
 from tests import annotations, rounding
 
-NOISE = ("first_order", "high_order", "matched_snr")
+NOISE = ("first_order", "high_order", "matched_snr", "matched_information")
 
 
 def _images(*shape):
