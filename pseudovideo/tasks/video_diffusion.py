@@ -16,10 +16,12 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from pseudovideo import augmentations, errors, keys, pixels
+from pseudovideo.diffusion import chain as chains
 from pseudovideo.diffusion import process as processes
-from pseudovideo.diffusion import random_windows
+from pseudovideo.diffusion import random_windows, stage_weights
 from pseudovideo.fields import NotNegativeInt
 from pseudovideo.models import video_unet
 from pseudovideo.samplers import autoregressive, settings, windows
@@ -45,6 +47,8 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
     new_frames: S, for `blockwise`.
     training_windows: `stages`: a random one of the scheme's windows; `random`:
       see `diffusion.random_windows`.
+    stage_weights: how often each of the scheme's windows is drawn: `uniform`,
+      `steps` or a list such as `20/1/1`, see `diffusion.stage_weights`.
     loss_over: divisor of the squared error, which is summed over latent frames:
       the number of frames in the `window`, padding not counted, or of `latent`
       frames.
@@ -63,6 +67,7 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
   window: NotNegativeInt = 0
   new_frames: NotNegativeInt = 0
   training_windows: Literal["stages", "random"] = "stages"
+  stage_weights: str = "uniform"
   loss_over: Literal["window", "latent"] = "window"
   fixed_noise: bool = False
 
@@ -85,6 +90,17 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
     """The place of the image: the last frame."""
     return self.frames - 1
 
+  def stage_probabilities(self) -> np.ndarray:
+    """The probability that training draws each stage, (S,) float64.
+
+    Raises:
+      UserError: see `diffusion.stage_weights.probabilities`.
+    """
+    chain = chains.Chain.of(self.process)
+    return stage_weights.probabilities(
+      self.stage_weights, self.stages, self.augmentation, chain
+    )
+
   def check(self) -> None:
     """See `base.Task.check`."""
     unused = ["context"] if self.scheme == "blockwise" else []
@@ -97,7 +113,13 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
         )
     if self.training_windows == "random":
       random_windows.check(self.frames, self._width)
+      if self.stage_weights != "uniform":
+        raise errors.UserError(
+          "task.training_windows 'random' draws no stages; task.stage_weights "
+          f"must be 'uniform', got {errors.shown(self.stage_weights)}."
+        )
     super().check()
+    self.stage_probabilities()
     # Augmentations may refuse an image size.
     image = jax.ShapeDtypeStruct((1, *self.image_shape), jnp.float32)
     jax.eval_shape(lambda x: self.augmentation(x, key=jax.random.key(0)), image)
@@ -135,6 +157,12 @@ class VideoDiffusion(windowed_diffusion.WindowedDiffusion):
     if self.training_windows == "random":
       return random_windows.draw(key, num, self.frames, self._width)
     return super()._training_window(key, num)
+
+  def _training_stage(self, key: jax.Array, num: int) -> jax.Array:
+    if self.stage_weights == "uniform":
+      return super()._training_stage(key, num)
+    ends = jnp.asarray(np.cumsum(self.stage_probabilities())[:-1], jnp.float32)
+    return jnp.searchsorted(ends, keys.uniform(key, (num,)), side="right")
 
   def _clipped(self, window: autoregressive.Window) -> jax.Array:
     """Mask of the frames clamped to [-1, 1] on the way, (B, W, 1, 1, 1)."""

@@ -127,10 +127,14 @@ class WindowedDiffusion(diffusion.Diffusion):
   def _training_window(self, key: jax.Array, num: int):
     """Index, observed and latent of a random stage, (B, W) each."""
     table = windows.Windows.of(self.stages)
-    stage = keys.integers(key, num, 0, len(table.index))
+    stage = self._training_stage(key, num)
     return tuple(
       jnp.asarray(a)[stage] for a in (table.index, table.observed, table.latent)
     )
+
+  def _training_stage(self, key: jax.Array, num: int) -> jax.Array:
+    """The numbers of the stages that are trained, (B,)."""
+    return keys.integers(key, num, 0, self.num_stages)
 
   def _clipped(self, window: autoregressive.Window) -> bool | jax.Array:
     """Mask of what is clamped on the way, see `samplers.diffusion.sample`.
