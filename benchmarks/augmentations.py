@@ -23,6 +23,7 @@ from absl import flags
 
 from pseudovideo import augmentations, errors, keys
 from pseudovideo.augmentations import blur, common, noise
+from pseudovideo.files import writable
 from pseudovideo.terminal import command_line
 
 
@@ -150,6 +151,8 @@ def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   command_line.parse_flags(argv, values)
+  if values.out:
+    writable.check(values.out)
   for name, lowest in (
     ("frames", 2),
     ("size", 1),

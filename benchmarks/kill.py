@@ -38,6 +38,7 @@ import numpy as np
 from absl import flags
 
 from pseudovideo import errors
+from pseudovideo.files import writable
 from pseudovideo.runs import checkpoints, metric_log, results
 from pseudovideo.terminal import command_line, progress_bar
 from pseudovideo.training import state
@@ -506,6 +507,8 @@ def run(argv: Sequence[str]) -> int:
   """Disturbs, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   command_line.parse_flags(argv, values)
+  if values.out:
+    writable.check(values.out)
   for name in ("kills", "sigterm"):
     if values[name].value < 0:
       raise errors.UserError(

@@ -41,6 +41,7 @@ import numpy as np
 from absl import flags
 
 from pseudovideo import errors
+from pseudovideo.files import writable
 from pseudovideo.metrics import (
   frechet,
   kid,
@@ -293,6 +294,8 @@ def run(argv: Sequence[str]) -> int:
   """Measures, prints, and writes a file if asked to; returns the exit code."""
   values = define_flags()
   command_line.parse_flags(argv, values)
+  if values.out:
+    writable.check(values.out)
   names = values.rows.split(",")
   rows = [errors.look_up("--rows", name, ROWS) for name in names]
   for name, lowest in (("images", 0), ("stream", 1), ("repeats", 1)):

@@ -14,6 +14,7 @@ from absl import flags
 
 from pseudovideo import errors
 from pseudovideo.devices import heap
+from pseudovideo.files import writable
 from pseudovideo.runs import results
 from pseudovideo.terminal import command_line
 
@@ -79,7 +80,8 @@ def chosen(
     least: name of a flag -> its lowest value.
 
   Raises:
-    UserError: there is no such row or flag, or a value is too low.
+    UserError: there is no such row or flag, a value is too low, or --out cannot
+      be written.
   """
   command_line.parse_flags(argv, values)
   found = {
@@ -91,6 +93,8 @@ def chosen(
       raise errors.UserError(
         f"--{name} must be at least {lowest}; got {values[name].value}."
       )
+  if values.out:
+    writable.check(values.out)
   return found
 
 

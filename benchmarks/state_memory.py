@@ -26,6 +26,7 @@ from jax.experimental import topologies
 from benchmarks import rows, traced
 from pseudovideo import errors
 from pseudovideo.devices import sharding
+from pseudovideo.files import writable
 from pseudovideo.terminal import command_line
 from pseudovideo.training import state
 
@@ -192,6 +193,8 @@ def run(argv: Sequence[str]) -> int:
   values = define_flags()
   config = command_line.parse(argv, values)
   config = config or command_line.load_config(CONFIG)
+  if values.out:
+    writable.check(values.out)
   devices = _devices(values.topology)
   numbers = _numbers(values.devices, len(devices))
   training = traced.training(config)

@@ -27,6 +27,7 @@ from pseudovideo.config import parsing
 from pseudovideo.data import pipeline
 from pseudovideo.devices import sharding
 from pseudovideo.evaluation import sampling
+from pseudovideo.files import writable
 from pseudovideo.first_stages import given
 from pseudovideo.runs import results
 from pseudovideo.tasks import base
@@ -156,6 +157,8 @@ def run(argv: Sequence[str]) -> int:
     raise errors.UserError(
       f"--repeats must be at least 1; got {values.repeats}."
     )
+  if values.out:
+    writable.check(values.out)
   command_line.set_up()
   found = measure(
     config,

@@ -46,6 +46,7 @@ from benchmarks import rows
 from benchmarks.growth import exponents, figure, points, systems
 from pseudovideo import errors
 from pseudovideo.devices import heap
+from pseudovideo.files import writable
 from pseudovideo.terminal import command_line
 
 AXES = tuple(systems.POWERS)
@@ -111,6 +112,14 @@ def run(argv: Sequence[str]) -> int:
   values = define_flags()
   chosen = rows.chosen(argv, values, systems.SYSTEMS, {"repeats": 1})
   axes = _axes(values.axes)
+  for name, system in chosen.items():
+    if not {*axes} & {*system.axes}:
+      raise errors.UserError(
+        f"{name} has none of the --axes {', '.join(axes)}; it has "
+        f"{', '.join(system.axes)}."
+      )
+  if values.figure:
+    writable.check(values.figure)
   heap.keep_freed_memory()  # As all commands do.
   found = {}
   print(f"  {'':<28}{'CPU-s':>12}{'GFLOP':>12}{'MB':>12}{'compile, s':>12}")

@@ -166,9 +166,10 @@ def run(argv: Sequence[str]) -> int:
   threads, impossible = possible(_threads(values.threads), cores)
   for sentence in (*left_out, *impossible):
     print(sentence)
-  if chosen and threads:
-    print(", ".join(f"{name} {v}" for name, v in versions().items()))
-    print(f"  {'':<26}threads{COLUMNS}")
+  if not chosen or not threads:
+    raise errors.UserError("So nothing is measured, and nothing is written.")
+  print(", ".join(f"{name} {v}" for name, v in versions().items()))
+  print(f"  {'':<26}threads{COLUMNS}")
   found: dict[str, dict[str, Any]] = {name: {} for name in chosen}
   failed = False
   for name in chosen:

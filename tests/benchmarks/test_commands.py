@@ -282,6 +282,7 @@ MISTAKES = {
   growth: [
     (["--rows=hvae"], "no --rows named 'hvae'"),
     (["--axes=width"], "no --axes named 'width'"),
+    (["--rows=heat_hvae", "--axes=tokens"], "it has frames, side, batch."),
     REPEATS,
   ],
   kill: [
@@ -329,6 +330,16 @@ def test_mistakes_are_sentences(benchmark, capsys):
   said = capsys.readouterr().out
   for flag in re.findall(r"--(\w+)=", benchmark.__doc__):
     assert f"--{flag}" in said
+
+
+@pytest.mark.parametrize("benchmark", MISTAKES, ids=name_of)
+def test_a_file_that_cannot_be_written_is_found_first(
+  benchmark, tmp_path, capsys
+):
+  needed = {train_step: [TINY], state_memory: [TINY, "--devices=1"]}
+  argv = [*needed.get(benchmark, ()), f"--out={tmp_path}"]
+  assert benchmark.main(argv) == 2
+  assert "it is a folder" in capsys.readouterr().err
 
 
 def test_help_says_something_of_every_flag(capsys):
