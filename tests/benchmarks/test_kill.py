@@ -64,6 +64,7 @@ def disturbed(folder, moments, flaw="none", number=signal.SIGKILL):
   )
 
 
+@SLOW
 def test_kills_find_what_they_aim_at_and_cost_an_interval(tmp_path, capsys):
   moments = ["step", "save", "deletion", "start", "save", "step", "deletion"]
   kills = disturbed(tmp_path, moments)

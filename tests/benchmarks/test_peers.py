@@ -102,11 +102,11 @@ def test_threads_need_cores():
 def test_without_packages_the_command_says_so(monkeypatch, tmp_path, capsys):
   monkeypatch.setattr(table, "available", set)
   out = tmp_path / "record.json"
-  assert command.main(["--rows=image_32,inception", f"--out={out}"]) == 0
-  said = capsys.readouterr().out
+  assert command.main(["--rows=image_32,inception", f"--out={out}"]) == 2
+  said, mistake = capsys.readouterr()
   assert "EXTRA=peers" in said and "image_32, inception" in said
-  record = json.loads(out.read_text())
-  assert record["values"] == record["packages"] == {}
+  assert "nothing is measured" in mistake
+  assert not out.exists(), "a record of nothing could replace a good one"
 
 
 # Parity: making a pair compares it.

@@ -209,9 +209,8 @@ def test_other_weights_are_refused(
 # Networks that no folder of weights is needed for.
 
 
-@pytest.mark.parametrize(
-  "channels", [1, pytest.param(3, marks=pytest.mark.slow("compiles it again"))]
-)
+@pytest.mark.slow("compiles EfficientNet")
+@pytest.mark.parametrize("channels", [1, 3])
 def test_scores_through_efficientnet(home, files, scores, channels):
   """Grey images are seen as colour images of equal channels."""
   arrays = {

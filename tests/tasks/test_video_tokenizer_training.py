@@ -123,6 +123,7 @@ def test_a_look_up_free_run_goes_on_from_its_checkpoint(tmp_path):
   assert evaluate.draw(runs.restore(tmp_path), 2).images.shape == (2, 8, 8, 1)
 
 
+@pytest.mark.slow("trains in two parts")
 def test_a_run_with_a_discriminator_goes_on_from_its_checkpoint(
   tiny_tokenizer_run, tmp_path
 ):

@@ -114,6 +114,7 @@ def test_an_evaluation_names_other_images(trained, capsys):
   assert len(trained_on.sentences(found)) == 1
 
 
+@SLOW
 def test_the_place_may_change(trained, tmp_path, capsys):
   photos, workdir = trained
   moved = photos.rename(tmp_path / "elsewhere")

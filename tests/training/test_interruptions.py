@@ -103,7 +103,7 @@ def test_kills_between_intervals(whole, tmp_path, monkeypatch, steps):
 @pytest.mark.parametrize(
   ("at", "number"),
   [
-    (4, signal.SIGTERM),
+    pytest.param(4, signal.SIGTERM, marks=SLOW),
     pytest.param(STEPS, signal.SIGHUP, marks=SLOW),
     pytest.param(12, signal.SIGHUP, marks=SLOW),
     pytest.param(STEPS, signal.SIGTERM, marks=SLOW),
