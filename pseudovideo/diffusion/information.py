@@ -1,4 +1,4 @@
-"""What noisy frames say of their image: the noise level of one noisy image.
+"""The noise level of the one image that says as much as several noisy frames.
 
 Each frame of a noise pseudo video is a x + n: the image x times a number, and
 Gaussian noise that is independent between pixels but not between frames. With

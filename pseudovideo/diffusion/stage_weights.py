@@ -1,4 +1,4 @@
-"""How often training draws each stage of a sampler.
+"""The probabilities with which training draws the stages of a sampler.
 
 The loss of a stage is what it is; only its windows are drawn more or less
 often. `steps` gives each stage the share of the image's diffusion chain that a
