@@ -183,7 +183,7 @@ def stopping(monkeypatch, every):
 @pytest.mark.slow("restarts")
 def test_restarts_do_not_begin_the_count_anew(tmp_path, poison, monkeypatch):
   poison(range(1, 100))
-  done = stopping(monkeypatch, 3)
+  done = stopping(monkeypatch, 2)
   raw = config(steps=30, skip_bad_steps=4, log_every=7, save_every=9)
   with pytest.raises(errors.RunError, match="5 steps in a row") as caught:
     while train.train(raw, tmp_path).stopped_by:
@@ -191,11 +191,14 @@ def test_restarts_do_not_begin_the_count_anew(tmp_path, poison, monkeypatch):
   assert len(set(done)) > 4 and "step 6 (batch 5)" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+  "every", [4, pytest.param(1, marks=pytest.mark.slow("restarts"))]
+)
 def test_what_is_left_out_is_counted_over_restarts(
-  tmp_path, poison, monkeypatch
+  tmp_path, poison, monkeypatch, every
 ):
   poison([1, 3, 4])
-  stopping(monkeypatch, 4)
+  stopping(monkeypatch, every)
   while train.train(config(log_every=4), tmp_path).stopped_by:
     pass
   assert [r["skipped"] for r in metric_log.read_metrics(tmp_path)] == [2, 1]

@@ -73,6 +73,7 @@ def test_the_log_is_of_every_interval(whole):
     pytest.param([4, 13], marks=SLOW),
     pytest.param([1, 4, 8, 9], marks=SLOW),
     pytest.param([5, 6, 12], marks=SLOW),
+    pytest.param([13], marks=SLOW),
   ],
 )
 def test_signals_between_intervals(whole, tmp_path, monkeypatch, steps):
@@ -90,7 +91,15 @@ def kill():
   raise Killed
 
 
-@pytest.mark.parametrize("steps", [[9], pytest.param([7, 8, 13], marks=SLOW)])
+@pytest.mark.parametrize(
+  "steps",
+  [
+    [9],
+    pytest.param([4, 8, 9], marks=SLOW),
+    pytest.param([7, 8, 13], marks=SLOW),
+    pytest.param([7, 13], marks=SLOW),
+  ],
+)
 def test_kills_between_intervals(whole, tmp_path, monkeypatch, steps):
   interrupt(monkeypatch, steps, kill)
   for _ in steps:
@@ -100,15 +109,9 @@ def test_kills_between_intervals(whole, tmp_path, monkeypatch, steps):
   same(tmp_path, whole)
 
 
-@pytest.mark.parametrize(
-  ("at", "number"),
-  [
-    pytest.param(4, signal.SIGTERM, marks=SLOW),
-    pytest.param(STEPS, signal.SIGHUP, marks=SLOW),
-    pytest.param(12, signal.SIGHUP, marks=SLOW),
-    pytest.param(STEPS, signal.SIGTERM, marks=SLOW),
-  ],
-)
+@SLOW
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("at", [4, 12, STEPS])
 def test_a_signal_in_the_middle_of_held_out_losses(
   whole, tmp_path, monkeypatch, at, number
 ):

@@ -177,8 +177,14 @@ def test_a_cut_state_gives_the_losses_of_a_whole_one(
       assert whole / 4 <= held < 0.35 * whole
 
 
-def test_accumulation_gives_the_whole_batch(one_device, start, images, key):
-  now, losses = run(start, images, key, devices=2, accumulate=2)
+@pytest.mark.parametrize(
+  "accumulate",
+  [2, pytest.param(4, marks=pytest.mark.slow("compiles four gradients"))],
+)
+def test_accumulation_gives_the_whole_batch(
+  one_device, start, images, key, accumulate
+):
+  now, losses = run(start, images, key, devices=2, accumulate=accumulate)
   np.testing.assert_allclose(losses, one_device[1], rtol=1e-5)
   assert_same(now.params, one_device[0].params, ATOL)
 
